@@ -1,0 +1,96 @@
+"""What the engine benchmarks share: solutions of the tiny judge's world, a vLLM worker of it, and a timed job."""
+
+from __future__ import annotations
+
+import json
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import psutil
+
+from benchmarks import harness
+from rprm_jobs.formats import ReadOptions
+from rprm_jobs.judge.resolve import resolve_judge
+from rprm_jobs.services.audit import audit
+from rprm_jobs.services.context import Context
+from rprm_jobs.services.query import job_status, living_workers
+from rprm_jobs.services.submit import SubmitRequest, make_recipe, submit
+from rprm_jobs.store.records import JobState
+
+# Standard output is for the one JSON object.
+QUIET = {"VLLM_LOGGING_LEVEL": "WARNING", "VLLM_LOGGING_STREAM": "ext://sys.stderr"}
+
+
+def made_rows(count: int) -> list[dict[str, Any]]:
+    """Solutions of the tiny judge's world, never used in its training."""
+    from training.splits import as_row, draw_split
+
+    return [as_row("benchmark", number, solution) for number, solution in enumerate(draw_split("benchmark", count))]
+
+
+def write_rows(path: Path, rows: Sequence[Mapping[str, Any]]) -> Path:
+    """Write JSON lines; returns the path."""
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    return path
+
+
+@dataclass(frozen=True)
+class Served:
+    """A worker that has the judge loaded, and the services that submit to it."""
+
+    context: Context
+    pid: int
+
+    def run_job(self, rows: Path, k: int) -> dict[str, Any]:
+        """Submit, wait to the end, and say what it took: seconds from before the submission to the last record."""
+        recipe = make_recipe(resolve_judge("tiny"), k=k)
+        cpu, started = _cpu_seconds(self.pid), time.time()
+        made = submit(self.context, SubmitRequest((str(rows),), recipe, ReadOptions(), new=True))
+        while (status := job_status(self.context, made.job_id)).state is not JobState.DONE:
+            time.sleep(0.1)
+        progress = status.progress
+        if progress.finished_at is None:
+            raise RuntimeError("a finished job has no end")
+        # Both clocks are this machine's: the database runs here.
+        seconds = progress.finished_at.timestamp() - started
+        return {
+            "critiques": progress.critiques,
+            "seconds": round(seconds, 2),
+            "tokens": progress.tokens,
+            "tokens_per_s": round(progress.tokens / seconds),
+            "failed": progress.failed,
+            "audit_findings": sum(len(one.findings) for one in audit(self.context, [made.job_id])),
+            "worker_cpu_seconds": round(_cpu_seconds(self.pid) - cpu, 2),
+        }
+
+
+@contextmanager
+def serving(folder: Path, *args: str, **settings: str) -> Iterator[Served]:
+    """A vLLM worker of the tiny judge on a scratch database, loaded and warm; `settings` are of its environment."""
+    with harness.scratch_database() as url, harness.context(url, settings) as context:
+        command = [sys.executable, "-m", "workers", "--judge", "tiny", "--engine", "vllm", "--log-level", "WARNING"]
+        worker = subprocess.Popen([*command, *args], env=harness.environment(url, settings))
+        try:
+            while not living_workers(context):
+                if worker.poll() is not None:
+                    raise RuntimeError(f"the worker exited with {worker.returncode}")
+                time.sleep(0.2)
+            served = Served(context, worker.pid)
+            served.run_job(write_rows(folder / "warm.jsonl", made_rows(2)), 2)
+            yield served
+        finally:
+            worker.send_signal(signal.SIGTERM)
+            worker.wait(90)
+
+
+def _cpu_seconds(pid: int) -> float:
+    """CPU seconds of the worker process itself; the engine's core is a process of its own."""
+    times = psutil.Process(pid).cpu_times()
+    return float(times.user + times.system)

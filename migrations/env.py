@@ -1,0 +1,18 @@
+"""Alembic's entry: runs on the connection that `rprm_jobs.store.schema` hands it, in one transaction."""
+
+from typing import Any
+
+from alembic import context
+
+from rprm_jobs.store.schema import is_ours
+from rprm_jobs.store.tables import metadata
+
+
+def run() -> None:
+    connection: Any = context.config.attributes["connection"]
+    context.configure(connection=connection, target_metadata=metadata, include_object=is_ours)
+    with context.begin_transaction():
+        context.run_migrations()
+
+
+run()

@@ -1,0 +1,93 @@
+"""From critiques to rewards: the mean P(Yes) over a step's parsed critiques, and the first step called wrong.
+
+A step without a parsed critique has no reward (None), and its solution is failed with that reason: it is never scored
+as if the judge had said something. Sums are exact (`fsum`), so the order in which critiques arrive changes nothing.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Sequence
+
+from rprm_jobs.types import Critique, ItemStatus, SolutionScore, Verdict
+
+
+def vote(critique: Critique) -> float | None:
+    """The critique's share in the reward, in [0, 1]: its P(Yes), or its verdict where the engine told none."""
+    if not critique.verdict.parsed:
+        return None
+    if critique.p_yes is not None:
+        return critique.p_yes
+    return 1.0 if critique.verdict is Verdict.YES else 0.0
+
+
+def step_reward(critiques: Iterable[Critique]) -> float | None:
+    """Mean over parsed critiques (R-PRM, equation of the step reward), None when none was parsed."""
+    votes = [v for c in critiques if (v := vote(c)) is not None]
+    return math.fsum(votes) / len(votes) if votes else None
+
+
+def first_error(rewards: Sequence[float | None], threshold: float) -> int | None:
+    """0-based index of the first reward below `threshold`, -1 when there is none, None when a reward is missing."""
+    if any(reward is None for reward in rewards):
+        return None
+    return next((i for i, reward in enumerate(rewards) if reward is not None and reward < threshold), -1)
+
+
+def score_solution(
+    ord_: int,
+    n_steps: int,
+    critiques: Sequence[Critique],
+    threshold: float,
+    *,
+    judged: tuple[int, ...] | None = None,
+) -> SolutionScore:
+    """Put the critiques of one solution together. FAILED with a reason when a step has no parsed critique.
+
+    Only the steps in `judged` (default: all) count: the others have no reward, and are no failure and no error.
+    """
+    steps = range(n_steps) if judged is None else judged
+    by_step: list[list[Critique]] = [[] for _ in range(n_steps)]
+    for critique in sorted(critiques, key=lambda c: (c.step, c.k)):
+        by_step[critique.step].append(critique)
+    rewards = tuple(step_reward(group) for group in by_step)
+    reason = _missing_reason(rewards, by_step, steps)
+    return SolutionScore(
+        ord=ord_,
+        status=ItemStatus.OK if reason is None else ItemStatus.FAILED,
+        rewards=rewards,
+        first_error=_first_error_of(rewards, steps, threshold) if reason is None else None,
+        critiques=tuple(c for group in by_step for c in group),
+        reason=reason,
+        judged=judged,
+    )
+
+
+def _first_error_of(rewards: Sequence[float | None], steps: Sequence[int], threshold: float) -> int | None:
+    found = first_error([rewards[step] for step in steps], threshold)
+    return found if found is None or found < 0 else steps[found]
+
+
+def _missing_reason(
+    rewards: Sequence[float | None], by_step: Sequence[Sequence[Critique]], steps: Sequence[int]
+) -> str | None:
+    missing = [i for i in steps if rewards[i] is None]
+    if not missing:
+        return None
+    step = missing[0]
+    cut = sum(c.verdict is Verdict.TRUNCATED for c in by_step[step])
+    more = f" (and {len(missing) - 1} more steps)" if len(missing) > 1 else ""
+    return f"step {step + 1}: no verdict in any of {len(by_step[step])} critiques, {cut} cut by the token limit{more}"
+
+
+def failed_solution(ord_: int, n_steps: int, reason: str, *, judged: tuple[int, ...] | None = None) -> SolutionScore:
+    """The record of a solution that could not be judged at all."""
+    return SolutionScore(
+        ord=ord_,
+        status=ItemStatus.FAILED,
+        rewards=(None,) * n_steps,
+        first_error=None,
+        critiques=(),
+        reason=reason,
+        judged=judged,
+    )

@@ -1,0 +1,56 @@
+"""`results`: the rows of a job, in the order of the input."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterable
+from typing import Annotated, Any
+
+import typer
+
+from rprm_jobs.cli.common import JobArgument, JsonOption, connected, print_json, say
+
+
+def results(
+    job: JobArgument,
+    output: Annotated[
+        str, typer.Option("-o", "--output", help=".jsonl, .jsonl.gz, .jsonl.zst or .parquet; - is stdout.")
+    ] = "-",
+    critiques: Annotated[bool, typer.Option("--critiques", help="Add the critique texts.")] = False,
+    steps: Annotated[bool, typer.Option("--steps", help="Add problem and steps.")] = False,
+    failed: Annotated[bool, typer.Option("--failed", help="Only failed and quarantined solutions.")] = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Write the results: one row a solution that has an outcome."""
+    from rprm_jobs.formats import write_all
+    from rprm_jobs.services.query import job_status
+    from rprm_jobs.services.results import result_rows
+
+    with connected() as context:
+        total = job_status(context, job).job.n_solutions
+        rows = _with_bar(result_rows(context, job, critiques=critiques, steps=steps), total, output)
+        written = write_all(output, (row for row in rows if not failed or row["status"] != "ok"))
+        now = job_status(context, job)
+    missing = now.job.n_solutions - now.progress.solutions
+    if missing:
+        say(f"job {job} is {now.state.value}: {missing:,} solutions have no outcome yet")
+    if output != "-":
+        if as_json:
+            print_json({"job_id": job, "rows": written, "missing": missing, "output": output})
+        else:
+            say(f"{written:,} rows in {output}")
+
+
+def _with_bar(rows: Iterable[dict[str, Any]], total: int, output: str) -> Iterable[dict[str, Any]]:
+    """A bar on stderr where that is a terminal, and where the rows do not run over the same one."""
+    if not sys.stderr.isatty() or (output == "-" and sys.stdout.isatty()):
+        return rows
+    from rich.console import Console
+    from rich.progress import track
+
+    return track(rows, "writing", total=total, console=Console(stderr=True), transient=True)
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command."""
+    app.command()(results)

@@ -1,0 +1,125 @@
+"""`sample`: critiques of labelled steps, all kept with the label beside them, to build training sets from."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from rprm_jobs.cli.common import (
+    CritiquesOption,
+    EngineArgOption,
+    EngineOption,
+    JsonOption,
+    JudgeOption,
+    SeparatorOption,
+    SplitOption,
+    connected,
+    say,
+)
+from rprm_jobs.cli.submitting import (
+    FilesArgument,
+    MaxNewTokensOption,
+    NewOption,
+    PriorityOption,
+    PromptOption,
+    SeedOption,
+    SkipBadOption,
+    TemperatureOption,
+    TopPOption,
+    WaitOption,
+    WorkerOption,
+    announce,
+    conclude,
+    refuse_idle_engine,
+)
+from rprm_jobs.errors import ConfigError
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from rprm_jobs.formats.labelled import LabelCounts
+    from rprm_jobs.judge.prompt import PromptTemplate
+
+
+def sample(
+    files: FilesArgument,
+    judge: JudgeOption = "tiny",
+    k: CritiquesOption = 8,
+    prompt: PromptOption = None,
+    teacher: Annotated[
+        bool, typer.Option("--teacher", help="Ask with worked examples: for a model that is no trained judge.")
+    ] = False,
+    skip_neutral: Annotated[
+        bool, typer.Option("--skip-neutral", help="Leave steps rated neutral out [they are judged].")
+    ] = False,
+    seed: SeedOption = 0,
+    temperature: TemperatureOption = None,
+    top_p: TopPOption = None,
+    max_new_tokens: MaxNewTokensOption = None,
+    priority: PriorityOption = 0,
+    step_separator: SeparatorOption = None,
+    split: SplitOption = None,
+    skip_bad: SkipBadOption = False,
+    new: NewOption = False,
+    wait: WaitOption = False,
+    worker: WorkerOption = True,
+    engine: EngineOption = "auto",
+    engine_arg: EngineArgOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Sample critiques of every labelled step of these solutions (label, step_labels, or rows of PRM800K)."""
+    from rprm_jobs.formats import ReadOptions
+    from rprm_jobs.judge.resolve import resolve_judge
+    from rprm_jobs.services.sample import SampleRequest
+    from rprm_jobs.services.sample import sample as sample_job
+    from rprm_jobs.services.submit import make_recipe
+
+    refuse_idle_engine(wait, engine, engine_arg)
+    recipe = make_recipe(
+        resolve_judge(judge),
+        k=k,
+        seed=seed,
+        template=_template(prompt, teacher),
+        temperature=temperature,
+        top_p=top_p,
+        max_new_tokens=max_new_tokens,
+    )
+    request = SampleRequest(
+        tuple(files), recipe, ReadOptions(step_separator, split), priority, new, skip_bad, skip_neutral
+    )
+    with connected() as context:
+        made = sample_job(context, request)
+        announce(made.submission, k)
+        _announce_labels(made.labels)
+        serving = (judge, engine, engine_arg) if worker else None
+        more = {"labels": asdict(made.labels)}
+        conclude(context, made.submission, wait=wait, worker=serving, as_json=as_json, more=more)
+
+
+def _template(prompt: Path | None, teacher: bool) -> PromptTemplate | None:
+    from rprm_jobs.judge.prompt import PromptTemplate
+
+    if prompt is not None and teacher:
+        raise ConfigError("--teacher brings a prompt of its own", mend="leave out --prompt or --teacher")
+    if teacher:
+        return PromptTemplate.teacher()
+    return PromptTemplate.load(prompt) if prompt else None
+
+
+def _announce_labels(labels: LabelCounts) -> None:
+    say(f"  to be judged: {labels.correct:,} correct, {labels.neutral:,} neutral, {labels.wrong:,} wrong")
+    left_out = {
+        "without a label": labels.unlabelled,
+        "neutral": labels.neutral_left_out,
+    }
+    if any(left_out.values()):
+        say(f"  steps left out: {', '.join(f'{n:,} {what}' for what, n in left_out.items() if n)}")
+    if labels.rows_left_out:
+        say(f"  {labels.rows_left_out:,} rows have no step to judge")
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command."""
+    app.command()(sample)

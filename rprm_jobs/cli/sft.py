@@ -1,0 +1,39 @@
+"""`sft`: named sets of critiques to imitate, for the cold start."""
+
+from __future__ import annotations
+
+import typer
+
+from rprm_jobs.cli import sets
+from rprm_jobs.cli.common import JsonOption
+
+sft_app = typer.Typer(no_args_is_help=True, help="Critiques to imitate, for SFT.", rich_markup_mode=None)
+
+
+@sft_app.command()
+def build(
+    jobs: sets.JobsArgument,
+    name: sets.NameOption,
+    neutral: sets.NeutralOption = "correct",
+    balance: sets.BalanceOption = True,
+    validation: sets.ValidationOption = 0.05,
+    seed: sets.SetSeedOption = 42,
+    prompt: sets.ShownPromptOption = None,
+    unfinished: sets.UnfinishedOption = False,
+    replace: sets.ReplaceOption = False,
+    dry_run: sets.DryRunOption = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Build a set of critiques that agree with the label and end in their verdict."""
+    from rprm_jobs.pairs.rules import SftRules
+
+    rules = SftRules(**sets.common_rules(neutral, balance, validation, seed))
+    sets.build_set(jobs, name, rules, prompt, unfinished=unfinished, replace=replace, dry_run=dry_run, as_json=as_json)
+
+
+def register(app: typer.Typer) -> None:
+    """Add the commands."""
+    from rprm_jobs.pairs.rules import SetKind
+
+    sets.add_common(sft_app, SetKind.SFT)
+    app.add_typer(sft_app, name="sft")

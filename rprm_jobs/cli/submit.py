@@ -1,0 +1,96 @@
+"""`submit`: take a file of solutions in, and with --wait stay until they are judged."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from rprm_jobs.cli.common import (
+    CritiquesOption,
+    EngineArgOption,
+    EngineOption,
+    JsonOption,
+    JudgeOption,
+    KeepOption,
+    SeparatorOption,
+    SplitOption,
+    connected,
+)
+from rprm_jobs.cli.policy import ConfidenceOption, MinKOption, PolicyKind, PolicyOption, policy_options
+from rprm_jobs.cli.submitting import (
+    FilesArgument,
+    MaxNewTokensOption,
+    NewOption,
+    PriorityOption,
+    PromptOption,
+    SeedOption,
+    SkipBadOption,
+    TemperatureOption,
+    TopPOption,
+    WaitOption,
+    WorkerOption,
+    announce,
+    conclude,
+    refuse_idle_engine,
+)
+from rprm_jobs.types import KeepCritiques
+
+
+def submit(
+    files: FilesArgument,
+    judge: JudgeOption = "tiny",
+    k: CritiquesOption = 10,
+    policy: PolicyOption = PolicyKind.FIXED,
+    confidence: ConfidenceOption = None,
+    min_k: MinKOption = None,
+    prompt: PromptOption = None,
+    threshold: Annotated[float, typer.Option(help="A step with a lower reward is called wrong.")] = 0.5,
+    seed: SeedOption = 0,
+    temperature: TemperatureOption = None,
+    top_p: TopPOption = None,
+    max_new_tokens: MaxNewTokensOption = None,
+    priority: PriorityOption = 0,
+    keep_critiques: KeepOption = KeepCritiques.ALL,
+    step_separator: SeparatorOption = None,
+    split: SplitOption = None,
+    skip_bad: SkipBadOption = False,
+    new: NewOption = False,
+    wait: WaitOption = False,
+    worker: WorkerOption = True,
+    engine: EngineOption = "auto",
+    engine_arg: EngineArgOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Submit solutions to be judged; the same file and recipe again find the same job."""
+    from rprm_jobs.formats import ReadOptions
+    from rprm_jobs.judge.prompt import PromptTemplate
+    from rprm_jobs.judge.resolve import resolve_judge
+    from rprm_jobs.services.submit import SubmitRequest, make_recipe
+    from rprm_jobs.services.submit import submit as submit_job
+
+    refuse_idle_engine(wait, engine, engine_arg)
+    recipe = make_recipe(
+        resolve_judge(judge),
+        k=k,
+        policy=policy_options(policy, confidence, min_k),
+        threshold=threshold,
+        seed=seed,
+        template=PromptTemplate.load(prompt) if prompt else None,
+        temperature=temperature,
+        top_p=top_p,
+        max_new_tokens=max_new_tokens,
+    )
+    request = SubmitRequest(
+        tuple(files), recipe, ReadOptions(step_separator, split), priority, keep_critiques, new, skip_bad
+    )
+    with connected() as context:
+        made = submit_job(context, request)
+        announce(made, k)
+        serving = (judge, engine, engine_arg) if worker else None
+        conclude(context, made, wait=wait, worker=serving, as_json=as_json)
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command."""
+    app.command()(submit)

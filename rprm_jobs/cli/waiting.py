@@ -1,0 +1,159 @@
+"""Staying with a job until it ends: live progress, and a worker of its own where nobody serves the judge."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import typer
+
+from rprm_jobs.cli.common import say
+from rprm_jobs.errors import ConfigError, EngineError
+
+if TYPE_CHECKING:
+    from rprm_jobs.services.context import Context
+    from rprm_jobs.services.query import JobStatus
+
+_POLL_S = 0.5
+_STOP_S = 60.0
+
+
+@dataclass(frozen=True, slots=True)
+class WorkerChoice:
+    """The worker to start when no living one has the judge."""
+
+    judge: str
+    engine: str
+    engine_args: tuple[str, ...]
+
+
+def wait_for(context: Context, job_id: int, choice: WorkerChoice | None) -> dict[str, Any]:
+    """Show the job's progress until it ends; returns its final counts. Ctrl-C leaves the job as it is.
+
+    Without a `choice` no worker is started, and a job that nobody serves waits until somebody does.
+    """
+    helper = _Helper(context, choice)
+    try:
+        status = _follow(context, job_id, helper)
+    except KeyboardInterrupt:
+        say(f"\njob {job_id} stays, and goes on while a worker serves it: rprm-jobs status {job_id} --watch")
+        raise typer.Exit(130) from None
+    finally:
+        helper.stop()
+    return _summary(status)
+
+
+def _follow(context: Context, job_id: int, helper: _Helper) -> JobStatus:
+    from rprm_jobs.cli.progress import LiveStatus
+    from rprm_jobs.services.query import job_status
+    from rprm_jobs.store.records import JobState
+
+    with LiveStatus(coming=helper.starts) as live:
+        while True:
+            status = job_status(context, job_id)
+            live.show(status)
+            if status.state in (JobState.DONE, JobState.CANCELLED):
+                return status
+            helper.tend(status)
+            time.sleep(_POLL_S)
+
+
+def _summary(status: JobStatus) -> dict[str, Any]:
+    job_id, done = status.job.id, status.progress
+    counts = {"ok": done.ok, "failed": done.failed, "quarantined": done.quarantined}
+    say(f"job {job_id} is {status.state.value}: {', '.join(f'{count:,} {name}' for name, count in counts.items())}")
+    if done.failed + done.quarantined:
+        say(f"  why some failed: rprm-jobs results {job_id} --failed; once more: rprm-jobs retry {job_id}")
+    return {"state": status.state.value, **counts}
+
+
+class _Helper:
+    """At most one worker of our own, from the moment when nobody else serves the judge."""
+
+    def __init__(self, context: Context, choice: WorkerChoice | None) -> None:
+        self._context, self._choice = context, choice
+        self._child: _Child | None = None
+        self._told = False
+
+    @property
+    def starts(self) -> bool:
+        """Whether a worker is started where none serves the judge."""
+        return self._choice is not None
+
+    def tend(self, status: JobStatus) -> None:
+        """Start the worker where it is needed. Raises EngineError when it has exited."""
+        if self._child is not None:
+            self._child.check()
+        elif status.unserved and self._choice is not None:
+            self._child = _Child(self._context, self._choice)
+            say(f"no worker serves {self._choice.judge}: started one, its log is {self._child.log}")
+        elif status.unserved and not self._told:
+            from rprm_jobs.cli.progress import worker_command
+
+            self._told = True
+            say(f"no living worker serves this judge; start one: {worker_command(status.job.judge)}")
+
+    def stop(self) -> None:
+        """Stop the worker, if there is one, in good order."""
+        if self._child is not None:
+            self._child.stop()
+
+
+class _Child:
+    def __init__(self, context: Context, choice: WorkerChoice) -> None:
+        folder = context.settings.home / "logs"
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise ConfigError(
+                f"the worker's log has no place: {error.strerror}", where=str(folder), mend="set RPRM_HOME"
+            ) from error
+        self.log: Path = folder / f"worker-{os.getpid()}.log"
+        command = [sys.executable, "-m", "workers", "--judge", choice.judge, "--engine", choice.engine]
+        for pair in choice.engine_args:
+            command += ["--engine-arg", pair]
+        with self.log.open("wb") as log:
+            self._process = subprocess.Popen(
+                [*command, "--exit-with-parent"],
+                env=worker_environment(context),
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                # Ctrl-C in the terminal is for this process, which then stops the worker in good order.
+                start_new_session=True,
+            )
+
+    def check(self) -> None:
+        """Raises EngineError, with the end of its log, when the worker has exited."""
+        code = self._process.poll()
+        if code is not None:
+            tail = self.log.read_text(errors="replace").strip().splitlines()[-5:]
+            raise EngineError(
+                f"the worker exited with status {code}:\n    " + "\n    ".join(tail),
+                where=str(self.log),
+                mend="see its log; the job is kept and goes on with the next worker",
+            )
+
+    def stop(self) -> None:
+        """SIGTERM, and wait for the hand-back."""
+        self._process.terminate()
+        try:
+            self._process.wait(_STOP_S)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            self._process.wait()
+
+
+def worker_environment(context: Context) -> dict[str, str]:
+    """The environment of a worker: the servers as this process knows them. URLs travel here and never in arguments."""
+    settings = context.settings
+    return {
+        **os.environ,
+        "RPRM_DATABASE_URL": settings.database_url or "",
+        "RPRM_REDIS_URL": settings.redis_url or "",
+    }

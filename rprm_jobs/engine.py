@@ -1,0 +1,76 @@
+"""What the runtime asks of an engine. Implementations live in `workers/engines`; none is imported here.
+
+An engine samples critiques and reads P(Yes) in the same pass. It raises `ItemFailure` leaves for facts about one
+prompt and `EngineDied` when it can judge nothing more; it never retries and never invents a result.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from rprm_jobs.types import Finish, Sampling
+
+
+@dataclass(frozen=True, slots=True)
+class Prompt:
+    """A rendered judge prompt: the user message and, where this side tokenises, its ids in the chat frame."""
+
+    text: str
+    ids: tuple[int, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Generation:
+    """One sampled critique. `p_yes` in [0, 1] at the verdict; None without a verdict or without log-probs."""
+
+    text: str
+    tokens: int
+    finish: Finish
+    p_yes: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class EngineInfo:
+    """What runs: `name` of the engine, its library `version`, and the longest prompt + critique in tokens."""
+
+    name: str
+    version: str
+    max_model_len: int
+
+
+@dataclass(frozen=True, slots=True)
+class EngineStats:
+    """Running totals since start; `prefix_hit_rate` in [0, 1], None where the engine does not tell."""
+
+    prompt_tokens: int
+    generated_tokens: int
+    prefix_hit_rate: float | None = None
+
+
+class Engine(Protocol):
+    """One loaded judge on one device group, used from one event loop."""
+
+    async def start(self) -> EngineInfo:
+        """Load the judge. Raises EngineError or JudgeError with what is wrong and how to mend it."""
+        ...
+
+    def encode(self, text: str) -> Prompt:
+        """Prepare a user message; cheap, and safe to call from the event loop."""
+        ...
+
+    async def sample(self, prompt: Prompt, seeds: Sequence[int], sampling: Sampling) -> list[Generation]:
+        """One critique per seed, in the order of `seeds`. Cancelling this call stops the generation.
+
+        Raises PromptTooLong or Refused for this prompt alone, EngineDied when the engine is gone.
+        """
+        ...
+
+    def stats(self) -> EngineStats:
+        """Totals so far; never blocks."""
+        ...
+
+    async def close(self) -> None:
+        """Stop, and leave no process of the engine behind."""
+        ...

@@ -1,0 +1,148 @@
+"""Every error of the project, in two families that are never mixed.
+
+`RprmError` and its leaves stop a command or a worker; the message says what happened, where, and how to mend it.
+`ItemFailure` and its leaves are facts about one solution: they are recorded as data and the shard goes on.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+
+class RprmError(Exception):
+    """Something went wrong."""
+
+    exit_code: ClassVar[int] = 1
+
+    def __init__(self, what: str = "", *, where: str = "", mend: str = "") -> None:
+        self.what = what or (self.__doc__ or "").strip().splitlines()[0]
+        self.where = where
+        self.mend = mend
+        super().__init__(self.what, where, mend)
+
+    def __str__(self) -> str:
+        head = f"{self.where}: {self.what}" if self.where else self.what
+        return f"{head}\n  mend: {self.mend}" if self.mend else head
+
+
+class ConfigError(RprmError):
+    """A setting or an option has a value that cannot be used."""
+
+    exit_code = 2
+
+
+class MissingExtra(ConfigError):
+    """An optional part of the package is not installed."""
+
+
+@dataclass(frozen=True, slots=True)
+class BadLine:
+    """One refused line of an input: `file:line: reason`; `line` counts from 1 (a row number in Parquet)."""
+
+    file: str
+    line: int
+    reason: str
+
+    def __str__(self) -> str:
+        return f"{self.file}:{self.line}: {self.reason}"
+
+
+class InputError(RprmError):
+    """The input was refused and nothing was stored."""
+
+    exit_code = 3
+
+    def __init__(
+        self,
+        what: str = "",
+        *,
+        where: str = "",
+        mend: str = "",
+        bad_lines: tuple[BadLine, ...] = (),
+        n_bad: int = 0,
+    ) -> None:
+        super().__init__(what, where=where, mend=mend)
+        self.bad_lines = bad_lines
+        self.n_bad = n_bad or len(bad_lines)
+
+
+class NotFound(RprmError):
+    """The named job, judge or file does not exist."""
+
+    exit_code = 4
+
+
+class JudgeError(RprmError):
+    """The judge cannot be used as it is."""
+
+    exit_code = 4
+
+
+class ServiceError(RprmError):
+    """A server that the command needs did not answer as it must."""
+
+    exit_code = 5
+
+
+class StoreError(ServiceError):
+    """Postgres refused or dropped the connection, or the statement."""
+
+
+class StoreUnavailable(StoreError):
+    """Postgres cannot be reached; the same call may succeed later."""
+
+
+class CommitUnknown(StoreUnavailable):
+    """The connection broke while a transaction was being committed: it may or may not have happened."""
+
+
+class SchemaError(StoreError):
+    """The database schema is not the one this version works with."""
+
+
+class BrokerError(ServiceError):
+    """Redis cannot be reached, or refused the message."""
+
+
+class Conflict(RprmError):
+    """The state of the job does not allow what was asked."""
+
+    exit_code = 6
+
+
+class AuditFailed(RprmError):
+    """The audit found work that is missing, doubled or stale."""
+
+    exit_code = 7
+
+
+class LeaseLost(RprmError):
+    """Another worker holds the shard, or the job was cancelled: nothing more may be written for this attempt."""
+
+
+class EngineError(RprmError):
+    """The engine could not be started with these options."""
+
+    exit_code = 8
+
+
+class EngineDied(EngineError):
+    """The engine stopped working while it was judging: the worker must hand back its leases and exit."""
+
+
+class ItemFailure(Exception):
+    """A fact about one solution that keeps it from being judged; `str()` is the stored reason."""
+
+
+class PromptTooLong(ItemFailure):
+    """The prompt of a step leaves no room for a critique."""
+
+    def __init__(self, *, tokens: int, limit: int, room: int = 1) -> None:
+        self.tokens = tokens
+        self.limit = limit
+        super().__init__(f"prompt has {tokens} tokens; with room for {room} more it must fit in the judge's {limit}")
+
+
+class Refused(ItemFailure):
+    """The engine answered that it will not judge this prompt."""

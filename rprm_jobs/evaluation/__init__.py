@@ -1,0 +1,1 @@
+"""How good a judge is: pure functions from rewards and labels to the numbers that the benchmarks publish."""

@@ -1,0 +1,31 @@
+"""The final answer that a solution states: what stands in its last `\\boxed{...}`.
+
+Answers are compared as they are written, white space and dollar signs aside: equal by mathematics is another question.
+"""
+
+from __future__ import annotations
+
+import re
+
+_BOX = re.compile(r"\\f?boxed\s*\{")
+_NOISE = re.compile(r"\s+|\$|\\[!,;]")
+
+
+def final_answer(text: str) -> str | None:
+    """The last boxed answer that is closed and not empty, without white space; None where there is none."""
+    for box in reversed(list(_BOX.finditer(text))):
+        inside = _braced(text, box.end())
+        if inside is not None and (answer := _NOISE.sub("", inside)):
+            return answer
+    return None
+
+
+def _braced(text: str, start: int) -> str | None:
+    depth = 1
+    for place in range(start, len(text)):
+        # An escaped brace is a character of the answer.
+        if text[place] in "{}" and text[place - 1] != "\\":
+            depth += 1 if text[place] == "{" else -1
+            if depth == 0:
+                return text[start:place]
+    return None

@@ -1,0 +1,211 @@
+"""What the stored critiques of one job tell without judging again: F1 by K and by threshold, calibration, position.
+
+F1 is in percent, shares and rewards are in [0, 1], thresholds and steps as everywhere (steps count from 0).
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from rprm_jobs.errors import InputError
+from rprm_jobs.evaluation.metrics import NO_ERROR, f1
+
+Floats = npt.NDArray[np.float64]
+Ints = npt.NDArray[np.int64]
+
+RESAMPLES = 100
+_NO_PREDICTION = -2
+
+
+@dataclass(frozen=True, slots=True)
+class Judged:
+    """One labelled solution with the shares (P(Yes) or vote; None: no verdict) of its critiques, as [step][critique].
+
+    `label` is the 0-based first wrong step, -1 for none. `step_labels` (-1 wrong, else right, None unknown) may say
+    more of the steps than the label does.
+    """
+
+    label: int
+    shares: tuple[tuple[float | None, ...], ...]
+    step_labels: tuple[int | None, ...] | None = None
+
+    def truths(self) -> list[bool | None]:
+        """Whether each step is right, as far as the labels tell: nothing is known of what follows a first error."""
+        if self.step_labels is not None:
+            return [None if label is None else label >= 0 for label in self.step_labels]
+        first = len(self.shares) if self.label == NO_ERROR else self.label
+        return [True if step < first else False if step == first else None for step in range(len(self.shares))]
+
+
+@dataclass(frozen=True, slots=True)
+class F1Point:
+    """F1 at `at` (critiques a step, or threshold); `low` to `high` hold 95% of the resamples. `n` were scored."""
+
+    at: float
+    f1: float
+    low: float
+    high: float
+    n: float
+
+
+@dataclass(frozen=True, slots=True)
+class Bin:
+    """The `n` steps whose reward is in [low, high): their mean reward, and the share of them that is right."""
+
+    low: float
+    high: float
+    n: int
+    reward: float
+    right: float
+
+
+@dataclass(frozen=True, slots=True)
+class Calibration:
+    """Reliability of the reward as a probability of being right. `error` is the expected calibration error."""
+
+    bins: tuple[Bin, ...]
+    error: float
+    brier: float
+
+
+@dataclass(frozen=True, slots=True)
+class PositionPoint:
+    """How often the call of the step at this 0-based position is right, over `n` steps whose truth is known."""
+
+    position: int
+    n: int
+    accuracy: float
+
+
+class _Steps:
+    """The steps of all solutions under one another, shares padded with NaN."""
+
+    def __init__(self, judged: Sequence[Judged]) -> None:
+        lengths = [len(one.shares) for one in judged]
+        if not judged or not all(lengths):
+            raise InputError("there is no judged step to draw a curve from", mend="name a job that has finished")
+        rows = [shares for one in judged for shares in one.shares]
+        self.stored: Ints = np.array([len(row) for row in rows], dtype=np.int64)
+        self.shares: Floats = np.full((len(rows), self.stored.max()), np.nan)
+        for at, row in enumerate(rows):
+            self.shares[at, : len(row)] = [np.nan if share is None else share for share in row]
+        self.starts: Ints = np.cumsum([0, *lengths[:-1]], dtype=np.int64)
+        self.position: Ints = np.concatenate([np.arange(n, dtype=np.int64) for n in lengths])
+        self.labels: Ints = np.array([one.label for one in judged], dtype=np.int64)
+
+    def rewards(self, shares: Floats) -> Floats:
+        """Mean of each row, NaN where nothing in it was parsed."""
+        parsed = ~np.isnan(shares)
+        counts = parsed.sum(axis=1)
+        sums = np.where(parsed, shares, 0.0).sum(axis=1)
+        means: Floats = np.divide(sums, counts, out=np.full(len(sums), np.nan), where=counts > 0)
+        return means
+
+    def shuffled(self, rng: np.random.Generator) -> Floats:
+        """Each row in random order; the padding stays behind, critiques without a verdict move like any other."""
+        keys = rng.random(self.shares.shape) + (np.arange(self.shares.shape[1]) >= self.stored[:, None])
+        return np.take_along_axis(self.shares, np.argsort(keys, axis=1), axis=1)
+
+    def predictions(self, rewards: Floats, threshold: float) -> Ints:
+        """First error of each solution, -1 for none, -2 where a reward is missing before it."""
+        beyond = len(self.position)
+        missing = np.isnan(rewards)
+        stops = np.where(missing | (rewards < threshold), self.position, beyond)
+        first = np.minimum.reduceat(stops, self.starts)
+        blind = np.minimum.reduceat(np.where(missing, self.position, beyond), self.starts)
+        return np.where(first == beyond, NO_ERROR, np.where(blind == first, _NO_PREDICTION, first))
+
+    def f1(self, predictions: Ints) -> tuple[float, int]:
+        """F1 over the solutions with a prediction, and how many they are. Raises InputError when a kind is missing."""
+        scored = predictions != _NO_PREDICTION
+        hits = predictions == self.labels
+        accuracies = []
+        for kind, name in ((self.labels != NO_ERROR, "erroneous"), (self.labels == NO_ERROR, "correct")):
+            if not (kind & scored).any():
+                raise InputError(f"no {name} solution has rewards, so there is no F1", mend="judge some of both kinds")
+            accuracies.append(100.0 * float(hits[kind & scored].mean()))
+        return f1(*accuracies), int(scored.sum())
+
+
+def f1_by_k(
+    judged: Sequence[Judged], ks: Sequence[int], threshold: float, *, resamples: int = RESAMPLES, seed: int = 0
+) -> list[F1Point]:
+    """F1 with `k` critiques a step, drawn without replacement from those stored. Raises InputError for a larger k."""
+    steps = _Steps(judged)
+    fewest = int(steps.stored.min())
+    if not ks or min(ks) < 1 or max(ks) > fewest:
+        raise InputError(
+            f"k in {list(ks)} cannot be drawn from {fewest} stored critiques of a step",
+            mend=f"choose k in 1..{fewest}",
+        )
+    rng = np.random.default_rng(seed)
+    found: dict[int, list[tuple[float, int]]] = {k: [] for k in ks}
+    for _ in range(resamples):
+        shuffled = steps.shuffled(rng)
+        for k in ks:
+            found[k].append(steps.f1(steps.predictions(steps.rewards(shuffled[:, :k]), threshold)))
+    return [_point(k, found[k]) for k in ks]
+
+
+def _point(k: int, found: Sequence[tuple[float, int]]) -> F1Point:
+    values = [value for value, _ in found]
+    low, high = np.percentile(values, [2.5, 97.5])
+    return F1Point(k, math.fsum(values) / len(values), float(low), float(high), sum(n for _, n in found) / len(found))
+
+
+def f1_by_threshold(judged: Sequence[Judged], thresholds: Sequence[float]) -> list[F1Point]:
+    """F1 of the same rewards at each threshold; there is nothing to resample, so `low` and `high` are the F1."""
+    steps = _Steps(judged)
+    rewards = steps.rewards(steps.shares)
+    points = []
+    for threshold in thresholds:
+        value, n = steps.f1(steps.predictions(rewards, threshold))
+        points.append(F1Point(threshold, value, value, value, n))
+    return points
+
+
+def calibration(judged: Sequence[Judged], bins: int = 10) -> Calibration:
+    """Rewards against how often such steps are right, in `bins` equal bins. Raises InputError when nothing is known."""
+    reward, right = _known(judged)
+    place = np.minimum((reward * bins).astype(np.int64), bins - 1)
+    found = []
+    for at in np.unique(place):
+        inside = place == at
+        mean, share = float(reward[inside].mean()), float(right[inside].mean())
+        found.append(Bin(at / bins, (at + 1) / bins, int(inside.sum()), mean, share))
+    error = sum(one.n * abs(one.reward - one.right) for one in found) / len(reward)
+    return Calibration(tuple(found), error, float(((reward - right) ** 2).mean()))
+
+
+def accuracy_by_position(judged: Sequence[Judged], threshold: float) -> list[PositionPoint]:
+    """How often a step's call is right, by where it stands. Raises InputError when nothing is known."""
+    reward, right = _known(judged)
+    position = np.array([at for at, *_ in _known_steps(judged)], dtype=np.int64)
+    hits = (reward >= threshold) == (right > 0)
+    return [
+        PositionPoint(int(at), int((position == at).sum()), float(hits[position == at].mean()))
+        for at in np.unique(position)
+    ]
+
+
+def _known(judged: Sequence[Judged]) -> tuple[Floats, Floats]:
+    known = _known_steps(judged)
+    if not known:
+        raise InputError("no step has both a reward and a label", mend="name a job whose solutions have labels")
+    return np.array([reward for _, reward, _ in known]), np.array([float(right) for *_, right in known])
+
+
+def _known_steps(judged: Sequence[Judged]) -> list[tuple[int, float, bool]]:
+    """`(position, reward, right)` of every step of which all three are known."""
+    found = []
+    for one in judged:
+        for position, (shares, truth) in enumerate(zip(one.shares, one.truths(), strict=True)):
+            parsed = [share for share in shares if share is not None]
+            if parsed and truth is not None:
+                found.append((position, math.fsum(parsed) / len(parsed), truth))
+    return found

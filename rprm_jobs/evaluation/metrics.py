@@ -1,0 +1,54 @@
+"""The measures that benchmarks share. Rewards are in [0, 1], accuracies and F1 in percent, indices count from 0."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from rprm_jobs.errors import InputError
+
+THRESHOLD = 0.5
+NO_ERROR = -1
+
+
+def first_error(rewards: Sequence[float | None], threshold: float = THRESHOLD) -> int:
+    """Index of the first step with a reward below `threshold`, -1 when there is none (ProcessBench's prediction).
+
+    A step without a reward (None) is no opinion and is passed over, never taken for an error.
+    """
+    below = (index for index, reward in enumerate(rewards) if reward is not None and reward < threshold)
+    return next(below, NO_ERROR)
+
+
+def error_acc(labels: Sequence[int], predictions: Sequence[int]) -> float:
+    """Percent of erroneous solutions whose first error is predicted exactly.
+
+    Raises InputError when there is no erroneous solution, or when the two lengths differ.
+    """
+    return _accuracy(labels, predictions, erroneous=True)
+
+
+def correct_acc(labels: Sequence[int], predictions: Sequence[int]) -> float:
+    """Percent of correct solutions in which no error is predicted. Raises like `error_acc`."""
+    return _accuracy(labels, predictions, erroneous=False)
+
+
+def f1(error: float, correct: float) -> float:
+    """Harmonic mean of the two accuracies; 0 when both are 0."""
+    return 2 * error * correct / (error + correct) if error + correct else 0.0
+
+
+def _accuracy(labels: Sequence[int], predictions: Sequence[int], *, erroneous: bool) -> float:
+    if len(labels) != len(predictions):
+        raise InputError(f"{len(labels)} labels for {len(predictions)} predictions")
+    hits = [
+        label == predicted
+        for label, predicted in zip(labels, predictions, strict=True)
+        if (label != NO_ERROR) is erroneous
+    ]
+    if not hits:
+        kind = "erroneous" if erroneous else "correct"
+        raise InputError(
+            f"no {kind} solution is among the {len(labels)} labelled ones, so its accuracy is undefined",
+            mend="evaluate on solutions of both kinds",
+        )
+    return 100.0 * sum(hits) / len(hits)

@@ -1,0 +1,155 @@
+"""PRMBench: call every step valid or not. Nine classes of error, three dimensions, and correct solutions as controls.
+
+A class scores the mean of the F1 of its valid and of its invalid steps; multi_solutions, in which no step is wrong, the
+F1 of the valid ones alone. All scores are in percent.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from rprm_jobs.evaluation.prmbench_rows import CLASSES, CONTROL, DIMENSIONS, Item, first_of_each
+
+VALID_ONLY = "multi_solutions"
+
+
+@dataclass(frozen=True, slots=True)
+class Counts:
+    """Steps by what they are and what they were called: `valid_invalid` are valid ones called invalid."""
+
+    valid_valid: int = 0
+    valid_invalid: int = 0
+    invalid_valid: int = 0
+    invalid_invalid: int = 0
+
+    def __add__(self, other: Counts) -> Counts:
+        return Counts(
+            self.valid_valid + other.valid_valid,
+            self.valid_invalid + other.valid_invalid,
+            self.invalid_valid + other.invalid_valid,
+            self.invalid_invalid + other.invalid_invalid,
+        )
+
+    @property
+    def steps(self) -> int:
+        """All of them."""
+        return self.valid_valid + self.valid_invalid + self.invalid_valid + self.invalid_invalid
+
+    @property
+    def f1(self) -> float:
+        """F1 of finding the valid steps, in percent."""
+        return _f1(self.valid_valid, self.valid_invalid + self.invalid_valid)
+
+    @property
+    def negative_f1(self) -> float:
+        """F1 of finding the invalid steps, in percent."""
+        return _f1(self.invalid_invalid, self.valid_invalid + self.invalid_valid)
+
+    @property
+    def score(self) -> float:
+        """The mean of both F1s."""
+        return (self.f1 + self.negative_f1) / 2
+
+
+def _f1(hits: int, misses: int) -> float:
+    return 200.0 * hits / (2 * hits + misses) if hits else 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Controls:
+    """The correct solutions: `accuracy` is the percentage of their steps that are called valid, None without any."""
+
+    n_items: int
+    n_steps: int
+    accuracy: float | None
+    missing: int
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """`overall` is over the pooled counts of the classes there are, without controls; None where nothing was scored.
+
+    `missing` items lack a score of some step; `out_of_range` items name wrong steps that they do not have; `repeated`
+    rows had the key of one before. A dimension is the plain mean of its classes, as far as they are here.
+    """
+
+    overall: float | None
+    classes: Mapping[str, float]
+    dimensions: Mapping[str, float | None]
+    n_items: int
+    n_steps: int
+    out_of_range: int
+    missing: int
+    repeated: int
+    controls: Controls
+
+    @property
+    def absent(self) -> tuple[str, ...]:
+        """Classes without a score, so that neither `overall` nor their dimension is the benchmark's own."""
+        return tuple(name for name in CLASSES if name not in self.classes)
+
+    def as_json(self) -> dict[str, Any]:
+        """Plain JSON types; scores in percent."""
+        return {
+            "overall": self.overall,
+            "classes": dict(self.classes),
+            "dimensions": dict(self.dimensions),
+            "n_items": self.n_items,
+            "n_steps": self.n_steps,
+            "out_of_range": self.out_of_range,
+            "missing": self.missing,
+            "repeated": self.repeated,
+            "absent_classes": list(self.absent),
+            "controls": {name: getattr(self.controls, name) for name in Controls.__slots__},
+        }
+
+
+def count(item: Item, rewards: Sequence[float], threshold: float) -> Counts:
+    """The item's steps; one with reward >= `threshold` is called valid."""
+    counts = [[0, 0], [0, 0]]
+    for step, reward in enumerate(rewards):
+        counts[step in item.error_steps][reward < threshold] += 1
+    (valid_valid, valid_invalid), (invalid_valid, invalid_invalid) = counts
+    return Counts(valid_valid, valid_invalid, invalid_valid, invalid_invalid)
+
+
+def evaluate(items: Sequence[Item], rewards: Mapping[str, Sequence[float | None]], threshold: float) -> Report:
+    """Score the rewards, by key. Of items with one key the first counts; one without every reward is missing."""
+    unique = first_of_each(items)
+    totals: dict[str, Counts] = {}
+    scored, missing = Counter[bool](), Counter[bool]()
+    for item in unique:
+        found = [reward for reward in rewards.get(item.key, ()) if reward is not None]
+        if len(found) != len(item.steps):
+            missing[item.is_control] += 1
+            continue
+        scored[item.is_control] += 1
+        totals[item.classification] = totals.get(item.classification, Counts()) + count(item, found, threshold)
+    controls = totals.pop(CONTROL, Counts())
+    classes = {
+        name: totals[name].f1 if name == VALID_ONLY else totals[name].score for name in CLASSES if name in totals
+    }
+    pooled = sum(totals.values(), Counts())
+    return Report(
+        overall=pooled.score if totals else None,
+        classes=classes,
+        dimensions={name: _mean([classes[c] for c in of if c in classes]) for name, of in DIMENSIONS.items()},
+        n_items=scored[False],
+        n_steps=pooled.steps,
+        out_of_range=sum(item.out_of_range for item in unique),
+        missing=missing[False],
+        repeated=len(items) - len(unique),
+        controls=_controls(controls, scored[True], missing[True]),
+    )
+
+
+def _controls(counts: Counts, scored: int, missing: int) -> Controls:
+    accuracy = 100.0 * counts.valid_valid / counts.steps if counts.steps else None
+    return Controls(scored, counts.steps, accuracy, missing)
+
+
+def _mean(values: Sequence[float]) -> float | None:
+    return sum(values) / len(values) if values else None

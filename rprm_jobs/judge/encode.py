@@ -1,0 +1,65 @@
+"""From a rendered prompt to token ids. Only the chat frame may hold special tokens; the message is plain text.
+
+The whole message is tokenised in one piece, so for a rollout without special tokens the ids are those of
+`apply_chat_template(..., tokenize=True)`, which is what the published judges were trained on.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from rprm_jobs.errors import JudgeError
+
+_SENTINEL = "Zq7MessageGoesHere7qZ"
+
+
+class PromptEncoder:
+    """Wraps a Hugging Face fast tokenizer that has a chat template.
+
+    Raises JudgeError when the template is missing, does not show the message as it is exactly once, or when " Yes"
+    and " No" begin with the same token (P(Yes) would then have no meaning).
+    """
+
+    def __init__(self, tokenizer: Any) -> None:
+        self._tokenizer = tokenizer
+        prefix, suffix = _chat_frame(tokenizer)
+        self._prefix = tuple(tokenizer.encode(prefix, add_special_tokens=False))
+        self._suffix = tuple(tokenizer.encode(suffix, add_special_tokens=False))
+        self._special = frozenset(tokenizer.all_special_ids)
+        self.yes_id, self.no_id = _answer_ids(tokenizer)
+
+    def encode(self, message: str) -> list[int]:
+        """Token ids of the chat frame with `message` as its one user turn, ready for generation."""
+        body = self._tokenizer(message, add_special_tokens=False, split_special_tokens=True)["input_ids"]
+        if not self._special.isdisjoint(body):
+            raise JudgeError(
+                "the tokenizer turns plain text into special tokens",
+                mend="use the judge's fast tokenizer (tokenizer.json)",
+            )
+        return [*self._prefix, *body, *self._suffix]
+
+    def decode(self, ids: Sequence[int]) -> str:
+        """The text of generated ids, special tokens left out, spaces untouched."""
+        return str(self._tokenizer.decode(ids, skip_special_tokens=True, clean_up_tokenization_spaces=False))
+
+
+def _chat_frame(tokenizer: Any) -> tuple[str, str]:
+    if not getattr(tokenizer, "chat_template", None):
+        raise JudgeError("the tokenizer has no chat template", mend="add chat_template.jinja to the judge's folder")
+    messages = [{"role": "user", "content": _SENTINEL}]
+    framed = tokenizer.apply_chat_template(messages, tokenize=False, add_generation_prompt=True)
+    if framed.count(_SENTINEL) != 1:
+        raise JudgeError("the chat template does not show the user's message exactly once")
+    prefix, suffix = framed.split(_SENTINEL)
+    return prefix, suffix
+
+
+def _answer_ids(tokenizer: Any) -> tuple[int, int]:
+    yes, no = (tokenizer.encode(word, add_special_tokens=False) for word in (" Yes", " No"))
+    if not yes or not no or yes[0] == no[0]:
+        raise JudgeError(
+            '" Yes" and " No" do not begin with distinct tokens, so P(Yes) cannot be read',
+            mend="use a judge whose tokenizer keeps the two words apart",
+        )
+    return int(yes[0]), int(no[0])

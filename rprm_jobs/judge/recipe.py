@@ -1,0 +1,86 @@
+"""The recipe: all that decides what a job's scores will be, resolved, stored with the job, and digested.
+
+Two jobs with equal digests over equal inputs would buy the same critiques twice, which is what `submit` refuses to do.
+The engine and its version are recorded where they run, with each shard: P(Yes) is theirs to a float's width only.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from typing import Any
+
+import msgspec
+
+from rprm_jobs.errors import ConfigError
+from rprm_jobs.judge.verdict import PARSE_RULE
+from rprm_jobs.types import Sampling
+
+MAX_K = 1024
+
+
+class Recipe(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """`k` critiques a step at most, by `policy`; a step with reward < `threshold` is called wrong.
+
+    `fingerprint` identifies weights and tokenizer, `prompt` is the template's text, `seed` in [0, 2**63).
+    """
+
+    judge: str
+    fingerprint: str
+    queue: str
+    prompt: str
+    sampling: Sampling
+    k: int = 10
+    policy: dict[str, Any] = msgspec.field(default_factory=lambda: {"kind": "fixed"})
+    threshold: float = 0.5
+    seed: int = 0
+    parse_rule: str = PARSE_RULE
+
+    def __post_init__(self) -> None:
+        checks = [
+            (1 <= self.k <= MAX_K, f"k={self.k} is not in 1..{MAX_K}", "choose -k in that range"),
+            (
+                0.0 <= self.threshold <= 1.0,
+                f"threshold={self.threshold} is not in 0..1",
+                "choose one, e.g. 0.5",
+            ),
+            (0 <= self.seed < 2**63, f"seed={self.seed} is not in 0..2**63-1", "choose a smaller one"),
+            (
+                self.sampling.temperature >= 0,
+                f"temperature={self.sampling.temperature} is negative",
+                "use >= 0",
+            ),
+            (0 < self.sampling.top_p <= 1, f"top_p={self.sampling.top_p} is not in (0, 1]", "e.g. 0.95"),
+            (self.sampling.max_new_tokens >= 1, "max_new_tokens is below 1", "e.g. 4096"),
+        ]
+        for ok, what, mend in checks:
+            if not ok:
+                raise ConfigError(what, mend=mend)
+
+    @property
+    def digest(self) -> str:
+        """Hex SHA-256 of the recipe's canonical JSON."""
+        return hashlib.sha256(msgspec.json.encode(self, order="sorted")).hexdigest()
+
+    def to_builtins(self) -> dict[str, Any]:
+        """As JSON types, for the store."""
+        built: dict[str, Any] = msgspec.to_builtins(self)
+        return built
+
+    @classmethod
+    def from_builtins(cls, stored: dict[str, Any]) -> Recipe:
+        """Back from the store. Raises ConfigError for a recipe of a newer version of the program."""
+        try:
+            return msgspec.convert(stored, cls)
+        except msgspec.ValidationError as error:
+            raise ConfigError(
+                f"the job's recipe cannot be read: {error}", mend="upgrade rprm-jobs on this machine"
+            ) from error
+
+
+def critique_seed(recipe_seed: int, solution_id: str, step: int, k: int, round_: int = 0) -> int:
+    """The seed of one critique, in [0, 2**63): a function of what is judged, never of who judges it or how often.
+
+    `round_` counts the user's own `retry` calls: a retry that drew the same unparsed critique again would be useless.
+    """
+    key = f"{recipe_seed}\x1f{solution_id}\x1f{step}\x1f{k}\x1f{round_}"
+    return int.from_bytes(hashlib.blake2b(key.encode(), digest_size=8).digest(), "big") >> 1

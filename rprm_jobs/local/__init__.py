@@ -1,0 +1,89 @@
+"""Embedded servers: a real Postgres and a real Redis from wheels, for every server that is not configured.
+
+They live in `Settings.home`, outlive the command that started them, and are shared by all later ones.
+"""
+
+from __future__ import annotations
+
+from contextlib import closing
+from dataclasses import dataclass, replace
+from typing import Literal
+
+from rprm_jobs.errors import ServiceError
+from rprm_jobs.local.places import find_places, locked
+from rprm_jobs.local.postgres import EmbeddedPostgres
+from rprm_jobs.local.redis import EmbeddedRedis
+from rprm_jobs.settings import Settings, mask_url
+
+
+@dataclass(frozen=True, slots=True)
+class ServiceStatus:
+    """One server: `where` is its URL without the password, or its folder while it is down."""
+
+    name: Literal["postgres", "redis"]
+    kind: Literal["configured", "embedded"]
+    running: bool
+    where: str
+
+
+def ensure_services(settings: Settings) -> Settings:
+    """The settings with both URLs; what is not configured is started where it does not run.
+
+    Raises MissingExtra without the wheels, ServiceError with the end of the server's log when one does not start.
+    """
+    if settings.database_url and settings.redis_url:
+        return settings
+    with locked(settings.home) as places:
+        database_url = settings.database_url or EmbeddedPostgres(places).ensure()
+        redis_url = settings.redis_url or EmbeddedRedis(places).ensure()
+    return replace(settings, database_url=database_url, redis_url=redis_url)
+
+
+def running_urls(settings: Settings) -> dict[str, str | None]:
+    """The URL of each server that is configured, or embedded and running; with passwords. Starts nothing."""
+    places = find_places(settings.home)
+    return {
+        "postgres": settings.database_url or EmbeddedPostgres(places).running_url(),
+        "redis": settings.redis_url or EmbeddedRedis(places).running_url(),
+    }
+
+
+def services_status(settings: Settings) -> list[ServiceStatus]:
+    """Both servers as they are now; configured ones are asked too. Starts nothing."""
+    urls, base = running_urls(settings), find_places(settings.home).base
+    return [
+        _status("postgres", settings.database_url, urls["postgres"], str(base)),
+        _status("redis", settings.redis_url, urls["redis"], str(base)),
+    ]
+
+
+def stop_services(settings: Settings) -> list[str]:
+    """Stop the embedded servers; returns the names of those that ran. Raises ServiceError when one does not stop."""
+    if not find_places(settings.home).base.exists():
+        return []
+    with locked(settings.home) as places:
+        stopped = {"redis": EmbeddedRedis(places).stop(), "postgres": EmbeddedPostgres(places).stop()}
+    return [name for name, ran in stopped.items() if ran]
+
+
+def _status(name: Literal["postgres", "redis"], configured: str | None, url: str | None, base: str) -> ServiceStatus:
+    if configured is not None:
+        return ServiceStatus(name, "configured", _answers(name, configured), mask_url(configured))
+    return ServiceStatus(name, "embedded", url is not None, mask_url(url) if url else base)
+
+
+def _answers(name: str, url: str) -> bool:
+    try:
+        if name == "redis":
+            from rprm_jobs.broker import Bell
+
+            with closing(Bell(url)) as bell:
+                bell.ping()
+        else:
+            from rprm_jobs.store.session import Database
+
+            with closing(Database(url, application="rprm-jobs services")) as database:
+                database.server_version()
+    except ServiceError:
+        return False
+    return True

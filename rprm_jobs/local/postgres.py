@@ -1,0 +1,175 @@
+"""The embedded Postgres, run from the wheel's programs: one data folder, one server on it, for all commands.
+
+It listens on a Unix socket in a closed folder, and asks for a generated password all the same.
+"""
+
+from __future__ import annotations
+
+import shlex
+import signal
+import subprocess
+import tempfile
+import time
+from pathlib import Path
+from urllib.parse import quote
+
+import psutil
+
+from rprm_jobs.errors import ServiceError
+from rprm_jobs.local.binaries import as_user, postgres_programs
+from rprm_jobs.local.cluster import ENVIRONMENT, make_cluster
+from rprm_jobs.local.lock import is_held, taken
+from rprm_jobs.local.places import Places
+from rprm_jobs.local.processes import end, process_in, processes_in, tail
+
+_START_S = 60.0
+_STOP_S = 60.0
+_ORPHANS_S = 10.0
+# Given at every start, so that a newer version's choices reach an older data folder.
+_SETTINGS = {
+    # A socket in a closed folder only: nobody but this machine's user may connect.
+    "listen_addresses": "",
+    "port": "5432",
+    "unix_socket_permissions": "0700",
+    # Some 60 workers with three connections each.
+    "max_connections": "200",
+    # Finished work is kept whatever fails.
+    "fsync": "on",
+    "full_page_writes": "on",
+    # The index pages that a bulk load touches stay in memory.
+    "shared_buffers": "256MB",
+    # A checkpoint in the middle of a bulk load makes every page be logged whole again: fewer, and compressed.
+    "max_wal_size": "4GB",
+    "checkpoint_timeout": "15min",
+    "wal_compression": "on",
+    # Statements are short, and compiling them costs more than it saves.
+    "jit": "off",
+}
+
+
+class EmbeddedPostgres:
+    """The server of these places; `ensure` and `stop` are called by one command at a time (`places.locked`)."""
+
+    def __init__(self, places: Places) -> None:
+        self._places = places
+        self._data = places.postgres / "data"
+        self._pid_file = self._data / "postmaster.pid"
+        self._log = places.postgres / "log"
+        self._life = places.base / "postgres.life"
+        self._password_file = places.base / "postgres.password"
+
+    def ensure(self) -> str:
+        """The URL of the running server, made and started where needed. Raises MissingExtra, ServiceError."""
+        if not self._answers():
+            programs = postgres_programs(self._places)
+            make_cluster(programs, self._places, self._data, self._password_file)
+            if self._process() is None:
+                self._start(programs)
+            self._wait()
+        return self._url()
+
+    def running_url(self) -> str | None:
+        """The URL while the server answers, else None."""
+        return self._url() if self._answers() else None
+
+    def stop(self) -> bool:
+        """Stop the server, finished work kept; False when it did not run. Raises ServiceError when it will not stop."""
+        process = self._process()
+        if process is None:
+            return False
+        # Fast: connections are cut, which workers live through.
+        if not end([process], signal.SIGINT, wait_s=_STOP_S, kill=False):
+            raise ServiceError(
+                f"the embedded Postgres (process {process.pid}) has not stopped within {_STOP_S:.0f} s:"
+                + tail(self._log),
+                where=str(self._log),
+                mend="it may still be writing to disk: try again",
+            )
+        return True
+
+    def _url(self) -> str:
+        try:
+            password = self._password_file.read_text().strip()
+        except FileNotFoundError:
+            raise ServiceError(
+                "the password of the embedded Postgres is gone", where=str(self._password_file), mend="restore the file"
+            ) from None
+        return f"postgresql://postgres:{password}@/rprm?host={quote(str(self._places.sockets), safe='/')}"
+
+    def _process(self) -> psutil.Process | None:
+        return process_in(self._data, self._pid_file)
+
+    def _answers(self) -> bool:
+        return self._process() is not None and self._readiness() == 0
+
+    def _readiness(self) -> int:
+        """What pg_isready says: 0 ready, 1 starting or stopping, 2 silent."""
+        program = postgres_programs(self._places) / "pg_isready"
+        sockets = str(self._places.sockets)
+        command: list[str | Path] = [program, "-q", "-t", "3", "-h", sockets, "-p", _SETTINGS["port"]]
+        return subprocess.run(command, env=ENVIRONMENT, check=False).returncode
+
+    def _start(self, programs: Path) -> None:
+        self._end_orphans()
+        with taken(self._life, 0) as life:
+            if life is None:
+                raise ServiceError(
+                    "the embedded Postgres of this folder runs on another machine, or in another container",
+                    where=str(self._data),
+                    mend="work there; or set RPRM_HOME to a folder of this machine's, or RPRM_DATABASE_URL",
+                )
+            # Nobody holds the server's life, so lock files are a crash's. Postgres would believe their number if any
+            # process has it now, be it a stranger's or the dead server's own that nobody has reaped.
+            for stale in (self._pid_file, self._places.sockets / f".s.PGSQL.{_SETTINGS['port']}.lock"):
+                stale.unlink(missing_ok=True)
+            options = [f"-c{name}={value}" for name, value in _SETTINGS.items()]
+            self._pg_ctl_start(programs, ["-k", str(self._places.sockets), *options], life)
+
+    def _pg_ctl_start(self, programs: Path, options: list[str], life: int) -> None:
+        # By environment and a relative name: pg_ctl hands both to a shell without quoting them well.
+        environment = {**ENVIRONMENT, "PGDATA": str(self._data)}
+        with tempfile.TemporaryFile() as out:
+            done = subprocess.run(
+                [programs / "pg_ctl", "-l", self._log.name, "-o", shlex.join(options), "-W", "start"],
+                env=environment,
+                cwd=self._places.postgres,
+                stdin=subprocess.DEVNULL,
+                stdout=out,
+                stderr=out,
+                pass_fds=(life,),
+                start_new_session=True,
+                umask=0o077,
+                check=False,
+                **as_user(self._places),
+            )
+            if done.returncode:
+                out.seek(0)
+                raise self._failure(f"\n    {out.read().decode(errors='replace').strip()}")
+
+    def _end_orphans(self) -> None:
+        """Backends outlive a killed postmaster until they next wait for something, and keep its memory in use."""
+        if is_held(self._life):
+            end(processes_in(self._data, "postgres"), signal.SIGTERM, wait_s=_ORPHANS_S, kill=True)
+
+    def _wait(self) -> None:
+        deadline = time.monotonic() + _START_S
+        while (readiness := self._readiness()) != 0:
+            if not is_held(self._life):
+                raise self._failure(tail(self._log))
+            if time.monotonic() > deadline:
+                raise self._slow(readiness)
+            time.sleep(0.05)
+
+    def _failure(self, said: str) -> ServiceError:
+        return ServiceError(
+            f"the embedded Postgres did not start:{said}",
+            where=str(self._log),
+            mend="see its log; or set RPRM_DATABASE_URL to a server of your own",
+        )
+
+    def _slow(self, readiness: int) -> ServiceError:
+        if readiness == 1:
+            what, mend = "is still starting, perhaps after a crash", "it goes on by itself: try again in a moment"
+        else:
+            what, mend = "runs but does not answer", "run `rprm-jobs services down`, then try again"
+        return ServiceError(f"the embedded Postgres {what}:{tail(self._log)}", where=str(self._log), mend=mend)

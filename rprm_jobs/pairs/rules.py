@@ -1,0 +1,126 @@
+"""The rules of a training set: everything that decides, with the jobs it is built from, which rows it has.
+
+They are stored with the set and have a digest. `seed` orders rows and problems; equal seeds give equal sets.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import math
+from collections.abc import Mapping
+from enum import StrEnum
+from typing import Any
+
+import msgspec
+
+from rprm_jobs.errors import ConfigError
+from rprm_jobs.pairs.labels import Neutral
+from rprm_jobs.pairs.reading import READING_RULE
+
+
+class SetKind(StrEnum):
+    """What a training set holds: preference pairs, or single critiques to imitate."""
+
+    PAIRS = "pairs"
+    SFT = "sft"
+
+
+class PairRule(StrEnum):
+    """Which pairs a step gives; see `rprm_jobs.pairs.select`."""
+
+    PAPER = "paper"
+    ALL = "all"
+    DISTINCT = "distinct"
+
+
+class _Rules(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag_field="kind"):
+    """What both kinds of sets have. `balance` cuts the larger of the classes Yes and No down to the smaller.
+
+    `validation` is a share of the rows when below 1, else a number of rows; whole problems go there, so it is at
+    least that large.
+    """
+
+    neutral: Neutral = Neutral.CORRECT
+    balance: bool = True
+    validation: float = 0.05
+    seed: int = 42
+    reading: int = READING_RULE
+
+    def __post_init__(self) -> None:
+        if not self.validation >= 0 or (self.validation >= 1 and self.validation != int(self.validation)):
+            raise ConfigError(
+                f"validation={self.validation:g} is neither a share below 1 nor a number of rows",
+                mend="for example 0.05, or 20000, or 0 for none",
+            )
+        if not 0 <= self.seed < 2**63:
+            raise ConfigError(f"seed={self.seed} is not in 0..2**63-1", mend="choose a smaller one")
+
+    @property
+    def digest(self) -> str:
+        """Hex SHA-256 of the rules' canonical JSON."""
+        return hashlib.sha256(msgspec.json.encode(self, order="sorted")).hexdigest()
+
+    def validation_rows(self, total: int) -> int:
+        """How many of `total` rows the validation split should have at the least."""
+        return math.ceil(total * self.validation) if self.validation < 1 else int(self.validation)
+
+    def to_builtins(self) -> dict[str, Any]:
+        """As JSON types, for the store."""
+        built: dict[str, Any] = msgspec.to_builtins(self)
+        return built
+
+
+class SftRules(_Rules, frozen=True, tag="sft"):
+    """The paper's filter: critiques with exactly one verdict, which agrees with the label and ends the text."""
+
+    @property
+    def set_kind(self) -> SetKind:
+        """What these rules make."""
+        return SetKind.SFT
+
+
+class PairRules(_Rules, frozen=True, tag="pairs"):
+    """`max_pairs` a step and `max_length_difference`, a share of the longer text in (0, 1], bound `distinct` alone."""
+
+    rule: PairRule = PairRule.DISTINCT
+    max_pairs: int = 2
+    max_length_difference: float = 0.5
+
+    @property
+    def set_kind(self) -> SetKind:
+        """What these rules make."""
+        return SetKind.PAIRS
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.max_pairs < 1:
+            raise ConfigError(f"max_pairs={self.max_pairs} is below 1", mend="allow at least one pair a step")
+        if not 0 < self.max_length_difference <= 1:
+            raise ConfigError(
+                f"max_length_difference={self.max_length_difference:g} is not in (0, 1]",
+                mend="0.5 allows the longer text twice the length of the shorter, 1 any length",
+            )
+
+
+Rules = PairRules | SftRules
+
+
+def pair_rules(rule: PairRule = PairRule.DISTINCT, *, bounds: Mapping[str, Any], **common: Any) -> PairRules:
+    """Pair rules from what a user gave: `bounds` are those of `distinct`, None for its default. Raises ConfigError."""
+    given = {name: value for name, value in bounds.items() if value is not None}
+    if given and rule is not PairRule.DISTINCT:
+        raise ConfigError(
+            f"the rule {rule.value} has no bounds of its own",
+            mend=f"leave out --{next(iter(given)).replace('_', '-')}, or choose --rule distinct",
+        )
+    return PairRules(rule=rule, **given, **common)
+
+
+def read_rules(stored: dict[str, Any]) -> Rules:
+    """Back from the store. Raises ConfigError for the rules of a newer version of the program."""
+    try:
+        return msgspec.convert(stored, PairRules | SftRules)
+    except msgspec.ValidationError as error:
+        raise ConfigError(
+            f"the set's rules cannot be read: {error}", mend="upgrade rprm-jobs on this machine"
+        ) from error

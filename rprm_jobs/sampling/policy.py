@@ -1,0 +1,103 @@
+"""The policy protocol, the fixed-K policy of the paper, and the way from a recipe to a policy.
+
+A policy asks for as many critiques as it takes, at the least, until its step could be decided. So no step costs one
+critique more than when they are bought one at a time, and it goes through the engine in as few rounds as that allows.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import msgspec
+
+from rprm_jobs.errors import ConfigError
+from rprm_jobs.sampling.adaptive import Adaptive
+from rprm_jobs.sampling.exact import Exact
+from rprm_jobs.sampling.planned import Planned, compile_plan
+from rprm_jobs.types import Critique
+
+
+class Policy(Protocol):
+    """Asked after every answer about one step; pure, so equal votes give equal answers."""
+
+    def more(self, critiques: Sequence[Critique]) -> int:
+        """How many more critiques of this step to sample now, >= 0; 0 means that the step is decided."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class FixedK:
+    """The paper's policy: always `k` critiques."""
+
+    k: int
+
+    def more(self, critiques: Sequence[Critique]) -> int:
+        return max(0, self.k - len(critiques))
+
+
+class _Options(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag_field="kind"):
+    pass
+
+
+class _Fixed(_Options, frozen=True, tag="fixed"):
+    def policy(self, k: int, threshold: float) -> Policy:  # noqa: ARG002 - one signature for all kinds
+        return FixedK(k)
+
+
+class _Exact(_Options, frozen=True, tag="exact"):
+    def policy(self, k: int, threshold: float) -> Policy:
+        return Exact(k, threshold)
+
+
+class _Adaptive(_Options, frozen=True, tag="adaptive"):
+    confidence: float = 0.95
+    min_k: int = 3
+
+    def policy(self, k: int, threshold: float) -> Policy:
+        if not 0.5 < self.confidence < 1.0:
+            raise ConfigError(f"confidence={self.confidence} is not between 0.5 and 1", mend="choose one, e.g. 0.95")
+        if self.min_k < 1:
+            raise ConfigError(f"min_k={self.min_k} is below 1", mend="buy at least one critique of a step, e.g. 3")
+        return Adaptive(k, threshold, self.confidence, self.min_k)
+
+
+class _Planned(_Options, frozen=True, tag="planned"):
+    prior: tuple[float, ...]
+    changed: float = 0.0025
+    wrong: tuple[float, ...] | None = None
+
+    def policy(self, k: int, threshold: float) -> Policy:
+        if not 0.0 <= self.changed < 1.0:
+            raise ConfigError(f"changed={self.changed} is not in [0, 1)", mend="choose a share of calls, e.g. 0.0025")
+        return Planned(k, threshold, compile_plan(self.prior, k, threshold, self.changed, self.wrong))
+
+
+KINDS: dict[str, type[_Fixed | _Exact | _Adaptive | _Planned]] = {
+    "fixed": _Fixed,
+    "exact": _Exact,
+    "adaptive": _Adaptive,
+    "planned": _Planned,
+}
+
+
+def resolve_options(options: Mapping[str, Any]) -> dict[str, Any]:
+    """The options with every default written out, as a recipe stores them. Raises ConfigError for an unknown one."""
+    resolved: dict[str, Any] = msgspec.to_builtins(_read(options))
+    return resolved
+
+
+def make_policy(options: Mapping[str, Any], *, k: int, threshold: float) -> Policy:
+    """The policy that a recipe names, of at most `k` critiques a step. Raises ConfigError for one that cannot be."""
+    return _read(options).policy(k, threshold)
+
+
+def _read(options: Mapping[str, Any]) -> _Fixed | _Exact | _Adaptive | _Planned:
+    kind = options.get("kind")
+    if kind not in KINDS:
+        raise ConfigError(f"unknown sampling policy {kind!r}", mend=f"use one of {', '.join(KINDS)}")
+    try:
+        return msgspec.convert(options, KINDS[kind])
+    except msgspec.ValidationError as error:
+        raise ConfigError(f"the {kind} policy cannot be used: {error}", mend="correct its options") from error

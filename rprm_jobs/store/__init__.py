@@ -1,0 +1,1 @@
+"""Postgres, the truth: tables, transactions and repositories. Nothing outside imports sqlalchemy or psycopg."""

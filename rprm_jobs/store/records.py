@@ -1,0 +1,149 @@
+"""Frozen objects that come out of the store. Times are timezone-aware (UTC)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+from typing import Any
+
+from rprm_jobs.judge.recipe import Recipe
+from rprm_jobs.types import JobKind, KeepCritiques
+
+
+class JobState(StrEnum):
+    """Follows from the job's shards; only `cancelled` is written down."""
+
+    QUEUED = "queued"
+    RUNNING = "running"
+    DONE = "done"
+    CANCELLED = "cancelled"
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """A job as it was submitted. `n_steps` counts the steps to be judged."""
+
+    id: int
+    kind: JobKind
+    recipe: Recipe
+    queue: str
+    judge: str
+    priority: int
+    n_solutions: int
+    n_steps: int
+    keep_critiques: KeepCritiques
+    sources: tuple[str, ...]
+    gathered: bool
+    created_at: datetime
+    cancelled_at: datetime | None
+
+    @classmethod
+    def from_row(cls, row: Mapping[str, Any]) -> Job:
+        """From a row of `jobs`. Raises ConfigError for a recipe that this version cannot read."""
+        return cls(
+            id=row["id"],
+            kind=JobKind(row["kind"]),
+            recipe=Recipe.from_builtins(row["recipe"]),
+            queue=row["queue"],
+            judge=row["judge"],
+            priority=row["priority"],
+            n_solutions=row["n_solutions"],
+            n_steps=row["n_steps"],
+            keep_critiques=KeepCritiques(row["keep_critiques"]),
+            sources=tuple(row["sources"]),
+            gathered=row["gathered"],
+            created_at=row["created_at"],
+            cancelled_at=row["cancelled_at"],
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """Sums over a job's shards. Counts of solutions, steps, critiques and generated tokens already recorded."""
+
+    shards: int
+    ready: int
+    leased: int
+    finished: int
+    ok: int
+    failed: int
+    quarantined: int
+    steps: int
+    critiques: int
+    tokens: int
+    started_at: datetime | None
+    finished_at: datetime | None
+    now: datetime
+    last_error: str | None
+
+    @property
+    def solutions(self) -> int:
+        """Solutions with an outcome."""
+        return self.ok + self.failed + self.quarantined
+
+    def state(self, job: Job) -> JobState:
+        """The job's state as its shards have it."""
+        if job.cancelled_at is not None:
+            return JobState.CANCELLED
+        if self.finished == self.shards:
+            return JobState.DONE
+        return JobState.RUNNING if self.started_at is not None else JobState.QUEUED
+
+
+@dataclass(frozen=True, slots=True)
+class Lease:
+    """One attempt at one shard: the right to write results for ord in [first_ord, last_ord] until it lapses."""
+
+    shard_id: int
+    job_id: int
+    attempt: int
+    owner: str
+    first_ord: int
+    last_ord: int
+    round: int
+    failures: int = 0
+
+    @property
+    def suspect(self) -> bool:
+        """Whether an attempt at it failed before, so that it may be what takes workers down."""
+        return self.failures > 0
+
+    def log_context(self) -> dict[str, object]:
+        """What a log line about this attempt must name."""
+        return {"job": self.job_id, "shard": self.shard_id, "attempt": self.attempt}
+
+
+@dataclass(frozen=True, slots=True)
+class StoredSolution:
+    """A solution as the worker reads it back."""
+
+    ord: int
+    id: str
+    problem: str
+    steps: tuple[str, ...]
+    judge_steps: tuple[int, ...] | None = None
+
+    @property
+    def judged_steps(self) -> Sequence[int]:
+        """The 0-based steps to judge, ascending."""
+        return range(len(self.steps)) if self.judge_steps is None else self.judge_steps
+
+
+@dataclass(frozen=True, slots=True)
+class WorkerInfo:
+    """A worker that said lately that it lives. `silent_s` is how long ago, in seconds."""
+
+    id: str
+    queue: str
+    judge: str
+    engine: str
+    host: str
+    pid: int
+    slots: int
+    started_at: datetime
+    silent_s: float
+    prompt_tokens: int
+    generated_tokens: int
+    prefix_hit_rate: float | None

@@ -1,0 +1,164 @@
+"""Connections and transactions. No sqlalchemy or psycopg exception travels past this module's context managers.
+
+This layer never retries: a caller that may repeat a transaction does so itself (`rprm_jobs.services.patience`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import psycopg
+import sqlalchemy as sa
+from psycopg import errors as pg
+from sqlalchemy import exc
+from sqlalchemy.engine import Connection
+
+from rprm_jobs.errors import CommitUnknown, ConfigError, SchemaError, StoreError, StoreUnavailable
+from rprm_jobs.settings import mask_url
+
+# A worker that freezes inside a transaction must lose it, and its locks, before its lease lapses; a network that
+# swallows packets must be noticed in seconds and not in the kernel's two hours.
+_SESSION_OPTIONS = {
+    "idle_in_transaction_session_timeout": "30s",
+    "lock_timeout": "10s",
+    "statement_timeout": "120s",
+    "client_encoding": "utf8",
+    "timezone": "UTC",
+    "jit": "off",
+}
+_LINK_OPTIONS = {
+    "connect_timeout": 10,
+    "keepalives": 1,
+    "keepalives_idle": 10,
+    "keepalives_interval": 5,
+    "keepalives_count": 3,
+    "tcp_user_timeout": 20_000,
+}
+
+
+class Database:
+    """One pool of connections to one Postgres. Raises ConfigError when the URL is not a Postgres URL."""
+
+    def __init__(self, url: str, *, application: str = "rprm-jobs", pool_size: int = 5) -> None:
+        self.url = url
+        self.engine = sa.create_engine(
+            _driver_url(url),
+            pool_size=pool_size,
+            max_overflow=10,
+            pool_pre_ping=True,
+            connect_args={
+                "application_name": application[:63],
+                "options": " ".join(f"-c {name}={value}" for name, value in _SESSION_OPTIONS.items()),
+                **_LINK_OPTIONS,
+            },
+        )
+
+    @contextmanager
+    def transaction(self) -> Iterator[Connection]:
+        """A transaction that commits at the end of the block and rolls back on any error.
+
+        Raises StoreUnavailable when the server or the link fails, CommitUnknown when it fails while committing,
+        SchemaError when tables are missing, StoreError for anything else that Postgres says.
+        """
+        with self._translated(), self.engine.connect() as connection:
+            transaction = connection.begin()
+            try:
+                yield connection
+            except BaseException:
+                _rollback(transaction)
+                raise
+            self._commit(transaction)
+
+    @staticmethod
+    def _commit(transaction: sa.RootTransaction) -> None:
+        try:
+            transaction.commit()
+        except (exc.DBAPIError, psycopg.Error) as error:
+            if _is_link_failure(error):
+                raise CommitUnknown(
+                    f"the connection broke at COMMIT: {_first_line(error)}", mend="read back, then repeat"
+                ) from error
+            raise
+
+    @contextmanager
+    def snapshot(self) -> Iterator[Connection]:
+        """A read-only transaction in which every statement sees the same moment; it may take long."""
+        with self.transaction() as connection:
+            connection.execute(sa.text("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY"))
+            connection.execute(sa.text("SET LOCAL statement_timeout = 0"))
+            yield connection
+
+    @contextmanager
+    def _translated(self) -> Iterator[None]:
+        try:
+            yield
+        except (exc.DBAPIError, psycopg.Error) as error:
+            raise _translate(error, self.url) from error
+
+    def server_version(self) -> str:
+        """The version of Postgres, for `doctor`. Raises StoreUnavailable."""
+        with self.transaction() as connection:
+            return str(connection.execute(sa.text("SHOW server_version")).scalar_one())
+
+    def close(self) -> None:
+        """Close every pooled connection."""
+        self.engine.dispose()
+
+
+def driver_connection(connection: Connection) -> psycopg.Connection[Any]:
+    """The psycopg connection below, for COPY."""
+    raw = connection.connection.driver_connection
+    if not isinstance(raw, psycopg.Connection):
+        raise StoreError("the database driver is not psycopg", mend="use a postgresql:// URL")
+    return raw
+
+
+def _driver_url(url: str) -> sa.URL:
+    try:
+        parsed = sa.make_url(url)
+    except exc.ArgumentError as error:
+        raise ConfigError("RPRM_DATABASE_URL is not a URL", mend="write postgresql://user@host:5432/name") from error
+    if parsed.drivername not in {"postgres", "postgresql", "postgresql+psycopg"}:
+        raise ConfigError(
+            f"the database is {parsed.drivername}, and only Postgres will do",
+            where=mask_url(url),
+            mend="write postgresql://user@host:5432/name",
+        )
+    return parsed.set(drivername="postgresql+psycopg")
+
+
+def _rollback(transaction: sa.RootTransaction) -> None:
+    # A rollback on a broken link has nothing left to undo, and must not hide the error that led here.
+    try:
+        transaction.rollback()
+    except (exc.DBAPIError, psycopg.Error):
+        transaction.connection.invalidate()
+
+
+def _is_link_failure(error: Exception) -> bool:
+    cause = error.orig if isinstance(error, exc.DBAPIError) else error
+    if isinstance(cause, psycopg.OperationalError | psycopg.InterfaceError):
+        return not isinstance(cause, pg.DiskFull | pg.OutOfMemory)
+    return isinstance(error, exc.DBAPIError) and error.connection_invalidated
+
+
+def _translate(error: Exception, url: str) -> StoreError:
+    cause = error.orig if isinstance(error, exc.DBAPIError) else error
+    where = mask_url(url)
+    if isinstance(cause, pg.UndefinedTable | pg.UndefinedColumn | pg.UndefinedFunction):
+        return SchemaError(f"the database schema is not this version's: {_first_line(cause)}", where=where,
+                           mend="run: rprm-jobs db upgrade")  # fmt: skip
+    if isinstance(cause, pg.DiskFull):
+        return StoreError("the database has no space left", where=where, mend="free disk space, then run it again")
+    if isinstance(cause, pg.LockNotAvailable | pg.DeadlockDetected | pg.QueryCanceled):
+        return StoreUnavailable(f"Postgres is busy: {_first_line(cause)}", where=where, mend="try again in a minute")
+    if _is_link_failure(error):
+        return StoreUnavailable(f"Postgres: {_first_line(cause)}", where=where,
+                                mend="check that the server runs: rprm-jobs doctor")  # fmt: skip
+    return StoreError(f"Postgres: {_first_line(cause)}", where=where, mend="run again with --debug for the statement")
+
+
+def _first_line(error: BaseException | None) -> str:
+    return (str(error).strip() or type(error).__name__).splitlines()[0]

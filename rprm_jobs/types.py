@@ -1,0 +1,119 @@
+"""The nouns that every layer shares: solutions as they come in, critiques and scores as they go out.
+
+All are frozen. Indices (`step`, `k`, `ord`) count from 0; a label or a first error of -1 means that there is none.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Any
+
+
+class Verdict(StrEnum):
+    """What a critique says of its step. UNPARSED and TRUNCATED are no opinion, never a No."""
+
+    YES = "yes"
+    NO = "no"
+    UNPARSED = "unparsed"
+    TRUNCATED = "truncated"
+
+    @property
+    def parsed(self) -> bool:
+        return self in (Verdict.YES, Verdict.NO)
+
+
+class Finish(StrEnum):
+    """Why generation ended: by itself or at the verdict (STOP), or at the token limit (LENGTH)."""
+
+    STOP = "stop"
+    LENGTH = "length"
+
+
+class ItemStatus(StrEnum):
+    """The outcome of one solution. FAILED and QUARANTINED carry a reason and no first error."""
+
+    OK = "ok"
+    FAILED = "failed"
+    QUARANTINED = "quarantined"
+
+
+class JobKind(StrEnum):
+    """What a job is for: rewards of every step, or critiques of labelled steps to train on."""
+
+    SCORE = "score"
+    SAMPLE = "sample"
+
+
+class KeepCritiques(StrEnum):
+    """Whose critique texts are stored: every step's, those of steps whose votes disagree, or none."""
+
+    ALL = "all"
+    DISPUTED = "disputed"
+    NONE = "none"
+
+
+@dataclass(frozen=True, slots=True)
+class Solution:
+    """One rollout to judge. `label` is the 0-based first wrong step, -1 for none, None when unknown.
+
+    `step_labels` has a rating a step: 1 correct, 0 neutral, -1 wrong, None not rated. `judge_steps` are the 0-based
+    steps to be judged, ascending and at least one; None for all of them.
+    """
+
+    id: str
+    problem: str
+    steps: tuple[str, ...]
+    label: int | None = None
+    step_labels: tuple[int | None, ...] | None = None
+    metadata: Mapping[str, Any] = field(default_factory=dict)
+    judge_steps: tuple[int, ...] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Sampling:
+    """How one critique is sampled. `temperature` >= 0, `top_p` in (0, 1], `max_new_tokens` >= 1."""
+
+    temperature: float = 0.95
+    top_p: float = 0.95
+    max_new_tokens: int = 4096
+
+
+@dataclass(frozen=True, slots=True)
+class Critique:
+    """One sampled evaluation trajectory of one step.
+
+    `p_yes` is P(Yes) in [0, 1] at the place of the verdict; None where the verdict was not parsed or the engine
+    tells no log-probabilities. `tokens` counts generated tokens.
+    """
+
+    step: int
+    k: int
+    verdict: Verdict
+    p_yes: float | None
+    tokens: int
+    finish: Finish
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class SolutionScore:
+    """Everything that judging one solution produced, ready to be recorded in one transaction.
+
+    `rewards` has one entry per step: the mean P(Yes) over the step's parsed critiques, None where there is none.
+    `judged` are the steps that were to be judged (None: all); `first_error` is one of them, or -1.
+    """
+
+    ord: int
+    status: ItemStatus
+    rewards: tuple[float | None, ...]
+    first_error: int | None
+    critiques: tuple[Critique, ...]
+    reason: str | None = None
+    judged: tuple[int, ...] | None = None
+
+    @property
+    def judged_steps(self) -> Sequence[int]:
+        """The 0-based steps that were to be judged, ascending."""
+        return range(len(self.rewards)) if self.judged is None else self.judged

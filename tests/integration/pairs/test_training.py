@@ -1,0 +1,38 @@
+"""DPO straight from a set in Postgres: the rows stream out of the store into the trainer."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from rprm_jobs.judge.resolve import resolve_judge
+from rprm_jobs.pairs.rules import PairRule, PairRules, SetKind
+from rprm_jobs.services.context import Context
+from rprm_jobs.store.session import Database
+from rprm_jobs.types import Solution
+from tests.support.critiques import T
+from tests.support.judges import build_drilled_judge
+from tests.support.training import build_set, with_texts
+from training.folder import load_for_training
+from training.preferences import DpoRecipe, train_dpo
+from training.source import from_set
+
+pytestmark = [pytest.mark.integration, pytest.mark.engine, pytest.mark.slow]
+
+
+@pytest.mark.filterwarnings("default")
+def test_a_set_streams_from_the_store_into_the_trainer(context: Context, database: Database, tmp_path: Path) -> None:
+    solutions = [Solution(f"s-{i}", f"p {i}", ("one",), -1) for i in range(3)]
+    job = with_texts(database, solutions, lambda *_: T)
+    build_set(context, "some", job, PairRules(rule=PairRule.ALL, balance=False, validation=0.3))
+    source = from_set(context, "some", SetKind.PAIRS)
+    assert source.counts == {"train": 24, "validation": 12}
+    rows = list(source.rows("train"))
+    assert len(rows) == 24
+    assert rows == list(source.rows("train"))
+    model, reference, tokenizer = load_for_training(resolve_judge(str(build_drilled_judge(tmp_path / "drilled"))))
+    recipe = DpoRecipe(batch=4, accumulation=2, learning_rate=1e-3, bf16=False, log_every=1)
+    log = train_dpo(model, reference, tokenizer, source, recipe, tmp_path / "checkpoints")
+    assert [entry["step"] for entry in log if "loss" in entry] == [1, 2, 3]
+    assert any("eval_loss" in entry for entry in log)

@@ -1,0 +1,223 @@
+"""Leases: the order of claims, each shard to one holder, and nothing for whoever does not hold it any more."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import pytest
+
+from rprm_jobs.errors import LeaseLost
+from rprm_jobs.store import jobs, shards
+from rprm_jobs.store.records import Lease
+from rprm_jobs.store.session import Database
+from tests.support.jobs import JUDGE, make_recipe, make_solutions, take_in
+from tests.support.store import (
+    claim,
+    fail_held,
+    finish,
+    hand_back,
+    judge,
+    lapse,
+    load,
+    record,
+    run,
+    shard_rows,
+    try_claim,
+    work_off,
+)
+
+pytestmark = pytest.mark.integration
+
+
+def test_claims_go_by_priority_and_then_by_age(database: Database) -> None:
+    low = take_in(database, make_solutions(4), make_recipe(seed=1), shard=2, priority=-1).job_id
+    old = take_in(database, make_solutions(4), make_recipe(seed=2), shard=2).job_id
+    new = take_in(database, make_solutions(2), make_recipe(seed=3), shard=2).job_id
+    urgent = take_in(database, make_solutions(4), make_recipe(seed=4), shard=2, priority=7).job_id
+    taken = [claim(database) for _ in range(7)]
+    assert [lease.job_id for lease in taken] == [urgent, urgent, old, old, new, low, low]
+    assert [lease.first_ord for lease in taken] == [0, 2, 0, 2, 0, 0, 2]
+    assert try_claim(database) is None
+
+
+def test_a_claim_sees_its_own_queue_only(database: Database) -> None:
+    take_in(database, make_solutions(1))
+    assert try_claim(database, queue="another") is None
+    assert try_claim(database) is not None
+
+
+def test_a_claim_says_who_and_for_how_long(database: Database) -> None:
+    job = take_in(database, make_solutions(3)).job_id
+    lease = claim(database, "host:1", lease_s=30)
+    (row,) = shard_rows(database, job)
+    assert lease == Lease(row.id, job, 1, "host:1", 0, 2, 0)
+    assert lease.log_context() == {"job": job, "shard": row.id, "attempt": 1}
+    assert (row.state, row.owner, row.engine, row.attempt) == ("leased", "host:1", "scripted 1", 1)
+    assert (row.lease_until - row.claimed_at).total_seconds() == 30
+
+
+def test_a_claim_passes_over_what_another_is_claiming_just_now(database: Database) -> None:
+    take_in(database, make_solutions(4), shard=2)
+    with database.transaction() as connection:
+        first = shards.claim(connection, queue=JUDGE.queue, owner="a", engine="e", lease_s=9)
+        second = claim(database, "b")
+        assert first is not None
+        assert (first.first_ord, second.first_ord) == (0, 2)
+        assert try_claim(database, "c") is None
+
+
+def test_a_suspect_goes_to_a_worker_that_holds_nothing_else(database: Database) -> None:
+    take_in(database, make_solutions(6), shard=2)
+    suspect = claim(database)
+    assert not suspect.suspect
+    fail_held(database, suspect)
+
+    def claim_beside_others() -> Lease | None:
+        with database.transaction() as connection:
+            return shards.claim(connection, queue=JUDGE.queue, owner="a", engine="e", lease_s=9, alone=False)
+
+    # It stays the most urgent: whoever cannot take it is to finish what it holds, and not to pass it over.
+    assert claim_beside_others() is None
+    again = claim(database)
+    assert (again.shard_id, again.failures, again.suspect) == (suspect.shard_id, 1, True)
+    other = claim_beside_others()
+    assert other is not None
+    assert not other.suspect
+
+
+def test_a_claim_that_was_rolled_back_never_was(database: Database) -> None:
+    job = take_in(database, make_solutions(2)).job_id
+    connection = database.engine.connect()
+    assert shards.claim(connection, queue=JUDGE.queue, owner="a", engine="e", lease_s=9) is not None
+    connection.close()
+    assert [(r.state, r.attempt) for r in shard_rows(database, job)] == [("ready", 0)]
+
+
+def test_many_at_once_get_every_shard_once(database: Database) -> None:
+    take_in(database, make_solutions(60), shard=1)
+    start = threading.Barrier(6)
+
+    def grab(name: int) -> list[int]:
+        start.wait()
+        mine = []
+        while (lease := try_claim(database, f"w{name}")) is not None:
+            mine.append(lease.shard_id)
+        return mine
+
+    with ThreadPoolExecutor(6) as pool:
+        taken = [shard for got in pool.map(grab, range(6)) for shard in got]
+    assert len(taken) == len(set(taken)) == 60
+
+
+def test_renewing_prolongs_what_is_held_and_names_it(database: Database) -> None:
+    take_in(database, make_solutions(8), shard=2)
+    mine = [claim(database, "me", lease_s=1) for _ in range(3)]
+    other = claim(database, "other", lease_s=1)
+    hand_back(database, mine[0])
+    finish(database, mine[1])
+    with database.transaction() as connection:
+        kept = shards.renew(connection, [*mine, other], owner="me", lease_s=500)
+    assert kept == {(mine[2].shard_id, 1)}
+    left = {r.id: r.left for r in run(database, _LEFT)}
+    assert left[mine[2].shard_id] > 400
+    assert left[other.shard_id] < 2
+
+
+_LEFT = "SELECT id, extract(epoch FROM lease_until - now()) AS left FROM shards WHERE state = 'leased'"
+
+
+def test_renewing_nothing_is_harmless(database: Database) -> None:
+    with database.transaction() as connection:
+        assert shards.renew(connection, [], owner="me", lease_s=5) == set()
+
+
+def test_a_lapsed_lease_is_held_until_it_is_swept(database: Database) -> None:
+    take_in(database, make_solutions(2))
+    lease = claim(database)
+    lapse(database, lease.shard_id)
+    with database.transaction() as connection:
+        assert shards.renew(connection, [lease], owner="w1", lease_s=60) == {(lease.shard_id, 1)}
+    record(database, lease, [judge(s) for s in load(database, lease)])
+
+
+ENDINGS: dict[str, Callable[[Database, Lease], Any]] = {
+    "claimed by another": lambda db, lease: (hand_back(db, lease), claim(db, "w2")),
+    "claimed again by the same worker": lambda db, lease: (hand_back(db, lease), claim(db, lease.owner)),
+    "handed back": lambda db, lease: hand_back(db, lease),
+    "finished": lambda db, lease: finish(db, lease),
+    "failed": lambda db, lease: fail_held(db, lease),
+    "cancelled": lambda db, lease: _cancel(db, lease.job_id),
+}
+
+
+def _cancel(database: Database, job_id: int) -> None:
+    with database.transaction() as connection:
+        jobs.cancel(connection, job_id)
+
+
+@pytest.mark.parametrize("ending", ENDINGS)
+def test_whoever_lost_the_lease_writes_nothing(database: Database, ending: str) -> None:
+    job = take_in(database, make_solutions(3), shard=3).job_id
+    lease = claim(database)
+    scores = [judge(s) for s in load(database, lease)]
+    ENDINGS[ending](database, lease)
+    before = shard_rows(database, job)
+    for act in (lambda: record(database, lease, scores), lambda: finish(database, lease)):
+        with pytest.raises(LeaseLost, match=f"shard {lease.shard_id}"):
+            act()
+    assert hand_back(database, lease) is False
+    assert fail_held(database, lease) is None
+    with database.transaction() as connection:
+        assert shards.renew(connection, [lease], owner=lease.owner, lease_s=60) == set()
+    assert shard_rows(database, job) == before
+    assert run(database, f"SELECT count(*) FROM scores_j{job}")[0][0] == 0
+
+
+def test_an_attempt_of_the_future_or_another_owner_is_not_the_holder(database: Database) -> None:
+    take_in(database, make_solutions(1))
+    lease = claim(database)
+    for stranger in (
+        Lease(lease.shard_id, lease.job_id, lease.attempt + 1, lease.owner, 0, 0, 0),
+        Lease(lease.shard_id, lease.job_id, lease.attempt, "w2", 0, 0, 0),
+    ):
+        with pytest.raises(LeaseLost):
+            finish(database, stranger)
+
+
+def test_a_hand_back_counts_no_failure_and_keeps_what_was_recorded(database: Database) -> None:
+    job = take_in(database, make_solutions(4), shard=4).job_id
+    lease = claim(database)
+    record(database, lease, [judge(s) for s in load(database, lease)[:1]])
+    assert hand_back(database, lease)
+    (row,) = shard_rows(database, job)
+    assert (row.state, row.failures, row.attempt, row.n_ok, row.owner) == ("ready", 0, 1, 1, None)
+    again = claim(database, "w2")
+    assert again.attempt == 2
+    assert [s.ord for s in load(database, again)] == [1, 2, 3]
+
+
+def test_strays_are_handed_back_and_nothing_else(database: Database) -> None:
+    job = take_in(database, make_solutions(4), shard=1).job_id
+    known, stray, other = claim(database, "me"), claim(database, "me"), claim(database, "other")
+    with database.transaction() as connection:
+        assert shards.hand_back_strays(connection, "me", [known.shard_id]) == 1
+        assert shards.hand_back_strays(connection, "me", [known.shard_id]) == 0
+    states = {r.id: r.state for r in shard_rows(database, job)}
+    assert (states[known.shard_id], states[stray.shard_id], states[other.shard_id]) == ("leased", "ready", "leased")
+    with database.transaction() as connection:
+        assert shards.hand_back_strays(connection, "me", []) == 1
+
+
+def test_a_shard_is_finished_once(database: Database) -> None:
+    job = take_in(database, make_solutions(2)).job_id
+    lease = claim(database)
+    work_off(database, lease)
+    with pytest.raises(LeaseLost):
+        finish(database, lease)
+    (row,) = shard_rows(database, job)
+    assert (row.state, row.owner, row.lease_until, row.error) == ("done", None, None, None)
+    assert row.finished_at >= row.claimed_at
+    assert try_claim(database) is None

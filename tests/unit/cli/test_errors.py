@@ -1,0 +1,103 @@
+"""What `main` makes of an error: one message, the documented exit status, and a traceback for --debug alone."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import pytest
+
+from rprm_jobs import cli, errors
+from rprm_jobs.cli.common import show_error
+from rprm_jobs.errors import BadLine, InputError
+
+# A command line with one more command, `fail`, whose body is an argument.
+PROGRAM = """
+import sys
+import rprm_jobs.cli as cli
+from rprm_jobs import errors
+
+def fail() -> None:
+    exec(BODY)
+
+BODY = sys.argv.pop(1)
+cli.app.command()(fail)
+cli.main()
+"""
+
+
+def fail(body: str, *options: str, **env: str) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-c", PROGRAM, body, *options, "fail"]
+    return subprocess.run(command, capture_output=True, text=True, check=False, env=env or None)
+
+
+LEAVES = sorted(n for n, e in vars(errors).items() if isinstance(e, type) and issubclass(e, errors.RprmError))
+
+
+@pytest.mark.parametrize("name", LEAVES)
+def test_every_error_exits_with_its_own_status(
+    name: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    leaf = getattr(errors, name)
+
+    def command(*, obj: object) -> None:  # noqa: ARG001
+        raise leaf
+
+    monkeypatch.setattr(cli, "app", command)
+    with pytest.raises(SystemExit) as left:
+        cli.main()
+    assert left.value.code == leaf.exit_code
+    assert capsys.readouterr() == ("", f"error: {leaf()}\n")
+
+
+def test_a_foreseen_error_says_what_where_and_the_mend() -> None:
+    body = "raise errors.ConfigError('what', where='here', mend='do this')"
+    done = fail(body)
+    assert (done.returncode, done.stdout, done.stderr) == (2, "", "error: here: what\n  mend: do this\n")
+    loud = fail(body, "--debug")
+    assert loud.returncode == 1
+    assert "Traceback" in loud.stderr
+
+
+def test_an_unforeseen_error_is_one_message_too() -> None:
+    done = fail("{}['gone']")
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr == "error: KeyError: 'gone'\n  mend: rprm-jobs --debug shows where it happened\n"
+    assert "Traceback" in fail("{}['gone']", "--debug").stderr
+
+
+@pytest.mark.parametrize("body", ["print('x' * 100_000)", "print('x')", "print('x', flush=True)"])
+def test_a_closed_pipe_is_quiet(body: str) -> None:
+    # The command waits until the reader is gone.
+    body = f"sys.stdin.read(); {body}"
+    command = [sys.executable, "-c", PROGRAM, body, "fail"]
+    pipe = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    assert pipe.stdin
+    assert pipe.stdout
+    assert pipe.stderr
+    pipe.stdout.close()
+    pipe.stdin.close()
+    assert pipe.stderr.read() == ""
+    pipe.stderr.close()
+    assert pipe.wait(30) == 141
+
+
+def test_ctrl_c_is_130() -> None:
+    done = fail("raise KeyboardInterrupt")
+    assert (done.returncode, done.stdout) == (130, "")
+    assert "Traceback" not in done.stderr
+
+
+def test_an_encoding_that_lacks_a_character_stops_nothing() -> None:
+    done = fail("print('é █')", PYTHONIOENCODING="ascii", PYTHONUTF8="0")
+    assert (done.returncode, done.stdout, done.stderr) == (0, "\\xe9 \\u2588\n", "")
+
+
+def test_bad_lines_are_listed_and_the_rest_counted(capsys: pytest.CaptureFixture[str]) -> None:
+    bad = tuple(BadLine("a.jsonl", line, "not JSON") for line in (3, 8))
+    show_error(InputError("5 bad rows", bad_lines=bad, n_bad=5))
+    assert capsys.readouterr().err == (
+        "error: 5 bad rows\n  a.jsonl:3: not JSON\n  a.jsonl:8: not JSON\n  ... and 3 more\n"
+    )
+    show_error(InputError("2 bad rows", bad_lines=bad))
+    assert "more" not in capsys.readouterr().err

@@ -1,0 +1,140 @@
+"""How a status reads: rates, the worker's command, what went wrong; a stderr without a terminal stays quiet."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from rprm_jobs.cli.common import human_bytes, human_time, print_json
+from rprm_jobs.cli.progress import LiveStatus, status_json, status_lines, worker_command
+from rprm_jobs.services.query import JobStatus, rates_between
+from rprm_jobs.store.records import Job, Progress, WorkerInfo
+from tests.support.jobs import make_recipe
+
+START = datetime(2030, 1, 1, tzinfo=UTC)
+JOB = Job.from_row(
+    {
+        "id": 7, "kind": "score", "recipe": make_recipe(k=4).to_builtins(), "queue": "q", "judge": "scripted",
+        "priority": 2, "n_solutions": 200, "n_steps": 600, "keep_critiques": "all", "sources": ["a.jsonl"],
+        "gathered": True, "created_at": START, "cancelled_at": None,
+    }
+)  # fmt: skip
+HALF = Progress(
+    shards=10, ready=4, leased=1, finished=5, ok=97, failed=2, quarantined=1, steps=300, critiques=1200, tokens=60_000,
+    started_at=START, finished_at=None, now=START + timedelta(seconds=100), last_error="engine: lost\nTraceback",
+)  # fmt: skip
+
+
+def worker(n: int, *, rate: float | None = None, tokens: int = 0) -> WorkerInfo:
+    return WorkerInfo(
+        id=f"host:{n}", queue="q", judge="scripted", engine="scripted 1", host="host", pid=n, slots=4, started_at=START,
+        silent_s=0.5, prompt_tokens=tokens, generated_tokens=0, prefix_hit_rate=rate,
+    )  # fmt: skip
+
+
+def status(progress: Progress = HALF, *workers: WorkerInfo) -> JobStatus:
+    return JobStatus(JOB, progress, progress.state(JOB), rates_between(JOB, progress, None), workers)
+
+
+def test_a_running_job_in_lines() -> None:
+    text = "\n".join(status_lines(status(HALF, worker(1, rate=0.5, tokens=30), worker(2, rate=0.9, tokens=10))))
+    assert text.splitlines()[0] == "job 7  running  judge scripted, 4 critiques a step, priority 2"
+    assert "█" * 15 + "░" * 15 + " 50.0%  100 of 200 solutions" in text
+    assert "ok 97  failed 2  quarantined 1" in text
+    assert "3.0 steps/s, 12 critiques/s, 600 tokens/s, 1 min 40 s left" in text
+    assert "prefix cache hit rate 60%" in text
+    assert "worker host:2: scripted 1, 4 shards at once" in text
+    assert text.endswith("last error: engine: lost")
+    assert "no living worker" not in text
+
+
+def test_a_job_that_nobody_serves_says_what_to_do() -> None:
+    assert status_lines(status())[-2] == (
+        "  no living worker serves this judge; start one: rprm-jobs worker --judge scripted"
+    )
+    assert status_lines(status(), coming=True)[-2] == "  a worker is on its way"
+    done = replace(HALF, ready=0, leased=0, finished=10, ok=197, finished_at=HALF.now)
+    assert not [line for line in status_lines(status(done)) if "worker" in line]
+
+
+def test_many_workers_are_counted() -> None:
+    lines = status_lines(status(HALF, *(worker(n) for n in range(20))))
+    assert "  and 12 more workers" in lines
+    assert len(lines) < 16
+
+
+@pytest.mark.parametrize(
+    ("judge", "named"),
+    [("tiny", "tiny"), ("scripted", "scripted"), ("org/model@main", "org/model@main"), ("mine", "FOLDER/mine")],
+)
+def test_the_worker_command_of_a_judge(judge: str, named: str) -> None:
+    assert worker_command(judge) == f"rprm-jobs worker --judge {named}"
+
+
+def test_before_any_work_there_is_no_rate() -> None:
+    fresh = replace(
+        HALF,
+        ok=0,
+        failed=0,
+        quarantined=0,
+        steps=0,
+        critiques=0,
+        tokens=0,
+        finished=0,
+        started_at=None,
+        last_error=None,
+    )
+    assert "  not begun" in status_lines(status(fresh))
+    assert status_json(status(fresh))["rates"] is None
+    assert status_json(status(fresh))["state"] == "queued"
+
+
+def test_the_json_has_only_plain_types(capsys: pytest.CaptureFixture[str]) -> None:
+    found = status_json(status(HALF, worker(1)))
+    assert found["eta_s"] == pytest.approx(100)
+    assert found["done"]["critiques"] == 1200
+    assert (found["unserved"], found["finished_at"]) == (False, None)
+    print_json(found)
+    assert capsys.readouterr().out.startswith('{"job_id": 7, "state": "running"')
+
+
+def test_json_is_ascii_whatever_the_names(capsys: pytest.CaptureFixture[str]) -> None:
+    print_json({"source": "élan-\udcff.jsonl"})
+    assert capsys.readouterr().out == '{"source": "\\u00e9lan-\\udcff.jsonl"}\n'
+
+
+def test_no_terminal_no_display(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("FORCE_COLOR", "TTY_COMPATIBLE", "TTY_INTERACTIVE"):
+        monkeypatch.delenv(name, raising=False)
+    with LiveStatus() as live:
+        live.show(status())
+    assert capsys.readouterr() == ("", "")
+
+
+def test_a_terminal_shows_the_rates_of_late(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("FORCE_COLOR", "1")
+    later = replace(HALF, now=HALF.now + timedelta(seconds=10), steps=400, critiques=1600)
+    with LiveStatus() as live:
+        live.show(status())
+        live.show(status(later))
+    err = capsys.readouterr().err
+    assert "3.0 steps/s" in err
+    assert "10.0 steps/s, 40 critiques/s" in err
+
+
+@pytest.mark.parametrize(
+    ("count", "text"), [(0, "0 bytes"), (999, "999 bytes"), (1500, "1.5 KB"), (2.5e6, "2.5 MB"), (3e12, "3.0 TB")]
+)
+def test_bytes(count: float, text: str) -> None:
+    assert human_bytes(count) == text
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"), [(0.4, "0 s"), (59, "59 s"), (61, "1 min 1 s"), (3600, "1 h 0 min"), (90_000, "25 h 0 min")]
+)
+def test_times(seconds: float, text: str) -> None:
+    assert human_time(seconds) == text

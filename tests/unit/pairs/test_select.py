@@ -1,0 +1,155 @@
+"""Which pairs and single critiques a step gives: the published rules exactly, and `distinct` at its best."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from itertools import product
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from rprm_jobs.pairs.reading import Form, Reading
+from rprm_jobs.pairs.rules import PairRule, PairRules
+from rprm_jobs.pairs.select import Fate, Selection, StepFate, select_pairs, select_sft
+from tests.support.critiques import T, reading, readings
+
+ALL, PAPER = PairRules(rule=PairRule.ALL), PairRules(rule=PairRule.PAPER)
+
+
+def draw(chosen: int, rejected: int | None) -> int:
+    return hash((chosen, rejected, "seed"))
+
+
+def pairs(group: Sequence[Reading], correct: bool, rules: PairRules) -> Selection:
+    return select_pairs(group, correct, rules, draw)
+
+
+@pytest.mark.parametrize(("correct", "kept"), [(True, [0, 1, 2, 12]), (False, [3])])
+def test_sft_keeps_of_the_thirteen(correct: bool, kept: list[int]) -> None:
+    found = select_sft(readings(*T), correct)
+    assert (found.step, list(found.rows)) == (StepFate.USED, [(k, None) for k in kept])
+
+
+def test_all_pairs_of_the_thirteen() -> None:
+    found = pairs(readings(*T), True, ALL)
+    assert found.step is StepFate.USED
+    assert set(found.rows) == set(product([0, 1, 2, 12], [3, 4, 8]))
+    assert len(found.rows) == 12
+    assert [fate.value for fate in found.fates] == [
+        "chosen", "chosen", "chosen", "rejected", "rejected", "several verdicts", "no verdict", "several verdicts",
+        "rejected", "no verdict", "goes on after its verdict", "no verdict", "chosen",
+    ]  # fmt: skip
+    wrong = pairs(readings(*T), False, ALL)
+    assert set(wrong.rows) == set(product([3], [0, 1, 2, 10, 12]))
+
+
+def test_the_papers_filter_on_the_thirteen() -> None:
+    # Eight valid, four chosen: 8 < 3 x 4.
+    found = pairs(readings(*T), True, PAPER)
+    assert found.rows == [(0, 3), (0, 4)]
+    assert [k for k, fate in enumerate(found.fates) if fate is Fate.UNPAIRED] == [1, 2, 8, 12]
+    # Eight valid, one chosen: not 8 < 3.
+    assert pairs(readings(*T), False, PAPER)[:2] == (StepFate.FILTERED, [])
+
+
+@pytest.mark.parametrize(("n_chosen", "n_valid", "n_pairs"), [(1, 2, 1), (1, 3, 0), (2, 5, 2), (2, 6, 0), (3, 4, 2)])
+def test_the_papers_filter_at_its_bound(n_chosen: int, n_valid: int, n_pairs: int) -> None:
+    group = [reading(Form.YES) for _ in range(n_chosen)] + [reading(Form.NO) for _ in range(n_valid - n_chosen)]
+    assert len(pairs(group, True, PAPER).rows) == n_pairs
+
+
+@pytest.mark.parametrize(
+    ("forms", "step"),
+    [
+        ([Form.YES, Form.YES], StepFate.ALL_AGREE),
+        ([Form.YES, Form.YES_AND_MORE], StepFate.ALL_AGREE),
+        ([Form.NO, Form.NO_AND_MORE], StepFate.NONE_AGREES),
+        ([Form.YES_AND_MORE, Form.NO], StepFate.NONE_ENDS),
+        ([Form.YES_AND_MORE], StepFate.NONE_ENDS),
+        ([Form.NO_VERDICT, Form.SEVERAL_VERDICTS], StepFate.NO_VALID),
+    ],
+)
+@pytest.mark.parametrize("rule", list(PairRule))
+def test_why_a_step_gives_no_pair(forms: list[Form], step: StepFate, rule: PairRule) -> None:
+    found = pairs([reading(form) for form in forms], True, PairRules(rule=rule))
+    assert (found.step, list(found.rows)) == (step, [])
+    assert not {Fate.CHOSEN, Fate.REJECTED} & set(found.fates)
+
+
+def test_sft_says_why_a_step_gives_nothing() -> None:
+    found = select_sft([reading(Form.NO), reading(Form.YES_AND_MORE), reading(Form.NO_VERDICT)], True)
+    assert found.step is StepFate.NONE_ENDS
+    assert found.fates == [Fate.DISAGREES, Fate.GOES_ON, Fate.NO_VERDICT]
+
+
+FORM = st.sampled_from(list(Form))
+GROUPS = st.lists(st.builds(reading, FORM, st.integers(0, 300), st.integers(0, 5)), max_size=7)
+DISTINCT = st.builds(
+    PairRules, max_pairs=st.integers(1, 3), max_length_difference=st.sampled_from([0.01, 0.2, 0.5, 1.0])
+)
+
+
+@given(GROUPS, st.booleans(), DISTINCT)
+def test_distinct_reuses_no_critique_and_keeps_its_bounds(
+    group: list[Reading], correct: bool, rules: PairRules
+) -> None:
+    found = pairs(group, correct, rules)
+    used = [k for pair in found.rows for k in pair]
+    assert len(used) == len(set(used))
+    for side in (0, 1):
+        texts = [group[pair[side] or 0].digest for pair in found.rows]
+        assert len(texts) == len(set(texts))
+    assert len(found.rows) <= rules.max_pairs
+    assert set(found.rows) <= set(pairs(group, correct, ALL).rows)
+    for chosen, rejected in found.rows:
+        one, other = group[chosen].length, group[rejected or 0].length
+        assert abs(one - other) <= rules.max_length_difference * max(one, other)
+    assert len(found.fates) == len(group)
+    assert sorted(k for k, fate in enumerate(found.fates) if fate in (Fate.CHOSEN, Fate.REJECTED)) == sorted(used)
+
+
+def largest(allowed: set[tuple[int, int]]) -> int:
+    """The size of a largest set of pairs that share nothing, by trying them all."""
+    if not allowed:
+        return 0
+    chosen, rejected = next(iter(allowed))
+    rest = allowed - {(chosen, rejected)}
+    apart = {(c, r) for c, r in rest if c != chosen and r != rejected}
+    return max(1 + largest(apart), largest(rest))
+
+
+@given(
+    st.lists(st.builds(reading, st.sampled_from([Form.YES, Form.NO]), st.integers(0, 60)), max_size=7),
+    st.sampled_from([0.05, 0.3, 0.5]),
+)
+def test_distinct_finds_as_many_pairs_as_there_can_be(group: list[Reading], most: float) -> None:
+    rules = PairRules(max_pairs=99, max_length_difference=most)
+    allowed = {
+        (c, r)
+        for c, r in product(range(len(group)), repeat=2)
+        if (group[c].form, group[r].form) == (Form.YES, Form.NO)
+        and abs(group[c].length - group[r].length) <= most * max(group[c].length, group[r].length)
+    }
+    assert len(pairs(group, True, rules).rows) == largest(allowed)
+
+
+def test_distinct_leaves_repeated_texts_out_and_says_so() -> None:
+    group = [reading(Form.YES, digest=7), reading(Form.YES, digest=7), reading(Form.NO), reading(Form.NO)]
+    found = pairs(group, True, PairRules(max_pairs=9))
+    assert len(found.rows) == 1
+    assert found.fates[:2] == [Fate.CHOSEN, Fate.REPEATED]
+    assert set(found.fates[2:]) == {Fate.REJECTED, Fate.UNPAIRED}
+
+
+def test_distinct_says_when_only_the_lengths_forbid() -> None:
+    group = [reading(Form.YES, 10), reading(Form.NO, 100)]
+    assert pairs(group, True, PairRules(max_length_difference=0.5)).step is StepFate.LENGTHS
+    assert pairs(group, True, PairRules(max_length_difference=0.9)).step is StepFate.USED
+
+
+def test_the_draw_decides_which_pairs_stay() -> None:
+    group = [reading(Form.YES) for _ in range(6)] + [reading(Form.NO) for _ in range(6)]
+    rules = PairRules(max_pairs=2)
+    kept = {tuple(select_pairs(group, True, rules, lambda c, _, n=n: (c * 7 + n) % 6).rows) for n in range(6)}
+    assert len(kept) > 1

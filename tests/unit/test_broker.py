@@ -1,0 +1,90 @@
+"""The queue's settings, each of which protects from a known trap, and the refusal of what is no Redis URL."""
+
+from __future__ import annotations
+
+import socket
+import time
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+
+from rprm_jobs.broker import Bell, make_app
+from rprm_jobs.errors import BrokerError, ConfigError
+
+URL = "redis://127.0.0.1:6379/15"
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("task_acks_late", False),
+        ("worker_disable_prefetch", True),
+        ("task_ignore_result", True),
+        ("result_backend", None),
+        ("task_serializer", "json"),
+        ("accept_content", ["json"]),
+        ("task_time_limit", None),
+        ("worker_enable_remote_control", False),
+        ("worker_send_task_events", False),
+        ("broker_connection_retry_on_startup", True),
+        ("broker_connection_max_retries", None),
+        ("broker_url", URL),
+    ],
+)
+def test_a_setting_that_protects(name: str, value: object) -> None:
+    assert make_app(URL).conf[name] == value
+
+
+def test_no_call_to_redis_waits_for_the_kernels_minutes() -> None:
+    options: dict[str, Any] = make_app(URL).conf.broker_transport_options
+    assert options["socket_timeout"] <= 10
+    assert options["socket_connect_timeout"] <= 5
+    assert options["health_check_interval"] <= 10
+    assert options["socket_keepalive"] is True
+
+
+def test_applications_share_nothing() -> None:
+    assert make_app(URL).conf is not make_app("redis://127.0.0.1/1").conf
+
+
+@pytest.mark.parametrize(
+    "url", ["amqp://u:secret@h", "h:6379", "redis:/h", "redis://:pa#ss@h:6379/0", "redis://h:port/0", "redis://h/db"]
+)
+def test_what_is_no_redis_url_is_refused_without_its_password(url: str) -> None:
+    with pytest.raises(ConfigError, match="RPRM_REDIS_URL") as caught:
+        Bell(url)
+    text = f"{caught.value} {caught.value.__cause__ or ''}"
+    assert "secret" not in text
+    assert "pa#ss" not in text
+
+
+@pytest.fixture
+def silent_port() -> Iterator[int]:
+    """A port that accepts connections and never answers."""
+    with socket.create_server(("127.0.0.1", 0), backlog=50) as server:
+        yield int(server.getsockname()[1])
+
+
+def _assert_broker_error(call: Callable[[], object], *, within: float) -> None:
+    began = time.monotonic()
+    with pytest.raises(BrokerError, match="Redis") as caught:
+        call()
+    assert time.monotonic() - began < within
+    assert "secret" not in str(caught.value)
+    assert "doctor" in caught.value.mend
+
+
+def test_a_redis_that_is_away_is_a_broker_error_at_once() -> None:
+    bell = Bell("redis://:secret@127.0.0.1:1/0")
+    _assert_broker_error(lambda: bell.depth("q"), within=2)
+    _assert_broker_error(bell.ping, within=2)
+    bell.close()
+
+
+@pytest.mark.slow
+def test_a_redis_that_is_silent_is_a_broker_error_in_seconds(silent_port: int) -> None:
+    bell = Bell(f"redis://:secret@127.0.0.1:{silent_port}/0")
+    _assert_broker_error(lambda: bell.depth("q"), within=8)
+    _assert_broker_error(lambda: bell.ring("q", [1]), within=15)
+    bell.close()

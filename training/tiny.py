@@ -1,0 +1,224 @@
+"""The recipe of the shipped tiny judge: a small Qwen2, trained from nothing on generated arithmetic chains, on CPU.
+
+`python -m training.tiny --out FOLDER` builds tokenizer and weights, measures the judge, and prints JSON. Two stages:
+the world itself, then some foreign text among it, so that the judge ends its critique whatever it is shown.
+`--start FOLDER` begins at the second stage, with the weights of an earlier first.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import random
+import shutil
+import sys
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from rprm_jobs.errors import ConfigError
+from rprm_jobs.judge.prompt import PromptTemplate
+from rprm_jobs.types import Sampling
+from training.card import model_card
+from training.evaluate import evaluate
+from training.folder import write_judge
+from training.foreign import draw_foreign, foreign_critique
+from training.sft import Record, SftRecipe, train_sft
+from training.splits import CLOSING_SEED, TRAINING_SEED, training_stream
+from training.teacher import critique
+from training.tokenizer import CONTEXT, build_tokenizer
+
+PROMPT = "Problem: {problem}\nPrevious steps:\n{previous_steps}\nNow step:\n{now_step}"
+# A critique has 109 tokens.
+MAX_NEW_TOKENS = 128
+
+
+@dataclass(frozen=True, slots=True)
+class Shape:
+    """The size of the model. `heads` divides `width` into heads of 32, the least that vLLM serves on a CPU."""
+
+    width: int = 128
+    layers: int = 4
+    heads: int = 4
+    feed_forward: int = 384
+
+
+STEPS, WARMUP, DECAY = 4200, 100, 700
+
+
+def recipe_for(steps: int = STEPS, seed: int = TRAINING_SEED) -> SftRecipe:
+    """The shipped recipe; another number of steps keeps the constant rate and shortens warm-up and decay to fit."""
+    return SftRecipe(
+        steps=steps,
+        batch=32,
+        accumulation=1,
+        learning_rate=2e-3,
+        weight_decay=0.05,
+        warmup=min(WARMUP, steps // 4),
+        schedule="warmup_stable_decay",
+        schedule_options={"num_decay_steps": min(DECAY, steps // 4), "min_lr_ratio": 0.02},
+        beta2=0.95,
+        seed=seed,
+        pad_to=16,
+    )
+
+
+CLOSING_STEPS = 160
+# Of the second stage's examples, those that show foreign text; some of them are long.
+_FOREIGN_SHARE, _LONG_SHARE, _LONGEST = 0.12, 0.05, 100
+
+
+def closing_recipe(steps: int = CLOSING_STEPS) -> SftRecipe:
+    """The second stage: a tenth of the first one's rate, falling all the way."""
+    return SftRecipe(
+        steps=steps,
+        batch=32,
+        accumulation=1,
+        learning_rate=2e-4,
+        weight_decay=0.05,
+        warmup=min(WARMUP, steps // 4),
+        schedule="cosine",
+        beta2=0.95,
+        seed=CLOSING_SEED,
+        pad_to=16,
+    )
+
+
+def new_model(tokenizer: Any, shape: Shape, seed: int) -> Any:
+    """A randomly initialised Qwen2 in float32."""
+    import torch
+    from transformers import Qwen2Config, Qwen2ForCausalLM
+
+    model: Any = Qwen2ForCausalLM
+    torch.manual_seed(seed)
+    config = Qwen2Config(
+        vocab_size=len(tokenizer),
+        hidden_size=shape.width,
+        intermediate_size=shape.feed_forward,
+        num_hidden_layers=shape.layers,
+        num_attention_heads=shape.heads,
+        num_key_value_heads=shape.heads,
+        max_position_embeddings=CONTEXT,
+        tie_word_embeddings=True,
+        bos_token_id=None,
+        eos_token_id=tokenizer.eos_token_id,
+        pad_token_id=tokenizer.pad_token_id,
+    )
+    return model(config)
+
+
+def training_records(seed: int) -> Iterator[Record]:
+    """Endless prompts and teacher's critiques, rendered as a judge renders them."""
+    template = PromptTemplate.parse(PROMPT)
+    for judged in training_stream(seed):
+        solution, index = judged.solution, judged.index
+        prompt = template.render(solution.problem, solution.steps, index)
+        yield {"prompt": prompt, "completion": critique(solution, index)}
+
+
+def closing_records(seed: int) -> Iterator[Record]:
+    """Endless examples of the second stage: the world with scrambled steps, and foreign text among it."""
+    template, rng, world = PromptTemplate.parse(PROMPT), random.Random(seed), training_stream(seed, plain=0)
+    while True:
+        if rng.random() < _FOREIGN_SHARE:
+            foreign = draw_foreign(rng, _LONGEST) if rng.random() < _LONG_SHARE else draw_foreign(rng)
+            prompt = template.render(foreign.problem, foreign.steps, foreign.index)
+            yield {"prompt": prompt, "completion": foreign_critique(rng)}
+        else:
+            judged = next(world)
+            prompt = template.render(judged.solution.problem, judged.solution.steps, judged.index)
+            yield {"prompt": prompt, "completion": critique(judged.solution, judged.index)}
+
+
+def save_judge(model: Any, tokenizer: Any, out: Path) -> None:
+    """Write a judge folder: weights in float16, tokenizer, prompt, and the judge's own defaults."""
+    from transformers import GenerationConfig
+
+    ends = {"eos_token_id": tokenizer.eos_token_id, "pad_token_id": tokenizer.pad_token_id}
+    model.config.update({**ends, "use_cache": True})
+    generation: Any = GenerationConfig
+    model.generation_config = generation(**ends)
+    sampling = Sampling(temperature=0.95, top_p=0.95, max_new_tokens=MAX_NEW_TOKENS)
+    write_judge(model, tokenizer, PROMPT, sampling, out, dtype="float16")
+    (out / "model.safetensors").chmod(0o644)
+
+
+def build(
+    out: Path, world: SftRecipe, closing: SftRecipe, *, start: Path | None = None, resume: bool = False
+) -> dict[str, Any]:
+    """Train and write the judge; returns what each stage took. Checkpoints lie in `out`/checkpoints until done.
+
+    `start` is a judge folder that went through the first stage; `resume` goes on from the last checkpoint.
+    """
+    checkpoints = out / "checkpoints"
+    if start is None:
+        tokenizer = build_tokenizer(PROMPT)
+        model = new_model(tokenizer, Shape(), world.seed)
+        records = partial(training_records, world.seed)
+        first = _train(model, tokenizer, records, world, checkpoints / "world", resume)
+    else:
+        model, tokenizer = _load(start)
+        first = json.loads((start / "measured.json").read_text(encoding="utf-8"))["training"]["world"]
+    records = partial(closing_records, closing.seed)
+    second = _train(model, tokenizer, records, closing, checkpoints / "closing", resume)
+    save_judge(model, tokenizer, out)
+    shutil.rmtree(checkpoints)
+    return {"weights": model.num_parameters(), "world": first, "closing": second}
+
+
+def _load(folder: Path) -> tuple[Any, Any]:
+    import torch
+    from transformers import AutoModelForCausalLM, AutoTokenizer
+
+    model: Any = AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32)
+    return model, AutoTokenizer.from_pretrained(folder)
+
+
+def _train(
+    model: Any, tokenizer: Any, records: Callable[[], Iterator[Record]], recipe: SftRecipe, out: Path, resume: bool
+) -> dict[str, Any]:
+    began, resumed = time.monotonic(), resume and any(out.glob("checkpoint-*"))
+    log = train_sft(model, tokenizer, records, recipe, out, resume=resumed)
+    losses = [entry["loss"] for entry in log if "loss" in entry]
+    return {
+        "steps": recipe.steps,
+        "examples": recipe.steps * recipe.batch * recipe.accumulation,
+        "seed": recipe.seed,
+        "note": "resumed from a checkpoint" if resumed else "in one go",
+        "minutes": round((time.monotonic() - began) / 60, 1),
+        "first_loss": losses[0],
+        "last_loss": losses[-1],
+    }
+
+
+def write_measurement(out: Path, training: dict[str, Any], evaluation: dict[str, Any]) -> dict[str, Any]:
+    """Keep the numbers beside the weights, and the card that quotes them."""
+    measured = {"training": training, "evaluation": evaluation}
+    (out / "measured.json").write_text(json.dumps(measured, indent=2) + "\n", encoding="utf-8")
+    (out / "README.md").write_text(model_card(measured), encoding="utf-8")
+    return measured
+
+
+def main() -> None:
+    """Train the tiny judge, measure it on held-out solutions, and print JSON."""
+    parser = argparse.ArgumentParser(description=main.__doc__)
+    parser.add_argument("--out", type=Path, required=True)
+    parser.add_argument("--steps", type=int, default=STEPS, help="of the first stage")
+    parser.add_argument("--closing-steps", type=int, default=CLOSING_STEPS, help="of the second stage")
+    parser.add_argument("--seed", type=int, default=TRAINING_SEED)
+    parser.add_argument("--start", type=Path, help="a judge folder to take through the second stage alone")
+    parser.add_argument("--resume", action="store_true", help="go on from the last checkpoint in --out")
+    options = parser.parse_args()
+    if (options.out / "model.safetensors").exists():
+        raise ConfigError("there is a judge already", where=str(options.out), mend="name a new --out")
+    world, closing = recipe_for(options.steps, options.seed), closing_recipe(options.closing_steps)
+    training = build(options.out, world, closing, start=options.start, resume=options.resume)
+    print(json.dumps(training), file=sys.stderr)
+    print(json.dumps(write_measurement(options.out, training, evaluate(options.out)), indent=2))
+
+
+if __name__ == "__main__":
+    main()

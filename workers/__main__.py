@@ -1,0 +1,64 @@
+"""`python -m workers --judge NAME`: what `rprm-jobs worker` starts. Servers come from the environment."""
+
+from __future__ import annotations
+
+import argparse
+import ctypes
+import logging
+import os
+import signal
+import sys
+from collections.abc import Sequence
+
+from rprm_jobs.errors import ConfigError, RprmError
+from rprm_jobs.judge.resolve import resolve_judge
+from rprm_jobs.settings import load_settings
+from workers.engines import create_engine
+from workers.engines.options import parse_engine_args
+from workers.process import ProcessOptions, run_worker
+
+_PR_SET_PDEATHSIG = 1
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m workers", description=__doc__)
+    parser.add_argument("--judge", required=True)
+    parser.add_argument("--engine", default="auto")
+    parser.add_argument("--engine-arg", action="append", default=[], metavar="KEY=VALUE")
+    parser.add_argument("--shards-in-flight", type=int, default=4)
+    parser.add_argument("--critiques-in-flight", type=int, default=512)
+    parser.add_argument("--log-level", default="INFO")
+    parser.add_argument("--exit-with-parent", action="store_true")
+    return parser
+
+
+def _exit_with_parent() -> None:
+    parent = os.getppid()
+    ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
+    if os.getppid() != parent:
+        raise SystemExit(0)
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Parse, load the judge, serve; every error that a user can mend is one message without a traceback."""
+    args = _parser().parse_args(argv)
+    logging.basicConfig(
+        level=args.log_level.upper(), format="%(asctime)s %(levelname)s %(name)s: %(message)s", stream=sys.stderr
+    )
+    if args.exit_with_parent:
+        _exit_with_parent()
+    try:
+        if args.shards_in_flight < 1 or args.critiques_in_flight < 1:
+            raise ConfigError("--shards-in-flight and --critiques-in-flight must be at least 1", mend="e.g. 4 and 512")
+        judge = resolve_judge(args.judge)
+        engine = create_engine(args.engine, judge, parse_engine_args(args.engine_arg))
+        return run_worker(
+            load_settings(), judge, engine, ProcessOptions(args.shards_in_flight, args.critiques_in_flight)
+        )
+    except RprmError as error:
+        print(f"rprm-jobs worker: {error}", file=sys.stderr)
+        return error.exit_code
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,164 @@
+"""One attempt at one shard, in a thread of its own: judge, record as results come, and end the lease in good order.
+
+Every way out leaves the shard in exactly one state: finished, handed back, failed (counted), or lost to another.
+"""
+
+from __future__ import annotations
+
+import logging
+import queue
+import time
+from collections.abc import Callable
+from concurrent.futures import CancelledError, Future
+from dataclasses import dataclass
+from typing import TypeVar
+
+from rprm_jobs.engine import Engine
+from rprm_jobs.errors import EngineDied, LeaseLost, StoreUnavailable
+from rprm_jobs.services.patience import patiently
+from rprm_jobs.store import failures, jobs, results, shards
+from rprm_jobs.store.records import StoredSolution
+from rprm_jobs.store.session import Database
+from rprm_jobs.types import KeepCritiques, SolutionScore
+from workers.judging import Budget, Work, judge_solutions
+from workers.leases import Held
+from workers.loop import EngineLoop
+
+T = TypeVar("T")
+_log = logging.getLogger(__name__)
+# Enough to make transactions large, little enough that a lost record is seconds of judging.
+_MAX_PENDING_CRITIQUES = 4000
+
+
+@dataclass(frozen=True)
+class Tools:
+    """What every attempt of this process shares. `draining`: begin nothing new; `stopping`: give up what runs."""
+
+    database: Database
+    engine: Engine
+    loop: EngineLoop
+    budget: Budget
+    draining: Callable[[], bool]
+    stopping: Callable[[], bool]
+    record_s: float
+    patience_s: float
+
+
+class Attempt:
+    """Use once: `run` returns when the lease has ended. Raises EngineDied after handing the shard back."""
+
+    def __init__(self, tools: Tools, held: Held) -> None:
+        self._tools, self._held, self._lease = tools, held, held.lease
+        self._outcomes: queue.SimpleQueue[SolutionScore | None] = queue.SimpleQueue()
+        self._pending: list[SolutionScore] = []
+        self._keep = KeepCritiques.ALL
+
+    def run(self) -> None:
+        """Judge the shard to its end, whatever that is."""
+        try:
+            complete = self._judge_and_record()
+            self._write(self._finish if complete else self._hand_back)
+        except LeaseLost:
+            _log.info("lease lost, nothing more is written: %s", self._lease.log_context())
+        except StoreUnavailable as error:
+            # Nothing can be written, not even that it failed: the lease will lapse, and the sweeper counts it.
+            _log.error("gave up on Postgres: %s %s", error.what, self._lease.log_context())
+        except EngineDied:
+            self._write(self._hand_back)
+            raise
+        except BaseException as error:  # noqa: BLE001 - whatever a judge raises is this attempt's failure, no more
+            _log.exception("attempt failed: %s", self._lease.log_context())
+            reason = f"{type(error).__name__}: {error}"
+            self._write(lambda: self._fail(reason))
+
+    def _judge_and_record(self) -> bool:
+        work, solutions = self._patiently(self._load)
+        if not solutions:
+            return True
+        future = self._tools.loop.submit(
+            judge_solutions(
+                self._tools.engine,
+                self._tools.budget,
+                work,
+                solutions,
+                self._outcomes.put,
+                self._tools.draining,
+            )
+        )
+        self._held.on_lost = future.cancel
+        future.add_done_callback(lambda _: self._outcomes.put(None))
+        try:
+            self._record_until_end(future)
+        finally:
+            future.cancel()
+        return self._result_of(future)
+
+    def _load(self) -> tuple[Work, list[StoredSolution]]:
+        with self._tools.database.transaction() as connection:
+            job = jobs.get(connection, self._lease.job_id)
+            self._keep = job.keep_critiques
+            return Work.of(job.recipe, self._lease.round), results.load_unfinished(connection, self._lease)
+
+    def _record_until_end(self, future: Future[bool]) -> None:
+        last_write = time.monotonic()
+        critiques = 0
+        ended = False
+        while not ended:
+            if self._held.lost.is_set():
+                raise LeaseLost
+            if self._tools.stopping():
+                future.cancel()
+            outcome = self._next_outcome()
+            ended = outcome is None
+            if isinstance(outcome, SolutionScore):
+                self._pending.append(outcome)
+                critiques += len(outcome.critiques)
+            due = time.monotonic() - last_write >= self._tools.record_s or critiques >= _MAX_PENDING_CRITIQUES
+            if self._pending and (ended or due):
+                self._patiently(self._record)
+                last_write, critiques = time.monotonic(), 0
+
+    def _next_outcome(self) -> SolutionScore | str | None:
+        try:
+            return self._outcomes.get(timeout=0.25)
+        except queue.Empty:
+            return "nothing yet"
+
+    def _result_of(self, future: Future[bool]) -> bool:
+        try:
+            return future.result()
+        except CancelledError:
+            if self._held.lost.is_set():
+                raise LeaseLost from None
+            return False
+
+    def _record(self) -> None:
+        with self._tools.database.transaction() as connection:
+            results.record(connection, self._lease, self._pending, self._keep)
+        self._pending = []
+
+    def _finish(self) -> None:
+        with self._tools.database.transaction() as connection:
+            shards.finish(connection, self._lease)
+
+    def _hand_back(self) -> None:
+        with self._tools.database.transaction() as connection:
+            shards.hand_back(connection, self._lease)
+
+    def _fail(self, error: str) -> None:
+        with self._tools.database.transaction() as connection:
+            verdict = failures.fail_held(connection, self._lease, error)
+        if verdict is not None:
+            _log.warning("shard %d: %s", verdict.shard_id, verdict.outcome)
+
+    def _write(self, end: Callable[[], None]) -> None:
+        """End the lease. A second try after a lost answer finds it ended, which is what was wanted."""
+        try:
+            self._patiently(end)
+        except LeaseLost:
+            _log.info("lease had ended: %s", self._lease.log_context())
+        except StoreUnavailable as error:
+            _log.error("the lease will lapse: %s %s", error.what, self._lease.log_context())
+
+    def _patiently(self, action: Callable[[], T]) -> T:
+        return patiently(action, for_s=self._tools.patience_s, give_up=self._held.lost.is_set)

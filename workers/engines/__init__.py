@@ -1,0 +1,83 @@
+"""The engines by name: a literal dict of factories, each of which imports its library only when called.
+
+An option is what `--engine-arg key=value` gives: text, read by the engine that knows its type.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+
+from rprm_jobs.engine import Engine
+from rprm_jobs.errors import ConfigError
+from rprm_jobs.judge.resolve import SCRIPTED, Judge
+from workers.engines.extras import has_gpu, has_module, require
+
+Options = Mapping[str, str]
+
+
+def _scripted(judge: Judge, options: Options) -> Engine:
+    from workers.engines.options import read_options
+    from workers.engines.scripted import ScriptedEngine, ScriptedOptions
+
+    return ScriptedEngine(judge, read_options(ScriptedOptions, options, engine="scripted"))
+
+
+def _transformers(judge: Judge, options: Options) -> Engine:
+    from workers.engines.options import read_options
+    from workers.engines.transformers import TransformersEngine, TransformersOptions
+
+    chosen = read_options(TransformersOptions, options, engine="transformers")
+    for module in ("torch", "transformers"):
+        require(module, engine="transformers", extra="cpu")
+    return TransformersEngine(judge, chosen)
+
+
+def _vllm(judge: Judge, options: Options) -> Engine:
+    for module in ("torch", "vllm"):
+        require(module, engine="vllm", extra="vllm")
+    from workers.engines.vllm import VllmEngine
+
+    return VllmEngine(judge, options)
+
+
+def _openai(judge: Judge, options: Options) -> Engine:
+    from workers.engines.openai import OpenaiEngine
+    from workers.engines.openai_options import OpenaiOptions
+    from workers.engines.options import read_options
+
+    chosen = read_options(OpenaiOptions, options, engine="openai")
+    require("httpx", engine="openai", extra="openai")
+    return OpenaiEngine(judge, chosen)
+
+
+ENGINES: dict[str, Callable[[Judge, Options], Engine]] = {
+    "scripted": _scripted,
+    "transformers": _transformers,
+    "vllm": _vllm,
+    "openai": _openai,
+}
+AUTO = "auto"
+
+
+def create_engine(name: str, judge: Judge, options: Options) -> Engine:
+    """An engine for `judge`, not yet started; `name` is a key of ENGINES or "auto".
+
+    Raises ConfigError for an unknown name or option, MissingExtra when the engine's library is not installed.
+    """
+    if name == AUTO:
+        name = choose_engine(judge)
+    if name not in ENGINES:
+        raise ConfigError(f"unknown engine {name!r}", mend=f"use one of {', '.join([AUTO, *ENGINES])}")
+    if (judge.location == SCRIPTED) != (name == "scripted"):
+        raise ConfigError(
+            f"engine {name!r} cannot run judge {judge.name!r}",
+            mend="the scripted judge and the scripted engine only go together",
+        )
+    return ENGINES[name](judge, options)
+
+
+def choose_engine(judge: Judge) -> str:
+    """What "auto" means: vLLM where it is installed and a GPU is there, else transformers; scripted for its judge."""
+    if judge.location == SCRIPTED:
+        return "scripted"
+    return "vllm" if has_module("vllm") and has_gpu() else "transformers"

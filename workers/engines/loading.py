@@ -1,0 +1,113 @@
+"""Loads a judge's tokenizer and weights with transformers, and says in plain words what is wrong with a judge.
+
+Weights are safetensors and the judge's own Python code stays unread, unless an option says otherwise: a pickle or a
+remote module runs whatever its author wrote.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, TypeVar
+
+from rprm_jobs.errors import EngineError, JudgeError
+from rprm_jobs.judge.resolve import Judge
+
+T = TypeVar("T")
+_PICKLES = ("*.bin", "*.pt", "*.pth")
+_OUT_OF_MEMORY = ("out of memory", "not enough memory", "can't allocate memory")
+
+
+def is_out_of_memory(error: BaseException) -> bool:
+    """Whether `error` is an allocation that failed, on a GPU or in main memory."""
+    return isinstance(error, MemoryError) or any(words in str(error).lower() for words in _OUT_OF_MEMORY)
+
+
+def check_weights(judge: Judge, *, allow_pickle: bool) -> None:
+    """Raise JudgeError when the judge's folder has no weights that may be loaded; a hub id is not looked at."""
+    folder = Path(judge.location)
+    if not folder.is_dir():
+        return
+    if any(folder.glob("*.safetensors")):
+        return
+    if not any(path for pattern in _PICKLES for path in folder.glob(pattern)):
+        raise JudgeError("the folder holds no weights", where=str(folder), mend="put model.safetensors there")
+    if not allow_pickle:
+        raise JudgeError(
+            "the weights are pickled, and loading a pickle runs code",
+            where=str(folder),
+            mend="convert them to safetensors, or trust them with --engine-arg allow_pickle=true",
+        )
+
+
+def load_tokenizer(judge: Judge, *, trust_remote_code: bool) -> Any:
+    """The judge's tokenizer. Raises JudgeError when there is none or it cannot be read."""
+    from transformers import AutoTokenizer
+
+    return _load(
+        judge,
+        "the tokenizer cannot be loaded",
+        lambda: AutoTokenizer.from_pretrained(
+            judge.location, revision=judge.revision, trust_remote_code=trust_remote_code
+        ),
+    )
+
+
+def load_model(judge: Judge, *, dtype: Any, allow_pickle: bool, trust_remote_code: bool, attention: str) -> Any:
+    """The judge's weights as a causal language model in evaluation mode, on the CPU.
+
+    Raises JudgeError for weights that are unreadable or do not fit the configuration, EngineError when memory is short.
+    """
+    from transformers import AutoModelForCausalLM
+
+    check_weights(judge, allow_pickle=allow_pickle)
+    library: Any = AutoModelForCausalLM
+    model, report = _load(
+        judge,
+        "the weights cannot be loaded",
+        lambda: library.from_pretrained(
+            judge.location,
+            revision=judge.revision,
+            trust_remote_code=trust_remote_code,
+            use_safetensors=None if allow_pickle else True,
+            dtype=dtype,
+            attn_implementation=attention,
+            output_loading_info=True,
+        ),
+    )
+    # Without this, weights that are not in the file would be random numbers and the judge would judge with them.
+    if report["missing_keys"]:
+        names = sorted(report["missing_keys"])
+        raise JudgeError(
+            f"the file lacks {len(names)} weights of the model, {names[0]} for one",
+            where=judge.location,
+            mend="put the judge's complete weights there",
+        )
+    return model.eval()
+
+
+def _load(judge: Judge, what: str, load: Callable[[], T]) -> T:
+    try:
+        return load()
+    # The libraries below raise everything from OSError to their own Rust errors for a file they cannot use.
+    except Exception as error:
+        if is_out_of_memory(error):
+            raise EngineError(
+                f"not enough memory for the judge: {_first_line(error)}",
+                where=judge.location,
+                mend="free memory, use a smaller dtype, or a machine with more of it",
+            ) from error
+        raise JudgeError(f"{what}: {_first_line(error)}", where=judge.location, mend=_mend(judge, error)) from error
+
+
+def _first_line(error: Exception) -> str:
+    lines = str(error).strip().splitlines()
+    return lines[0] if lines else type(error).__name__
+
+
+def _mend(judge: Judge, error: Exception) -> str:
+    if "trust_remote_code" in str(error):
+        return "the judge brings its own code: read it, then trust it with --engine-arg trust_remote_code=true"
+    if Path(judge.location).is_dir():
+        return "name a folder as `save_pretrained` writes it: config.json, model.safetensors, tokenizer.json"
+    return "check the model id and the network, or download the judge and name its folder"

@@ -1,0 +1,122 @@
+"""The leases that this process holds, and the thread that renews them on a connection of its own.
+
+Renewal never waits for the engine's loop or for a record in progress. When Postgres no longer knows a lease, or has
+not been reached for the length of one, its attempt is told to stop and to write nothing.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from rprm_jobs.engine import EngineStats
+from rprm_jobs.errors import StoreError
+from rprm_jobs.store import presence, shards
+from rprm_jobs.store.records import Lease, WorkerInfo
+from rprm_jobs.store.session import Database
+
+_log = logging.getLogger(__name__)
+
+
+@dataclass(eq=False)
+class Held:
+    """A lease in use. `lost` is set when nothing more may be written for it; `on_lost` stops its generation."""
+
+    lease: Lease
+    on_lost: Callable[[], object] = lambda: None
+    lost: threading.Event = field(default_factory=threading.Event)
+
+    def lose(self) -> None:
+        """Mark the lease as lost and stop its work."""
+        self.lost.set()
+        self.on_lost()
+
+
+class LeaseKeeper:
+    """Renews all held leases every `renew_s` seconds and says that the worker lives."""
+
+    def __init__(
+        self,
+        database: Database,
+        worker: WorkerInfo,
+        stats: Callable[[], EngineStats],
+        *,
+        lease_s: float,
+        renew_s: float,
+    ) -> None:
+        self._database, self._worker, self._stats = database, worker, stats
+        self._lease_s, self._renew_s = lease_s, renew_s
+        self._held: dict[int, Held] = {}
+        self._lock = threading.Lock()
+        self._stop = threading.Event()
+        self._last_contact = time.monotonic()
+        self._thread = threading.Thread(target=self._run, name="lease-keeper", daemon=True)
+
+    def start(self) -> None:
+        """Enter the worker in the table of workers, and begin to renew. Raises StoreError."""
+        with self._database.transaction() as connection:
+            presence.announce(connection, self._worker)
+        self._thread.start()
+
+    def add(self, held: Held) -> None:
+        """Renew this lease from now on."""
+        with self._lock:
+            self._held[held.lease.shard_id] = held
+
+    def remove(self, held: Held) -> None:
+        """The lease was given up or lost."""
+        with self._lock:
+            if self._held.get(held.lease.shard_id) is held:
+                del self._held[held.lease.shard_id]
+
+    def held(self) -> list[Lease]:
+        """The leases that this process knows it holds."""
+        with self._lock:
+            return [one.lease for one in self._held.values()]
+
+    def stop(self) -> None:
+        """Stop renewing and take the worker off the table."""
+        self._stop.set()
+        self._thread.join(5)
+        try:
+            with self._database.transaction() as connection:
+                presence.leave(connection, self._worker.id)
+        except StoreError as error:
+            _log.warning("the worker could not sign off, its entry will lapse: %s", error.what)
+
+    def _run(self) -> None:
+        while not self._stop.wait(self._renew_s):
+            try:
+                self._renew()
+                self._last_contact = time.monotonic()
+            except StoreError as error:
+                _log.warning("leases not renewed: %s", error.what)
+                if time.monotonic() - self._last_contact > self._lease_s:
+                    self._lose_all()
+
+    def _renew(self) -> None:
+        with self._lock:
+            held = list(self._held.values())
+        with self._database.transaction() as connection:
+            # The entry may have been swept away while this process was stopped.
+            presence.announce(connection, self._worker)
+            presence.beat(connection, self._worker.id, self._stats())
+            kept = shards.renew(connection, [h.lease for h in held], owner=self._worker.id, lease_s=self._lease_s)
+        for one in held:
+            if (one.lease.shard_id, one.lease.attempt) not in kept and self._is_held(one):
+                _log.warning("lease lost: %s", one.lease.log_context())
+                one.lose()
+
+    def _is_held(self, one: Held) -> bool:
+        # A lease that was finished between the two looks is not lost.
+        with self._lock:
+            return self._held.get(one.lease.shard_id) is one
+
+    def _lose_all(self) -> None:
+        with self._lock:
+            held = list(self._held.values())
+        for one in held:
+            one.lose()

@@ -1,0 +1,67 @@
+"""The Celery side of a worker: hears bells in a thread, and wakes a slot for each.
+
+Celery's signal handling, time limits and soft shutdown stay out of it: with threads none of them can end a task, and
+leases make them unnecessary. Stopping is `workers.process`'s.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from celery import Celery
+from celery.worker import state
+from celery.worker.worker import WorkController
+
+from rprm_jobs.broker import JUDGE_SHARD, MESSAGE_VERSION
+
+_log = logging.getLogger(__name__)
+
+
+def register(app: Celery, ring: Callable[[], None]) -> None:
+    """Define the one task: use a slot for whatever is most urgent in the queue."""
+
+    @app.task(name=JUDGE_SHARD)  # type: ignore[untyped-decorator]
+    def judge_shard(message: Mapping[str, Any]) -> None:
+        # A newer sender may mean something else by its message: the sweeper rings again for those that understand it.
+        if message.get("v") != MESSAGE_VERSION:
+            _log.info("message of version %r ignored", message.get("v"))
+            return
+        try:
+            ring()
+        except BaseException:  # noqa: BLE001
+            # A thread that dies of a SystemExit or MemoryError would take a slot of Celery's pool with it.
+            _log.exception("a slot failed")
+
+
+class BellListener:
+    """Consumes one queue. It outlives any failure of Redis: Celery reconnects, and idle looks go on meanwhile."""
+
+    def __init__(self, app: Celery, queue: str, slots: int, name: str) -> None:
+        self._app, self._queue, self._slots, self._name = app, queue, slots, name
+        self._thread = threading.Thread(target=self._run, name="bell-listener", daemon=True)
+
+    def start(self) -> None:
+        """Begin to listen."""
+        self._thread.start()
+
+    def stop(self, timeout: float) -> None:
+        """Stop listening. A Redis that hangs cannot hold the process: after `timeout` seconds it is left behind."""
+        state.should_stop = 0
+        self._thread.join(timeout)
+
+    def _run(self) -> None:
+        worker = WorkController(
+            app=self._app,
+            hostname=self._name,
+            pool_cls="threads",
+            concurrency=self._slots,
+            queues=[self._queue],
+            loglevel=logging.WARNING,
+            without_gossip=True,
+            without_mingle=True,
+            without_heartbeat=True,
+        )
+        worker.start()

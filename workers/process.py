@@ -1,0 +1,187 @@
+"""One worker process from start to end: engine first, then leases; and on the way out leases first, then the engine.
+
+Stopping: the first SIGTERM (or SIGINT) lets begun solutions finish for `grace_s` seconds, a second one gives them up at
+once; either way what is complete is recorded, the rest is handed back uncounted, and the exit status is 0. When the
+engine dies the leases are handed back too, and the exit status is 8, for the supervisor that starts it again.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import secrets
+import signal
+import socket
+import threading
+import time
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from types import FrameType
+
+from rprm_jobs.broker import Bell, make_app
+from rprm_jobs.engine import Engine, EngineInfo
+from rprm_jobs.errors import ConfigError
+from rprm_jobs.judge.resolve import Judge
+from rprm_jobs.services.sweep import ring_waiting, sweep
+from rprm_jobs.settings import Settings
+from rprm_jobs.store import schema
+from rprm_jobs.store.records import WorkerInfo
+from rprm_jobs.store.session import Database
+from workers.attempt import Tools
+from workers.judging import Budget
+from workers.leases import LeaseKeeper
+from workers.listener import BellListener, register
+from workers.loop import EngineLoop
+from workers.runtime import Periodic, Runtime, RuntimeOptions, Stop
+
+_log = logging.getLogger(__name__)
+_HAND_BACK_S = 10.0
+_PATIENCE_S = 600.0
+
+
+@dataclass(frozen=True)
+class ProcessOptions:
+    """`slots` shards judged side by side; at most `in_flight` critiques on the engine at once."""
+
+    slots: int
+    in_flight: int
+
+
+class Signals:
+    """Counts the requests to stop, from the first moment of the process."""
+
+    def __init__(self) -> None:
+        self.asked = threading.Event()
+        self.asked_twice = threading.Event()
+        self.loading = True
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, self._on_signal)
+
+    def _on_signal(self, _number: int, _frame: FrameType | None) -> None:
+        if self.loading:
+            # No lease is held yet: leave through the finally blocks, so that no engine process stays behind.
+            raise SystemExit(0)
+        (self.asked_twice if self.asked.is_set() else self.asked).set()
+
+
+def run_worker(settings: Settings, judge: Judge, engine: Engine, options: ProcessOptions) -> int:
+    """Serve until told to stop; returns the exit status. Raises RprmError for anything wrong before the first lease."""
+    signals = Signals()
+    database_url, redis_url = _urls(settings)
+    database = Database(database_url, application=f"rprm-jobs worker {judge.name}", pool_size=options.slots + 4)
+    schema.check(database)
+    loop = EngineLoop()
+    try:
+        info = loop.run(engine.start())
+        signals.loading = False
+        return _Worker(settings, judge, engine, loop, database, redis_url, options, info).serve(signals)
+    finally:
+        signals.loading = False
+        loop.run(engine.close(), timeout=30)
+        loop.stop()
+        database.close()
+
+
+def _urls(settings: Settings) -> tuple[str, str]:
+    if not settings.database_url or not settings.redis_url:
+        raise ConfigError(
+            "a worker needs RPRM_DATABASE_URL and RPRM_REDIS_URL",
+            mend="start it with `rprm-jobs worker`, which fills in the embedded servers",
+        )
+    return settings.database_url, settings.redis_url
+
+
+class _Worker:
+    def __init__(
+        self,
+        settings: Settings,
+        judge: Judge,
+        engine: Engine,
+        loop: EngineLoop,
+        database: Database,
+        redis_url: str,
+        options: ProcessOptions,
+        info: EngineInfo,
+    ) -> None:
+        self._settings, self._engine = settings, engine
+        self._stop = Stop()
+        self._me = _worker_info(judge, info, options.slots)
+        tools = Tools(
+            database=database,
+            engine=engine,
+            loop=loop,
+            budget=Budget(options.in_flight),
+            draining=self._stop.draining,
+            stopping=self._stop.stopping,
+            record_s=settings.record_s,
+            patience_s=_PATIENCE_S,
+        )
+        # Of its own: a pool that slots have emptied must not keep a lease from being renewed.
+        self._lease_database = Database(database.url, application="rprm-jobs leases", pool_size=2)
+        self._keeper = LeaseKeeper(
+            self._lease_database,
+            self._me,
+            engine.stats,
+            lease_s=settings.lease_s,
+            renew_s=settings.renew_s,
+        )
+        self._runtime = Runtime(
+            tools, self._keeper, self._me, self._stop, RuntimeOptions(settings.lease_s, options.slots)
+        )
+        app = make_app(redis_url)
+        register(app, self._runtime.ring)
+        self._listener = BellListener(app, judge.queue, options.slots, self._me.id)
+        self._bell = Bell(redis_url)
+        self._sweeper = Periodic("sweeper", settings.sweep_s, self._sweep)
+        self._database = database
+
+    def _sweep(self) -> None:
+        sweep(self._database)
+        ring_waiting(self._database, self._bell)
+
+    def serve(self, signals: Signals) -> int:
+        """Judge until asked to stop or the engine dies."""
+        self._keeper.start()
+        self._sweeper.start()
+        self._runtime.start()
+        self._listener.start()
+        _log.info("ready: %s on queue %s, %s", self._me.id, self._me.queue, self._me.engine)
+        while not signals.asked.wait(0.2) and not self._stop.draining():
+            pass
+        self._leave(signals)
+        return 0 if self._stop.engine_died is None else self._stop.engine_died.exit_code
+
+    def _leave(self, signals: Signals) -> None:
+        _log.info("stopping: begun solutions have %.0f s to finish", self._settings.grace_s)
+        self._stop.drain()
+        deadline = time.monotonic() + self._settings.grace_s
+        while not self._runtime.wait_until_drained(0.2):
+            if time.monotonic() >= deadline or signals.asked_twice.is_set():
+                self._stop.now()
+                break
+        if not self._runtime.wait_until_drained(_HAND_BACK_S):
+            _log.error("some leases could not be handed back in time and will lapse")
+        self._sweeper.stop()
+        self._keeper.stop()
+        self._listener.stop(timeout=3)
+        self._bell.close()
+        self._lease_database.close()
+        _log.info("stopped")
+
+
+def _worker_info(judge: Judge, info: EngineInfo, slots: int) -> WorkerInfo:
+    host, pid = socket.gethostname(), os.getpid()
+    return WorkerInfo(
+        id=f"{host}:{pid}:{secrets.token_hex(4)}",
+        queue=judge.queue,
+        judge=judge.name,
+        engine=f"{info.name} {info.version}",
+        host=host,
+        pid=pid,
+        slots=slots,
+        started_at=datetime.now(UTC),
+        silent_s=0.0,
+        prompt_tokens=0,
+        generated_tokens=0,
+        prefix_hit_rate=None,
+    )

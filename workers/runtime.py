@@ -1,0 +1,183 @@
+"""The worker: a fixed number of slots that judge shards side by side on one engine, until it drains or the engine dies.
+
+A slot is woken by a bell (a Celery message) or by the idle look into Postgres, and then goes on claiming until nothing
+is ready, so throughput depends on Redis for nothing but the first shard.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from rprm_jobs.errors import CommitUnknown, EngineDied, StoreError
+from rprm_jobs.services.patience import patiently
+from rprm_jobs.store import shards
+from rprm_jobs.store.records import Lease, WorkerInfo
+from workers.attempt import Attempt, Tools
+from workers.leases import Held, LeaseKeeper
+
+_log = logging.getLogger(__name__)
+_IDLE_LOOK_S = 1.0
+
+
+class Stop:
+    """How far the worker is on its way out: not at all, draining (begin nothing new), or stopping (give up now)."""
+
+    def __init__(self) -> None:
+        self._draining = threading.Event()
+        self._stopping = threading.Event()
+        self.engine_died: EngineDied | None = None
+
+    def drain(self) -> None:
+        """Begin no further solution; those begun may finish."""
+        self._draining.set()
+
+    def now(self) -> None:
+        """Give up what runs: record what is complete and hand the rest back."""
+        self._draining.set()
+        self._stopping.set()
+
+    def draining(self) -> bool:
+        """Whether nothing new may begin."""
+        return self._draining.is_set()
+
+    def stopping(self) -> bool:
+        """Whether running solutions are to be given up."""
+        return self._stopping.is_set()
+
+    def wait(self, timeout: float) -> bool:
+        """Wait until draining begins."""
+        return self._draining.wait(timeout)
+
+
+@dataclass(frozen=True)
+class RuntimeOptions:
+    """Lease length in seconds and number of shards judged side by side."""
+
+    lease_s: float
+    slots: int
+
+
+class Runtime:
+    """Owns the slots. `ring` may be called from any thread, any number of times."""
+
+    def __init__(
+        self, tools: Tools, keeper: LeaseKeeper, worker: WorkerInfo, stop: Stop, options: RuntimeOptions
+    ) -> None:
+        self._tools, self._keeper, self._worker = tools, keeper, worker
+        self._stop, self._options = stop, options
+        self._slots = threading.BoundedSemaphore(options.slots)
+        self._claiming = threading.Lock()
+        self._looker = threading.Thread(target=self._look_when_idle, name="idle-look", daemon=True)
+
+    def start(self) -> None:
+        """Begin to look for work by itself."""
+        self._looker.start()
+
+    def ring(self) -> None:
+        """Use one slot, when one is free, until nothing is ready. Returns at once when all are busy."""
+        if not self._stop.draining() and self._slots.acquire(blocking=False):
+            try:
+                self._work_on()
+            finally:
+                self._slots.release()
+
+    def wait_until_drained(self, timeout: float) -> bool:
+        """Wait until no slot works; False when some still do after `timeout` seconds."""
+        deadline = time.monotonic() + timeout
+        taken = 0
+        try:
+            for _ in range(self._options.slots):
+                if not self._slots.acquire(timeout=max(0.0, deadline - time.monotonic())):
+                    return False
+                taken += 1
+            return True
+        finally:
+            for _ in range(taken):
+                self._slots.release()
+
+    def _look_when_idle(self) -> None:
+        while not self._stop.wait(_IDLE_LOOK_S):
+            # One thread a look is enough: while work is left, every look wakes another slot.
+            threading.Thread(target=self.ring, name="slot", daemon=True).start()
+
+    def _work_on(self) -> None:
+        while not self._stop.draining():
+            held = self._claim()
+            if held is None:
+                return
+            try:
+                Attempt(self._tools, held).run()
+            except EngineDied as error:
+                _log.critical("the engine died: %s", error)
+                self._stop.engine_died = error
+                self._stop.now()
+            finally:
+                self._keeper.remove(held)
+
+    def _claim(self) -> Held | None:
+        # One claim at a time: what Postgres has under our name and the keeper does not know must be a stray.
+        with self._claiming:
+            if any(lease.suspect for lease in self._keeper.held()):
+                return None
+            try:
+                lease = patiently(self._claim_once, for_s=self._tools.patience_s, give_up=self._stop.draining)
+            except StoreError as error:
+                _log.error("cannot claim: %s", error.what)
+                return None
+            if lease is None:
+                return None
+            held = Held(lease)
+            self._keeper.add(held)
+            return held
+
+    def _claim_once(self) -> Lease | None:
+        try:
+            with self._tools.database.transaction() as connection:
+                return shards.claim(
+                    connection,
+                    queue=self._worker.queue,
+                    owner=self._worker.id,
+                    engine=self._worker.engine,
+                    lease_s=self._options.lease_s,
+                    alone=not self._keeper.held(),
+                )
+        except CommitUnknown:
+            self._return_strays()
+            raise
+
+    def _return_strays(self) -> None:
+        def give_back() -> int:
+            with self._tools.database.transaction() as connection:
+                known = [lease.shard_id for lease in self._keeper.held()]
+                return shards.hand_back_strays(connection, self._worker.id, known)
+
+        patiently(give_back, for_s=self._tools.patience_s, give_up=self._stop.draining)
+
+
+class Periodic:
+    """Calls `action` every `every_s` seconds in a daemon thread until stopped; a StoreError is logged, not fatal."""
+
+    def __init__(self, name: str, every_s: float, action: Callable[[], object]) -> None:
+        self._every_s, self._action = every_s, action
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._run, name=name, daemon=True)
+
+    def start(self) -> None:
+        """Begin."""
+        self._thread.start()
+
+    def stop(self) -> None:
+        """End; waits for a call in progress for a few seconds."""
+        self._stop.set()
+        self._thread.join(5)
+
+    def _run(self) -> None:
+        while not self._stop.wait(self._every_s):
+            try:
+                self._action()
+            except StoreError as error:
+                _log.warning("%s: %s", self._thread.name, error.what)
