@@ -10,7 +10,7 @@ import psutil
 import pytest
 
 from rprm_jobs.engine import Generation
-from rprm_jobs.errors import ConfigError, EngineDied, JudgeError, PromptTooLong, Refused
+from rprm_jobs.errors import ConfigError, EngineDied, EngineError, JudgeError, PromptTooLong, Refused
 from rprm_jobs.judge.resolve import Judge, resolve_judge
 from rprm_jobs.judge.verdict import MARKER, find_verdicts, read_verdict
 from rprm_jobs.types import Finish, Sampling, Verdict
@@ -206,6 +206,16 @@ def test_a_judge_without_weights_is_refused_at_start(runner: asyncio.Runner, tmp
     judge = Judge("none", str(tmp_path), None, TINY.template, SAMPLING, "0" * 64)
     with pytest.raises(JudgeError, match="no weights"):
         runner.run(create_engine("vllm", judge, {}).start())
+
+
+def test_too_little_memory_is_said_in_plain_words_and_leaves_nothing(runner: asyncio.Runner) -> None:
+    before = set(engine_processes(os.getpid()))
+    made = create_engine("vllm", TINY, {**SMALL, "kv_cache_memory_bytes": str(10**14)})
+    # The process that failed said why, not the one that we started it from.
+    with pytest.raises(EngineError, match=r"^.*not enough memory for the judge: Available memory .*93132") as raised:
+        runner.run(made.start())
+    assert "max_model_len" in (raised.value.mend or "")
+    assert set(engine_processes(os.getpid())) == before
 
 
 def test_a_killed_engine_is_dead_for_every_caller_and_leaves_nothing(
