@@ -4,13 +4,12 @@ from typing import Any
 
 from alembic import context
 
-from rprm_jobs.store.schema import is_ours
-from rprm_jobs.store.tables import metadata
+from rprm_jobs.store.schema import METADATA, is_ours
 
 
 def run() -> None:
     connection: Any = context.config.attributes["connection"]
-    context.configure(connection=connection, target_metadata=metadata, include_object=is_ours)
+    context.configure(connection=connection, target_metadata=METADATA, include_object=is_ours)
     with context.begin_transaction():
         context.run_migrations()
 

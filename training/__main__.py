@@ -1,91 +1,112 @@
-"""`python -m training dpo`: make a judge better with preference pairs, from a set in the store or an export of one."""
+"""`python -m training sft|dpo`: make a judge of a model, or a better one of a judge, from a set or an export of one."""
 
 from __future__ import annotations
 
 import argparse
 import json
 import sys
-import time
-from dataclasses import MISSING, asdict, fields
+from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
 from rprm_jobs.errors import ConfigError, RprmError
-from rprm_jobs.judge.prompt import PromptTemplate
 from rprm_jobs.judge.resolve import resolve_judge
 from rprm_jobs.pairs.rules import SetKind
-from rprm_jobs.services.context import open_context
-from rprm_jobs.services.training_sets import get_set
+from rprm_jobs.services.context import Context, open_context
+from rprm_jobs.services.training_sets import check_sampled_by, get_set
 from rprm_jobs.settings import load_settings
-from training.folder import load_for_training, write_judge
-from training.preferences import DpoRecipe, train_dpo
+from rprm_jobs.store.training_runs import Phase
+from training.folder import CARD
+from training.phases import Training, train
+from training.preferences import DpoRecipe
+from training.recipe import Recipe
+from training.sft import SftRecipe
 from training.source import Source, from_path, from_set
+
+_RECIPES: dict[Phase, type[Recipe]] = {Phase.SFT: SftRecipe, Phase.DPO: DpoRecipe}
+_KINDS = {Phase.SFT: SetKind.SFT, Phase.DPO: SetKind.PAIRS}
+_HELP = {
+    Phase.SFT: "learn critiques that agree with the label (the paper's cold start)",
+    Phase.DPO: "prefer critiques that agree with the label to those that do not (the paper's meta-optimisation)",
+}
 
 
 def main() -> None:
     """Train, write the judge's folder, and print JSON."""
     options = _parser().parse_args()
     try:
-        print(json.dumps(_dpo(options), indent=2))
+        told = _run(options)
     except RprmError as error:
-        print(f"training: {error}", file=sys.stderr)
+        print(f"error: {error}", file=sys.stderr)
         sys.exit(error.exit_code)
+    if told is not None:
+        print(json.dumps(told, indent=2))
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="python -m training", description=__doc__)
-    dpo = parser.add_subparsers(dest="phase", required=True).add_parser("dpo", help=DpoRecipe.__doc__)
-    dpo.add_argument("--judge", default="tiny", help="the judge to start from, which is the frozen reference as well")
-    dpo.add_argument("--set", help="a set of pairs in the store")
-    dpo.add_argument("--data", type=Path, help="an export of one: a folder, .parquet, .jsonl, .jsonl.gz or .jsonl.zst")
-    dpo.add_argument("--out", type=Path, required=True, help="the new judge's folder")
-    dpo.add_argument("--resume", action="store_true", help="go on from the last checkpoint in --out")
-    dpo.add_argument("--dtype", default="", help="of the weights written, e.g. bfloat16 [as they were trained]")
-    for field in fields(DpoRecipe):
-        _add_recipe_option(dpo, field)
+    parser = argparse.ArgumentParser(prog="python -m training", description=__doc__, allow_abbrev=False)
+    phases = parser.add_subparsers(dest="phase", required=True)
+    for phase, recipe in _RECIPES.items():
+        added = phases.add_parser(phase.value, help=_HELP[phase], description=_HELP[phase], allow_abbrev=False)
+        _add_options(added, phase)
+        for field in fields(recipe):
+            _add_recipe_option(added.add_argument, field.name, field.default)
     return parser
 
 
-def _add_recipe_option(parser: argparse.ArgumentParser, field: Any) -> None:
-    if field.default is MISSING:
-        raise TypeError(f"{field.name} has no default")
-    name = f"--{field.name.replace('_', '-')}"
-    if isinstance(field.default, bool):
-        parser.add_argument(name, action=argparse.BooleanOptionalAction, default=field.default)
+def _add_options(parser: argparse.ArgumentParser, phase: Phase) -> None:
+    start = "the model or judge to start from" + (", the frozen reference as well" if phase is Phase.DPO else "")
+    parser.add_argument("--judge", "--model", default="tiny", help=f"{start}: a shipped judge, a folder, a hub id")
+    parser.add_argument("--set", help=f"a set in the store (rprm-jobs {_KINDS[phase].value} build)")
+    parser.add_argument(
+        "--data", type=Path, help="an export of one: a folder, .parquet, .jsonl, .jsonl.gz or .jsonl.zst"
+    )
+    parser.add_argument("--out", type=Path, required=True, help="the new judge's folder")
+    parser.add_argument("--resume", action="store_true", help="go on from the last checkpoint in --out")
+    parser.add_argument("--dtype", default="", help="of the weights written, e.g. bfloat16 [the judge's own]")
+    if phase is Phase.DPO:
+        parser.add_argument("--off-policy", action="store_true", help="take pairs that another judge has written")
+
+
+def _add_recipe_option(add: Any, name: str, default: Any) -> None:
+    option = f"--{name.replace('_', '-')}"
+    if isinstance(default, bool):
+        add(option, action=argparse.BooleanOptionalAction, default=default)
     else:
-        parser.add_argument(name, type=type(field.default), default=field.default)
+        add(option, type=type(default), default=default, help=f"[{default}]")
 
 
-def _dpo(options: argparse.Namespace) -> dict[str, Any]:
+def _run(options: argparse.Namespace) -> dict[str, Any] | None:
+    phase = Phase(options.phase)
     if (options.set is None) == (options.data is None):
-        raise ConfigError("where are the pairs?", mend="name either --set NAME or --data PATH")
-    if (options.out / "rprm_judge.json").exists():
+        raise ConfigError("where are the rows?", mend="name either --set NAME or --data PATH")
+    if (options.out / CARD).exists():
         raise ConfigError("there is a judge already", where=str(options.out), mend="name a new --out")
-    recipe = DpoRecipe(**{field.name: getattr(options, field.name) for field in fields(DpoRecipe)})
+    recipe = _RECIPES[phase](**{field.name: getattr(options, field.name) for field in fields(_RECIPES[phase])})
+    settings = load_settings()
+    if settings.database_url is None and options.data is not None:
+        return _trained(options, phase, recipe, from_path(options.data, _KINDS[phase]), None)
+    with open_context(settings) as context:
+        return _trained(options, phase, recipe, _source(options, phase, context), context)
+
+
+def _source(options: argparse.Namespace, phase: Phase, context: Context) -> Source:
     if options.data is not None:
-        return _train(options, recipe, from_path(options.data, SetKind.PAIRS), None)
-    with open_context(load_settings()) as context:
-        prompt = get_set(context, options.set, SetKind.PAIRS).prompt
-        return _train(options, recipe, from_set(context, options.set, SetKind.PAIRS), prompt)
+        return from_path(options.data, _KINDS[phase])
+    if phase is Phase.DPO and not options.off_policy:
+        check_sampled_by(context, options.set, resolve_judge(options.judge))
+    return from_set(context, options.set, _KINDS[phase])
 
 
-def _train(options: argparse.Namespace, recipe: DpoRecipe, source: Source, prompt: str | None) -> dict[str, Any]:
+def _trained(
+    options: argparse.Namespace, phase: Phase, recipe: Recipe, source: Source, context: Context | None
+) -> dict[str, Any] | None:
     judge = resolve_judge(options.judge)
-    template = judge.template if prompt is None else PromptTemplate.parse(prompt)
-    model, reference, tokenizer = load_for_training(judge)
-    began = time.monotonic()
-    log = train_dpo(model, reference, tokenizer, source, recipe, options.out / "checkpoints", resume=options.resume)
-    write_judge(model, tokenizer, template.source, judge.sampling, options.out, dtype=options.dtype)
-    run = {
-        "phase": "dpo",
-        "judge": judge.name,
-        "data": {"name": source.name, "digest": source.digest, **source.counts},
-        "recipe": asdict(recipe),
-        "minutes": round((time.monotonic() - began) / 60, 2),
-        "log": log,
-    }
-    (options.out / "run.json").write_text(json.dumps(run, indent=2) + "\n", encoding="utf-8")
-    return run | {"out": str(options.out)}
+    prompt = judge.template.source
+    if context is not None and options.set is not None:
+        prompt = get_set(context, options.set, _KINDS[phase]).prompt
+    training = Training(phase, judge, source, recipe, prompt, options.out, resume=options.resume, dtype=options.dtype)
+    return train(training, context)
 
 
 if __name__ == "__main__":

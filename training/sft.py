@@ -1,4 +1,4 @@
-"""Supervised fine-tuning on critiques with TRL's SFTTrainer, from records of `prompt` and `completion`.
+"""Supervised fine-tuning on critiques with TRL's SFTTrainer, from rows of `prompt` and `completion`.
 
 The prompt is encoded by the judge's own encoder, so training sees the token ids that judging sees; only the
 critique and the end of the turn carry loss.
@@ -7,16 +7,14 @@ critique and the end of the turn carry loss.
 from __future__ import annotations
 
 import random
-import sys
-from collections.abc import Callable, Iterable, Iterator
-from contextlib import redirect_stdout
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from itertools import islice
-from pathlib import Path
 from typing import Any, TypedDict
 
-from rprm_jobs.errors import ConfigError
 from rprm_jobs.judge.encode import PromptEncoder
+from training.recipe import Recipe
+from training.trainer import Log, Plan, adapter, arguments, callbacks, data_sets, run
 
 
 class Record(TypedDict):
@@ -33,70 +31,53 @@ class Example(TypedDict):
     labels: list[int]
 
 
-@dataclass(frozen=True, slots=True)
-class SftRecipe:
-    """How to train. The defaults are the paper's (section 4) except `steps`, which has to fit the data.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SftRecipe(Recipe):
+    """SFT as in the paper (section 4): batch 128, 1 epoch, learning rate 5e-6.
 
-    An optimiser step sees `batch * accumulation` examples. `schedule` is one of transformers' scheduler names.
-    `bf16` computes in bfloat16 over float32 weights.
+    `pad_to` makes lengths multiples of it (0 leaves them); `decay` steps at the end and `floor`, the last rate as a
+    share of the first, are for the schedule warmup_stable_decay.
     """
 
-    steps: int
     batch: int = 8
     accumulation: int = 16
     learning_rate: float = 5e-6
-    weight_decay: float = 0.0
-    warmup: int = 0
-    schedule: str = "cosine"
-    schedule_options: dict[str, Any] | None = None
-    beta2: float = 0.999
-    seed: int = 42
-    bf16: bool = True
-    pad_to: int | None = None
-    log_every: int = 50
-    checkpoint_every: int = 500
-
-    def __post_init__(self) -> None:
-        if min(self.steps, self.batch, self.accumulation) < 1:
-            raise ConfigError("steps, batch and accumulation must be at least 1")
+    pad_to: int = 0
+    decay: int = 0
+    floor: float = 0.0
 
 
-def train_sft(
-    model: Any,
-    tokenizer: Any,
-    records: Callable[[], Iterable[Record]],
-    recipe: SftRecipe,
-    out: Path,
-    *,
-    resume: bool = False,
-) -> list[dict[str, float]]:
-    """Train `model` in place and return the log: one dict per `log_every` steps (loss, learning rate, ...).
-
-    `records` starts a stream that is the same at every call and long enough for all steps. Checkpoints go to
-    `out`; `resume` goes on from the last one there.
-    """
-    from datasets import IterableDataset
+def train_sft(model: Any, tokenizer: Any, plan: Plan) -> tuple[Any, Log]:
+    """Train `model` in place; returns the trainer, and the log. The plan's recipe is an SftRecipe."""
+    from trl.trainer.sft_config import SFTConfig
     from trl.trainer.sft_trainer import SFTTrainer
 
+    recipe = plan.recipe
+    if not isinstance(recipe, SftRecipe):
+        raise TypeError("SFT wants an SftRecipe")
     encoder = PromptEncoder(tokenizer)
 
-    def stream() -> Iterator[Example]:
-        examples = (encode_record(record, tokenizer, encoder) for record in records())
+    def encode(rows: Iterator[dict[str, Any]]) -> Iterator[Example]:
+        examples = (encode_record(row, tokenizer, encoder) for row in rows)
         return by_length(examples, recipe.batch, random.Random(recipe.seed))
 
     trainer = SFTTrainer(
         model=model,
-        args=_arguments(recipe, out),
-        train_dataset=IterableDataset.from_generator(stream),
+        args=SFTConfig(
+            **arguments(plan),
+            pad_to_multiple_of=recipe.pad_to or None,
+            lr_scheduler_kwargs={"num_decay_steps": recipe.decay, "min_lr_ratio": recipe.floor} if recipe.decay else {},
+            dataset_kwargs={"skip_prepare_dataset": True},
+        ),
         processing_class=tokenizer,
+        callbacks=callbacks(plan),
+        peft_config=adapter(recipe),
+        **data_sets(plan, encode),
     )
-    # The trainer prints its log; standard output is kept for the caller's own.
-    with redirect_stdout(sys.stderr):
-        trainer.train(resume_from_checkpoint=resume or None)
-    return [dict(entry) for entry in trainer.state.log_history]
+    return trainer, run(trainer, plan)
 
 
-def encode_record(record: Record, tokenizer: Any, encoder: PromptEncoder) -> Example:
+def encode_record(record: Record | dict[str, Any], tokenizer: Any, encoder: PromptEncoder) -> Example:
     """Token ids of the framed prompt, the critique and the end of the turn."""
     prompt = encoder.encode(record["prompt"])
     completion = tokenizer(record["completion"], add_special_tokens=False, split_special_tokens=True)["input_ids"]
@@ -113,33 +94,3 @@ def by_length(examples: Iterable[Example], batch: int, rng: random.Random, pool:
         rng.shuffle(batches)
         for each in batches:
             yield from each
-
-
-def _arguments(recipe: SftRecipe, out: Path) -> Any:
-    import torch
-    from trl.trainer.sft_config import SFTConfig
-
-    return SFTConfig(
-        output_dir=str(out),
-        max_steps=recipe.steps,
-        per_device_train_batch_size=recipe.batch,
-        gradient_accumulation_steps=recipe.accumulation,
-        learning_rate=recipe.learning_rate,
-        weight_decay=recipe.weight_decay,
-        adam_beta2=recipe.beta2,
-        warmup_steps=recipe.warmup,
-        lr_scheduler_type=recipe.schedule,
-        lr_scheduler_kwargs=recipe.schedule_options or {},
-        seed=recipe.seed,
-        bf16=recipe.bf16,
-        use_cpu=not torch.cuda.is_available(),
-        gradient_checkpointing=False,
-        logging_steps=recipe.log_every,
-        save_steps=recipe.checkpoint_every,
-        save_total_limit=3,
-        report_to="none",
-        disable_tqdm=True,
-        max_length=None,
-        pad_to_multiple_of=recipe.pad_to,
-        dataset_kwargs={"skip_prepare_dataset": True},
-    )

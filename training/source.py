@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -25,10 +26,13 @@ Row = dict[str, Any]
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """Rows by split. `rows(split)` starts a stream that is the same at every call; `counts` has both splits."""
+    """Rows by split. `rows(split)` starts a stream that is the same at every call; `counts` has both splits.
+
+    `digest` is of all that training reads.
+    """
 
     name: str
-    digest: str | None
+    digest: str
     counts: dict[str, int]
     rows: Callable[[str], Iterator[Row]]
 
@@ -58,8 +62,12 @@ def from_path(path: Path, kind: SetKind) -> Source:
     def rows(split: str) -> Iterator[Row]:
         return _read(files[split], _TEXTS[kind]) if split in files else iter(())
 
-    counts = {split: sum(1 for _ in rows(split)) for split in (TRAIN, VALIDATION)}
-    return _checked(Source(str(path), None, counts, rows))
+    digest, counts = hashlib.sha256(), {TRAIN: 0, VALIDATION: 0}
+    for split in counts:
+        for row in rows(split):
+            counts[split] += 1
+            digest.update(msgspec.json.encode([split, *(row[name] for name in _TEXTS[kind])]))
+    return _checked(Source(str(path), digest.hexdigest(), counts, rows))
 
 
 def _checked(source: Source) -> Source:

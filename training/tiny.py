@@ -27,9 +27,11 @@ from training.evaluate import evaluate
 from training.folder import write_judge
 from training.foreign import draw_foreign, foreign_critique
 from training.sft import Record, SftRecipe, train_sft
+from training.source import TRAIN, VALIDATION, Source
 from training.splits import CLOSING_SEED, TRAINING_SEED, training_stream
 from training.teacher import critique
 from training.tokenizer import CONTEXT, build_tokenizer
+from training.trainer import Plan
 
 PROMPT = "Problem: {problem}\nPrevious steps:\n{previous_steps}\nNow step:\n{now_step}"
 # A critique has 109 tokens.
@@ -47,6 +49,7 @@ class Shape:
 
 
 STEPS, WARMUP, DECAY = 4200, 100, 700
+CHECKPOINT_EVERY = 500
 
 
 def recipe_for(steps: int = STEPS, seed: int = TRAINING_SEED) -> SftRecipe:
@@ -59,10 +62,13 @@ def recipe_for(steps: int = STEPS, seed: int = TRAINING_SEED) -> SftRecipe:
         weight_decay=0.05,
         warmup=min(WARMUP, steps // 4),
         schedule="warmup_stable_decay",
-        schedule_options={"num_decay_steps": min(DECAY, steps // 4), "min_lr_ratio": 0.02},
+        decay=min(DECAY, steps // 4),
+        floor=0.02,
         beta2=0.95,
         seed=seed,
         pad_to=16,
+        evaluate_every=CHECKPOINT_EVERY,
+        log_every=50,
     )
 
 
@@ -84,6 +90,8 @@ def closing_recipe(steps: int = CLOSING_STEPS) -> SftRecipe:
         beta2=0.95,
         seed=CLOSING_SEED,
         pad_to=16,
+        evaluate_every=CHECKPOINT_EVERY,
+        log_every=50,
     )
 
 
@@ -133,6 +141,12 @@ def closing_records(seed: int) -> Iterator[Record]:
             yield {"prompt": prompt, "completion": critique(judged.solution, judged.index)}
 
 
+def generated(records: Callable[[], Iterator[Record]], recipe: SftRecipe) -> Source:
+    """A stream of generated records as a source; only as many are drawn as the recipe's steps need."""
+    counts = {TRAIN: recipe.steps * recipe.batch * recipe.accumulation, VALIDATION: 0}
+    return Source("generated", "", counts, lambda _: (dict(record) for record in records()))
+
+
 def save_judge(model: Any, tokenizer: Any, out: Path) -> None:
     """Write a judge folder: weights in float16, tokenizer, prompt, and the judge's own defaults."""
     from transformers import GenerationConfig
@@ -142,7 +156,7 @@ def save_judge(model: Any, tokenizer: Any, out: Path) -> None:
     generation: Any = GenerationConfig
     model.generation_config = generation(**ends)
     sampling = Sampling(temperature=0.95, top_p=0.95, max_new_tokens=MAX_NEW_TOKENS)
-    write_judge(model, tokenizer, PROMPT, sampling, out, dtype="float16")
+    write_judge(model.half(), tokenizer, PROMPT, sampling, out)
     (out / "model.safetensors").chmod(0o644)
 
 
@@ -181,7 +195,7 @@ def _train(
     model: Any, tokenizer: Any, records: Callable[[], Iterator[Record]], recipe: SftRecipe, out: Path, resume: bool
 ) -> dict[str, Any]:
     began, resumed = time.monotonic(), resume and any(out.glob("checkpoint-*"))
-    log = train_sft(model, tokenizer, records, recipe, out, resume=resumed)
+    _, log = train_sft(model, tokenizer, Plan(generated(records, recipe), recipe, out, resumed))
     losses = [entry["loss"] for entry in log if "loss" in entry]
     return {
         "steps": recipe.steps,

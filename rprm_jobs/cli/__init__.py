@@ -21,11 +21,13 @@ from rprm_jobs.cli import (
     pairs,
     policy,
     results,
+    runs,
     sample,
     servers,
     sft,
     status,
     submit,
+    train,
     worker,
 )
 from rprm_jobs.cli.common import State, say, show_error
@@ -65,7 +67,8 @@ def _global(
 
 
 COMMANDS = (
-    submit, sample, estimate, status, results, eval, policy, pairs, sft, control, worker, judges, servers, demo,
+    submit, sample, estimate, status, results, eval, policy, pairs, sft, train, runs, control, worker, judges, servers,
+    demo,
 )  # fmt: skip
 for module in COMMANDS:
     module.register(app)

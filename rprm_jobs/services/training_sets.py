@@ -9,13 +9,14 @@ import hashlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from rprm_jobs.errors import Conflict
+from rprm_jobs.errors import Conflict, InputError
 from rprm_jobs.judge.prompt import PromptTemplate
+from rprm_jobs.judge.resolve import Judge
 from rprm_jobs.pairs.rows import Row, Tally, rows_of
 from rprm_jobs.pairs.rules import Rules, SetKind
 from rprm_jobs.services.context import Context
 from rprm_jobs.services.set_refusals import check_arranged, check_jobs, common_prompt
-from rprm_jobs.store import judged, training_sets
+from rprm_jobs.store import jobs, judged, training_sets
 from rprm_jobs.store.session import Database
 from rprm_jobs.store.training_rows import Arranged, SetIntake
 from rprm_jobs.store.training_sets import TrainingSet
@@ -61,11 +62,11 @@ class _DryRun(Exception):
 
 def build(context: Context, request: BuildRequest) -> Built:
     """Build the set, or find it. Raises NotFound, InputError with counts and the mend, or Conflict for a taken name."""
-    jobs = check_jobs(context.database, request.job_ids, unfinished=request.unfinished)
+    found = check_jobs(context.database, request.job_ids, unfinished=request.unfinished)
     with context.database.transaction() as connection:
         existing = training_sets.find(connection, request.name)
-    prompt = common_prompt(jobs, request.prompt)
-    used = tuple((job.id, n_outcomes) for job, n_outcomes in jobs)
+    prompt = common_prompt(found, request.prompt)
+    used = tuple((job.id, n_outcomes) for job, n_outcomes in found)
     if existing is not None and not request.replace:
         if _is_same(existing, request.rules, prompt, used):
             return _found(existing, request.dry_run)
@@ -147,6 +148,23 @@ def get_set(context: Context, name: str, kind: SetKind) -> TrainingSet:
     """The set of this name and kind. Raises NotFound."""
     with context.database.transaction() as connection:
         return training_sets.get(connection, name, kind)
+
+
+def check_sampled_by(context: Context, name: str, judge: Judge) -> None:
+    """Raise InputError when the set's pairs were written by other weights, or under another chat template.
+
+    Preference optimisation pulls a judge between its own critiques: of another's both may be unlikely.
+    """
+    with context.database.transaction() as connection:
+        found = training_sets.get(connection, name, SetKind.PAIRS)
+        recipes = [jobs.get(connection, job_id).recipe for job_id, _ in found.jobs]
+    others = sorted({recipe.judge for recipe in recipes if recipe.fingerprint != judge.fingerprint})
+    if others:
+        raise InputError(
+            f"the pairs of {name!r} were written by {', '.join(others)}, which is not the judge {judge.name!r} to be"
+            " trained: its weights, tokenizer or chat template differ",
+            mend="sample with that judge (rprm-jobs sample --judge), or say --off-policy",
+        )
 
 
 def delete_set(context: Context, name: str, kind: SetKind) -> None:

@@ -18,8 +18,10 @@ from sqlalchemy import text
 
 from rprm_jobs.errors import SchemaError
 from rprm_jobs.settings import mask_url
+from rprm_jobs.store import metadata, tables, training_tables  # noqa: F401 - the last two fill the first
 from rprm_jobs.store.session import Database
 
+METADATA = metadata.metadata
 _UPGRADE_LOCK = 0x5250524E
 _PARTITION = re.compile(r"(solutions|scores|verdicts|critiques)_j\d+|training_rows_s\d+")
 

@@ -13,14 +13,12 @@ from sqlalchemy import (
     Boolean,
     CheckConstraint,
     Column,
-    DateTime,
     Float,
     ForeignKey,
     Identity,
     Index,
     Integer,
     LargeBinary,
-    MetaData,
     PrimaryKeyConstraint,
     SmallInteger,
     Table,
@@ -30,18 +28,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.dialects.postgresql import JSONB
 
-metadata = MetaData(
-    naming_convention={
-        "ix": "ix_%(table_name)s_%(column_0_N_name)s",
-        "uq": "uq_%(table_name)s_%(column_0_N_name)s",
-        "ck": "ck_%(table_name)s_%(constraint_name)s",
-        "fk": "fk_%(table_name)s_%(column_0_N_name)s",
-        "pk": "pk_%(table_name)s",
-    }
-)
-
-_NOW = text("now()")
-_TIME = DateTime(timezone=True)
+from rprm_jobs.store.metadata import NOW, TIME, metadata
 
 jobs = Table(
     "jobs",
@@ -62,8 +49,8 @@ jobs = Table(
     Column("sources", JSONB, nullable=False),
     # Whether `ord`, the order of judging, is not the order of the input (see rprm_jobs.store.grouping).
     Column("gathered", Boolean, nullable=False, server_default="false"),
-    Column("created_at", _TIME, nullable=False, server_default=_NOW),
-    Column("cancelled_at", _TIME),
+    Column("created_at", TIME, nullable=False, server_default=NOW),
+    Column("cancelled_at", TIME),
 )
 
 shards = Table(
@@ -83,10 +70,10 @@ shards = Table(
     # Grows with the user's own `retry`; part of the seeds.
     Column("round", Integer, nullable=False, server_default="0"),
     Column("owner", Text),
-    Column("lease_until", _TIME),
-    Column("rung_at", _TIME),
-    Column("claimed_at", _TIME),
-    Column("finished_at", _TIME),
+    Column("lease_until", TIME),
+    Column("rung_at", TIME),
+    Column("claimed_at", TIME),
+    Column("finished_at", TIME),
     Column("engine", Text),
     Column("error", Text),
     Column("n_ok", Integer, nullable=False, server_default="0"),
@@ -114,8 +101,8 @@ workers = Table(
     Column("host", Text, nullable=False),
     Column("pid", Integer, nullable=False),
     Column("slots", Integer, nullable=False),
-    Column("started_at", _TIME, nullable=False, server_default=_NOW),
-    Column("seen_at", _TIME, nullable=False, server_default=_NOW),
+    Column("started_at", TIME, nullable=False, server_default=NOW),
+    Column("seen_at", TIME, nullable=False, server_default=NOW),
     Column("prompt_tokens", BigInteger, nullable=False, server_default="0"),
     Column("generated_tokens", BigInteger, nullable=False, server_default="0"),
     Column("prefix_hit_rate", Float),
@@ -160,7 +147,7 @@ scores = Table(
     Column("by_votes", Boolean, nullable=False),
     Column("shard_id", BigInteger, nullable=False),
     Column("attempt", Integer, nullable=False),
-    Column("recorded_at", _TIME, nullable=False, server_default=_NOW),
+    Column("recorded_at", TIME, nullable=False, server_default=NOW),
     PrimaryKeyConstraint("ord", "job_id"),
     postgresql_partition_by="LIST (job_id)",
 )
@@ -194,55 +181,3 @@ critiques = Table(
 )
 
 BULK = (solutions, scores, verdicts, critiques)
-
-training_sets = Table(
-    "training_sets",
-    metadata,
-    Column("id", BigInteger, Identity(), primary_key=True),
-    Column("name", Text, nullable=False, unique=True),
-    Column("kind", Text, nullable=False),
-    Column("rules", JSONB, nullable=False),
-    Column("rules_digest", Text, nullable=False),
-    # The judge prompt that training shows.
-    Column("prompt", Text, nullable=False),
-    # Of rules, prompt and all candidate rows with their texts: equal digests mean equal rows.
-    Column("digest", Text, nullable=False),
-    Column("counts", JSONB, nullable=False),
-    Column("n_train", Integer, nullable=False),
-    Column("n_validation", Integer, nullable=False),
-    Column("created_at", _TIME, nullable=False, server_default=_NOW),
-    CheckConstraint("kind IN ('pairs', 'sft')", name="kind"),
-)
-
-# No cascade from jobs: the rows of a set are places in the critiques of its jobs, which therefore stay.
-training_set_jobs = Table(
-    "training_set_jobs",
-    metadata,
-    Column("set_id", BigInteger, ForeignKey("training_sets.id", ondelete="CASCADE"), nullable=False),
-    Column("job_id", BigInteger, ForeignKey("jobs.id"), nullable=False),
-    Column("place", Integer, nullable=False),
-    # Solutions that had an outcome when the set was built.
-    Column("n_outcomes", Integer, nullable=False),
-    PrimaryKeyConstraint("set_id", "job_id"),
-    Index("ix_training_set_jobs_job_id", "job_id"),
-)
-
-training_rows = Table(
-    "training_rows",
-    metadata,
-    Column("set_id", BigInteger, nullable=False),
-    Column("validation", Boolean, nullable=False),
-    # From 0 within each split, in the seeded order in which training reads.
-    Column("position", Integer, nullable=False),
-    Column("job_id", BigInteger, nullable=False),
-    Column("ord", Integer, nullable=False),
-    Column("step", SmallInteger, nullable=False),
-    # The label that the chosen critique agrees with.
-    Column("correct", Boolean, nullable=False),
-    # The k of the critiques; `rejected` is NULL in a set of single ones.
-    Column("chosen", SmallInteger, nullable=False),
-    Column("rejected", SmallInteger),
-    Column("problem", BigInteger, nullable=False),
-    PrimaryKeyConstraint("validation", "position", "set_id"),
-    postgresql_partition_by="LIST (set_id)",
-)

@@ -20,8 +20,8 @@ from rprm_jobs.pairs.rows import Row
 from rprm_jobs.pairs.rules import Rules
 from rprm_jobs.store.partitions import create_child, index_child
 from rprm_jobs.store.session import driver_connection
-from rprm_jobs.store.tables import training_rows
 from rprm_jobs.store.training_sets import rows_partition
+from rprm_jobs.store.training_tables import training_rows
 
 _STAGED = "job_id, draw, problem, ord, step, correct, chosen, rejected"
 _ORDER = "draw, job_id, ord, step, chosen, rejected"

@@ -14,9 +14,10 @@ from rprm_jobs.types import Solution
 from tests.support.critiques import T
 from tests.support.judges import build_drilled_judge
 from tests.support.training import build_set, with_texts
-from training.folder import load_for_training
+from training.folder import load_model, load_tokenizer
 from training.preferences import DpoRecipe, train_dpo
 from training.source import from_set
+from training.trainer import Plan
 
 pytestmark = [pytest.mark.integration, pytest.mark.engine, pytest.mark.slow]
 
@@ -31,8 +32,9 @@ def test_a_set_streams_from_the_store_into_the_trainer(context: Context, databas
     rows = list(source.rows("train"))
     assert len(rows) == 24
     assert rows == list(source.rows("train"))
-    model, reference, tokenizer = load_for_training(resolve_judge(str(build_drilled_judge(tmp_path / "drilled"))))
+    judge = resolve_judge(str(build_drilled_judge(tmp_path / "drilled")))
+    model, reference = (load_model(judge.location) for _ in range(2))
     recipe = DpoRecipe(batch=4, accumulation=2, learning_rate=1e-3, bf16=False, log_every=1)
-    log = train_dpo(model, reference, tokenizer, source, recipe, tmp_path / "checkpoints")
+    _, log = train_dpo(model, reference, load_tokenizer(judge), Plan(source, recipe, tmp_path / "checkpoints"))
     assert [entry["step"] for entry in log if "loss" in entry] == [1, 2, 3]
     assert any("eval_loss" in entry for entry in log)

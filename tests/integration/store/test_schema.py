@@ -15,7 +15,6 @@ from rprm_jobs.services.context import open_context
 from rprm_jobs.settings import Settings
 from rprm_jobs.store import jobs, schema
 from rprm_jobs.store.session import Database
-from rprm_jobs.store.tables import metadata
 from tests.support.jobs import make_solutions, take_in
 from tests.support.store import run
 
@@ -46,12 +45,12 @@ def test_migrations_and_tables_are_one_schema(database: Database) -> None:
     take_in(database, make_solutions(3))
     with database.engine.connect() as connection:
         options = {"include_object": schema.is_ours, "compare_type": True, "compare_server_default": True}
-        difference = compare_metadata(MigrationContext.configure(connection, opts=options), metadata)
+        difference = compare_metadata(MigrationContext.configure(connection, opts=options), schema.METADATA)
     assert difference == []
 
 
 def test_constraints_indexes_and_storage_are_one_schema_too(database: Database, empty: Database) -> None:
-    metadata.create_all(empty.engine)
+    schema.METADATA.create_all(empty.engine)
     migrated, created = ({row[0] for row in run(one, _CATALOGUE)} for one in (database, empty))
     assert migrated == created
 

@@ -89,7 +89,8 @@ def test_training_prefers_what_was_chosen_and_writes_a_judge(
     monkeypatch.setattr(sys, "argv", ["training", *arguments])
     command.main()
     run = json.loads(capsys.readouterr().out)
-    assert run["data"] == {"name": str(exported), "digest": None, "train": 24, "validation": 4}
+    source = from_path(exported, SetKind.PAIRS)
+    assert run["data"] == {"name": str(exported), "digest": source.digest, "train": 24, "validation": 4}
     margins = [entry["rewards/margins"] for entry in run["log"] if "rewards/margins" in entry]
     assert len(margins) == 12
     assert margins[-1] > margins[0] + 0.1

@@ -13,8 +13,9 @@ from rprm_jobs.errors import ConfigError
 from rprm_jobs.judge.encode import PromptEncoder
 from training.sft import Example, SftRecipe, by_length, encode_record, train_sft
 from training.splits import TRAINING_SEED
-from training.tiny import PROMPT, Shape, new_model, recipe_for, training_records
+from training.tiny import PROMPT, Shape, generated, new_model, recipe_for, training_records
 from training.tokenizer import build_tokenizer
+from training.trainer import Plan
 
 
 def example(length: int) -> Example:
@@ -30,9 +31,11 @@ def test_examples_are_grouped_by_length_and_none_is_lost() -> None:
     assert sum(spreads) / len(spreads) < 60
 
 
-def test_a_recipe_of_no_steps_is_refused() -> None:
+def test_a_recipe_that_cannot_be_is_refused() -> None:
     with pytest.raises(ConfigError, match="at least 1"):
-        SftRecipe(steps=0)
+        SftRecipe(batch=0)
+    with pytest.raises(ConfigError, match="not be negative"):
+        SftRecipe(steps=-1)
 
 
 def test_training_records_are_the_same_at_every_call() -> None:
@@ -41,7 +44,7 @@ def test_training_records_are_the_same_at_every_call() -> None:
 
 def test_decay_and_warmup_fit_in_a_short_recipe() -> None:
     recipe = recipe_for(40)
-    assert recipe.warmup + (recipe.schedule_options or {})["num_decay_steps"] <= recipe.steps
+    assert recipe.warmup + recipe.decay <= recipe.steps
 
 
 @pytest.fixture(scope="module")
@@ -69,7 +72,8 @@ def test_only_the_critique_and_the_end_of_its_turn_carry_loss(tokenizer: Any) ->
 def test_a_short_run_makes_the_loss_fall(tokenizer: Any, tmp_path: Path) -> None:
     recipe = SftRecipe(steps=30, batch=8, accumulation=1, learning_rate=2e-3, bf16=False, log_every=10, seed=3)
     model = new_model(tokenizer, Shape(width=64, layers=2, heads=2, feed_forward=128), recipe.seed)
-    log = train_sft(model, tokenizer, lambda: training_records(recipe.seed), recipe, tmp_path)
+    source = generated(lambda: training_records(recipe.seed), recipe)
+    _, log = train_sft(model, tokenizer, Plan(source, recipe, tmp_path))
     losses = [entry["loss"] for entry in log if "loss" in entry]
     assert losses[0] > 4.5
     assert losses[-1] < losses[0] - 1.0

@@ -1,0 +1,81 @@
+"""`train`: start `python -m training`, in one process or by accelerate in several, on the servers of all commands."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from rprm_jobs.cli.common import connected, say
+from rprm_jobs.errors import ConfigError
+
+train_app = typer.Typer(no_args_is_help=True, help="Train a judge with SFT or DPO.", rich_markup_mode=None)
+# Its options are the training program's own, which also says what it does not know.
+_PASSED_ON = {"allow_extra_args": True, "ignore_unknown_options": True, "help_option_names": []}
+_NEEDS = ("accelerate", "datasets", "trl")
+
+ProcessesOption = Annotated[
+    int, typer.Option("--processes", min=1, help="Train on so many GPUs (or processes), by accelerate.")
+]
+LaunchOption = Annotated[
+    Path | None, typer.Option("--accelerate-config", help="accelerate's own file: DeepSpeed, FSDP, several machines.")
+]
+
+
+def _phase(name: str, what: str) -> None:
+    def command(context: typer.Context, processes: ProcessesOption = 1, accelerate_config: LaunchOption = None) -> None:
+        if {"-h", "--help"} & set(context.args):
+            _show_launch_options()
+        run_training([name, *context.args], processes=processes, config=accelerate_config)
+
+    command.__doc__ = what
+    train_app.command(name, context_settings=_PASSED_ON)(command)
+
+
+_phase("sft", "Learn critiques that agree with the label, from a set of `sft build`.")
+_phase("dpo", "Prefer critiques that agree with the label, from a set of `pairs build`.")
+
+
+def _show_launch_options() -> None:
+    print("--processes N             train on so many GPUs (or processes), by accelerate")
+    print("--accelerate-config FILE  accelerate's own file: DeepSpeed, FSDP, several machines\n", flush=True)
+
+
+def run_training(arguments: list[str], *, processes: int = 1, config: Path | None = None, quiet: bool = False) -> str:
+    """Run the training program to its end; exits as it does when it fails. Returns its stdout where `quiet`.
+
+    Raises ConfigError without the extra `train`.
+    """
+    from importlib.util import find_spec
+
+    from rprm_jobs.cli.waiting import worker_environment
+
+    lacking = [name for name in _NEEDS if find_spec(name) is None]
+    if lacking:
+        raise ConfigError(f"training needs {', '.join(lacking)}", mend="pip install 'rprm-jobs[train]'")
+    with connected() as context:
+        environment = worker_environment(context)
+    command = [*_launcher(processes, config), "-m", "training", *arguments]
+    done = subprocess.run(command, env=environment, stdout=subprocess.PIPE if quiet else None, text=True, check=False)
+    if done.returncode:
+        say(f"training exited with status {done.returncode}")
+        raise typer.Exit(done.returncode if done.returncode > 0 else 128 - done.returncode)
+    return done.stdout or ""
+
+
+def _launcher(processes: int, config: Path | None) -> list[str]:
+    if processes == 1 and config is None:
+        return [sys.executable]
+    if config is not None and not config.is_file():
+        raise ConfigError("there is no such file", where=str(config), mend="write one with: accelerate config")
+    chosen = ["--config_file", str(config)] if config is not None else []
+    counted = ["--num_processes", str(processes)] if processes > 1 or config is None else []
+    return [sys.executable, "-m", "accelerate.commands.launch", *chosen, *counted]
+
+
+def register(app: typer.Typer) -> None:
+    """Add the commands."""
+    app.add_typer(train_app, name="train")
