@@ -23,7 +23,8 @@ def load_model(location: str | Path, *, revision: str | None = None, dtype: Any 
     library: Any = AutoModelForCausalLM
     try:
         return library.from_pretrained(location, revision=revision, dtype=dtype or torch.float32, use_safetensors=True)
-    except (OSError, ValueError, RuntimeError) as error:
+    # The libraries below raise everything from OSError to their own Rust errors for a file they cannot use.
+    except Exception as error:
         raise JudgeError(
             f"the weights cannot be loaded: {error}", where=str(location), mend="name a folder with safetensors"
         ) from error
@@ -35,7 +36,7 @@ def load_tokenizer(judge: Judge) -> Any:
 
     try:
         return AutoTokenizer.from_pretrained(judge.location, revision=judge.revision)
-    except (OSError, ValueError) as error:
+    except Exception as error:
         raise JudgeError(f"the tokenizer cannot be loaded: {error}", where=judge.location) from error
 
 

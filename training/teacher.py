@@ -6,6 +6,8 @@ stands near it. A comparison is expected digit, written digit, mark: `33=` agree
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 from training.world import TAGS, Claim, Instruction, Op, Solution
 
 PLACES = 3
@@ -13,25 +15,48 @@ VERIFICATION = "Verification: Is the step correct (Yes/No)?"
 _WORDS: dict[Op, str] = {"+": " plus", "-": " minus", "*": " times"}
 
 
-def critique(solution: Solution, index: int) -> str:
-    """The critique of step `index` (0-based), judged by the value the step before it states.
+@dataclass(frozen=True, slots=True)
+class Analyses:
+    """A critique before its conclusion: what it reads off the step, and its three checks by their line's beginning."""
 
-    Ends in the verdict line, without a newline after it.
-    """
+    head: tuple[str, ...]
+    checks: dict[str, str]
+
+    @property
+    def correct(self) -> bool:
+        """Whether no comparison in the checks failed."""
+        return all("!" not in check for check in self.checks.values())
+
+
+def analyse(solution: Solution, index: int) -> Analyses:
+    """Look at step `index` (0-based), by the value the step before it states."""
     previous, claim = solution.previous(index), solution.claims[index]
+    head = (
+        f"Previous: {'start' if index == 0 else 'last'} {_places(previous)}",
+        f"Now: {_places(claim.left)}{claim.op}{_places(claim.right)}={_places(claim.result)}",
+    )
     checks = {
         f"Source ({TAGS[index]}):": _source(solution.instructions[index], claim),
         "Consistency: ": _consistency(previous, claim),
         "Calculation: ": _calculation(claim),
     }
-    lines = [
-        f"Previous: {'start' if index == 0 else 'last'} {_places(previous)}",
-        f"Now: {_places(claim.left)}{claim.op}{_places(claim.right)}={_places(claim.result)}",
-        *(f"{name}{check}{_sum_up(check)}" for name, check in checks.items()),
-    ]
-    correct = all("!" not in check for check in checks.values())
+    return Analyses(head, checks)
+
+
+def conclude(analyses: Analyses, *, correct: bool) -> str:
+    """The critique that says so, which is sound when `correct` is what the analyses found.
+
+    Ends in the verdict line, without a newline after it.
+    """
+    lines = [*analyses.head, *(f"{name}{check}{_sum_up(check)}" for name, check in analyses.checks.items())]
     lines += [f"Conclusion: {'ok' if correct else 'bad'}", f"{VERIFICATION} {'Yes' if correct else 'No'}"]
     return "\n".join(lines)
+
+
+def critique(solution: Solution, index: int) -> str:
+    """The flawless critique of step `index` (0-based)."""
+    analyses = analyse(solution, index)
+    return conclude(analyses, correct=analyses.correct)
 
 
 def _places(number: int) -> str:

@@ -104,12 +104,13 @@ def start(connection: Connection, run: NewRun, *, resumed: bool) -> int:
 
 
 def log(connection: Connection, run_id: int, logged: Logged) -> None:
-    """Keep metrics of a step; those of a step that a resumed run repeats are replaced."""
+    """Keep metrics of a step beside those it has; the newer stay, as when a resumed run repeats the step."""
     connection.execute(
         text(
             "INSERT INTO training_metrics (run_id, step, validation, metrics)"
             " VALUES (:id, :step, :validation, CAST(:metrics AS jsonb))"
-            " ON CONFLICT (run_id, step, validation) DO UPDATE SET metrics = EXCLUDED.metrics, recorded_at = now()"
+            " ON CONFLICT (run_id, step, validation) DO UPDATE SET recorded_at = now(),"
+            " metrics = training_metrics.metrics || EXCLUDED.metrics"
         ),
         {"id": run_id, "step": logged.step, "validation": logged.validation, "metrics": json.dumps(logged.metrics)},
     )
