@@ -19,6 +19,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("solutions", type=int)
     parser.add_argument("--out", type=Path, required=True)
+    parser.add_argument("--labelled", action="store_true", help="label every step, three of four as correct")
     parser.add_argument("--seed", type=int, default=0)
     args = parser.parse_args()
     rng = random.Random(args.seed)
@@ -30,8 +31,12 @@ def main() -> None:
             at = rng.randrange(900_000)
             steps = [f"{i}: {pool[at + i * _STEP_CHARS : at + (i + 1) * _STEP_CHARS]}" for i in range(_STEPS)]
             row = {"id": f"rollout-{number}", "problem": pool[at : at + _PROBLEM_CHARS], "steps": steps,
-                   "generator": "made", "label": -1}  # fmt: skip
+                   "generator": "made", **_labels(rng, args.labelled)}  # fmt: skip
             file.write(encode(row) + b"\n")
+
+
+def _labels(rng: random.Random, labelled: bool) -> dict[str, object]:
+    return {"step_labels": [-1 if rng.random() < 0.25 else 1 for _ in range(_STEPS)]} if labelled else {"label": -1}
 
 
 if __name__ == "__main__":

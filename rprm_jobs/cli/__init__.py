@@ -17,6 +17,7 @@ from rprm_jobs.cli import (
     demo,
     estimate,
     eval,
+    improve,
     judges,
     pairs,
     policy,
@@ -67,8 +68,8 @@ def _global(
 
 
 COMMANDS = (
-    submit, sample, estimate, status, results, eval, policy, pairs, sft, train, runs, control, worker, judges, servers,
-    demo,
+    submit, sample, estimate, status, results, eval, policy, pairs, sft, train, runs, improve, control, worker, judges,
+    servers, demo,
 )  # fmt: skip
 for module in COMMANDS:
     module.register(app)

@@ -10,6 +10,7 @@ import pytest
 
 from rprm_jobs.errors import InputError
 from rprm_jobs.formats.labelled import LabelCounts
+from rprm_jobs.pairs.rules import PairRules, SftRules
 from rprm_jobs.services.context import Context
 from rprm_jobs.services.results import result_rows
 from rprm_jobs.services.sample import SampleRequest, sample
@@ -18,6 +19,7 @@ from rprm_jobs.store import jobs
 from rprm_jobs.types import JobKind
 from tests.support.jobs import assert_clean, make_recipe
 from tests.support.store import work_off_all
+from tests.support.training import build_set, judge_ready, rows
 
 pytestmark = pytest.mark.integration
 
@@ -74,3 +76,17 @@ def test_real_rows_of_prm800k_become_a_job(context: Context, test_data: Path) ->
     made = sample(context, SampleRequest(files, make_recipe()))
     assert (made.submission.solutions, made.submission.steps) == (3682, 5758)
     assert made.labels.unlabelled == 367
+    judge_ready(context.database)
+    assert_clean(context, made.submission.job_id)
+    built = build_set(context, "prm800k", made.submission.job_id, PairRules())
+    # The steps before a rated completion have no label in its row, and are not judged.
+    assert sum(count for fate, count in built.counts["steps"].items() if fate != "no label") == 5758
+    assert sum(built.counts["labels"].values()) == 5758
+    # Neutral counts as correct unless one says otherwise.
+    assert built.counts["labels"]["neutral"] == made.labels.neutral > 0
+    assert built.n_train > 100
+    assert built.n_validation > 0
+    drawn = rows(context.database, "prm800k")
+    problems = [{row.text for row in drawn if row.validation is side} for side in (False, True)]
+    assert not problems[0] & problems[1]
+    assert build_set(context, "cold", made.submission.job_id, SftRules()).n_train > 100

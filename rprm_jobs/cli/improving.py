@@ -1,0 +1,142 @@
+"""The self-evolving loop, stage by stage: sample, build pairs, DPO, evaluate, and again with the judge that came out.
+
+Every stage finds what it has done before (a job by its recipe and input, a set by its rules, a run by its folder), so
+a loop that was interrupted is gone on with by running it again.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from rprm_jobs.cli.common import say
+from rprm_jobs.cli.judging import Judging
+from rprm_jobs.errors import Conflict
+
+if TYPE_CHECKING:
+    from rprm_jobs.services.context import Context
+    from rprm_jobs.services.training_sets import Built
+
+_FIXED: dict[str, Any] = {"kind": "fixed"}
+
+
+@dataclass(frozen=True, slots=True)
+class Loop:
+    """What to improve, on what, and how. Critiques of round r have the seed `seed` + r, so that rounds differ.
+
+    `eval_k` critiques a step judge the validation files; `train` are options of the training program.
+    """
+
+    labelled: tuple[str, ...]
+    validation: tuple[str, ...]
+    judge: str
+    out: Path
+    rounds: int
+    k: int
+    eval_k: int
+    seed: int
+    train: tuple[str, ...]
+    engine: str
+    engine_args: tuple[str, ...]
+    worker: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Round:
+    """One judge and how it came about; round 0 is the one to start from. `f1` is in percent.
+
+    `pairs` and `accuracy`, the share of validation pairs that the trained judge orders rightly, are those it was
+    trained on; None in round 0.
+    """
+
+    number: int
+    judge: str
+    f1: float | None
+    missing: int
+    eval_job: int
+    sample_job: int | None = None
+    pairs: int | None = None
+    validation_pairs: int | None = None
+    accuracy: float | None = None
+
+
+def improve(context: Context, loop: Loop) -> Iterator[Round]:
+    """Each round as it is done; ends after `rounds`, or with the first whose F1 is not above the best before it."""
+    best = _evaluated(context, loop, 0, loop.judge)
+    yield best
+    for number in range(1, loop.rounds + 1):
+        done = _round(context, loop, number, best.judge)
+        yield done
+        if (done.f1 or 0.0) <= (best.f1 or 0.0):
+            say(f"round {number} is no better on the validation files: the loop ends")
+            return
+        best = done
+
+
+def _round(context: Context, loop: Loop, number: int, judge: str) -> Round:
+    say(f"round {number}: sampling with {judge}")
+    job = _sample(context, loop, number, judge)
+    built = _pairs(context, loop, number, job)
+    folder = loop.out / f"round-{number}"
+    told = _train(loop, judge, built, folder)
+    evaluated = _evaluated(context, loop, number, str(folder))
+    accuracies = [entry["eval_rewards/accuracies"] for entry in told["log"] if "eval_rewards/accuracies" in entry]
+    return Round(
+        number, str(folder), evaluated.f1, evaluated.missing, evaluated.eval_job, job, built.n_train,
+        built.n_validation, accuracies[-1] if accuracies else None,
+    )  # fmt: skip
+
+
+def _sample(context: Context, loop: Loop, number: int, judge: str) -> int:
+    from rprm_jobs.cli.waiting import WorkerChoice, wait_for
+    from rprm_jobs.judge.resolve import resolve_judge
+    from rprm_jobs.services.sample import SampleRequest, sample
+    from rprm_jobs.services.submit import make_recipe
+
+    recipe = make_recipe(resolve_judge(judge), k=loop.k, seed=loop.seed + number)
+    job = sample(context, SampleRequest(loop.labelled, recipe)).submission.job_id
+    wait_for(context, job, WorkerChoice(judge, loop.engine, loop.engine_args) if loop.worker else None)
+    return job
+
+
+def _pairs(context: Context, loop: Loop, number: int, job: int) -> Built:
+    from rprm_jobs.pairs.rules import pair_rules
+    from rprm_jobs.services.training_sets import BuildRequest, build
+
+    rules = pair_rules(bounds={}, seed=loop.seed + number, validation=0.1)
+    built = build(context, BuildRequest(f"{loop.out.name}-{number}", (job,), rules))
+    say(f"round {number}: {built.n_train:,} pairs to train on, {built.n_validation:,} to validate")
+    return built
+
+
+def _train(loop: Loop, judge: str, built: Built, folder: Path) -> dict[str, Any]:
+    """What the run said of itself. Raises Conflict when the folder holds a judge of other pairs."""
+    from rprm_jobs.cli.train import run_training
+
+    record = folder / "run.json"
+    if not record.exists():
+        going_on = ["--resume"] if any((folder / "checkpoints").glob("checkpoint-*")) else []
+        run_training(
+            ["dpo", "--judge", judge, "--set", built.name, "--out", str(folder), *going_on, *loop.train], quiet=True
+        )
+    told: dict[str, Any] = json.loads(record.read_text(encoding="utf-8"))
+    if told["data"]["digest"] != built.digest:
+        raise Conflict(
+            "the folder holds a judge that was trained on other pairs", where=str(folder), mend="name a new --out"
+        )
+    return told
+
+
+def _evaluated(context: Context, loop: Loop, number: int, judge: str) -> Round:
+    from rprm_jobs.evaluation.processbench_report import evaluate
+    from rprm_jobs.services.eval_processbench import read_items, read_job
+
+    items = read_items(loop.validation, context.settings.limits)
+    judging = Judging(judge, loop.eval_k, _FIXED, 0.5, loop.seed, loop.engine, loop.engine_args, loop.worker)
+    job = judging.run(context, loop.validation)
+    answers = read_job(context, job, items)
+    report = evaluate(answers.items, answers.answers, allow_incomplete=True, seed=loop.seed)
+    return Round(number, judge, report.average_f1, report.missing, job)
