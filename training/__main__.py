@@ -46,11 +46,20 @@ def main() -> None:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m training", description=__doc__, allow_abbrev=False)
     phases = parser.add_subparsers(dest="phase", required=True)
-    for phase, recipe in _RECIPES.items():
-        added = phases.add_parser(phase.value, help=_HELP[phase], description=_HELP[phase], allow_abbrev=False)
-        _add_options(added, phase)
-        for field in fields(recipe):
-            _add_recipe_option(added.add_argument, field.name, field.default)
+    for phase in _RECIPES:
+        phases.add_parser(
+            phase.value, help=_HELP[phase], description=_HELP[phase], parents=[phase_parser(phase)], allow_abbrev=False
+        )
+    return parser
+
+
+def phase_parser(name: str) -> argparse.ArgumentParser:
+    """The options of one phase."""
+    phase = Phase(name)
+    parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
+    _add_options(parser, phase)
+    for field in fields(_RECIPES[phase]):
+        _add_recipe_option(parser.add_argument, field.name, field.default)
     return parser
 
 

@@ -11,6 +11,7 @@ from rprm_jobs import errors
 from rprm_jobs import settings as settings_module
 from rprm_jobs.cli import app
 from tests.support.commands import commands
+from training.__main__ import phase_parser
 
 ROOT = Path(__file__).parents[3]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
@@ -34,6 +35,12 @@ def used() -> list[tuple[str, str, list[str]]]:
     return found
 
 
+def training_options(command: str) -> set[str]:
+    """Options that a command hands to the training program as they are."""
+    group, _, phase = command.partition(" ")
+    return set(phase_parser(phase)._option_string_actions) if group == "train" else set()
+
+
 @pytest.mark.parametrize("name", sorted(COMMANDS))
 def test_every_command_is_documented(name: str) -> None:
     assert f"`rprm-jobs {name}" in TEXTS["commands.md"]
@@ -46,6 +53,7 @@ def test_every_documented_command_and_option_exists() -> None:
             continue
         assert command in COMMANDS, f"{page} names `rprm-jobs {command}`"
         known = {opt for p in COMMANDS[command].params for opt in (*p.opts, *p.secondary_opts)} | {"--help"}
+        known |= training_options(command)
         assert set(options) <= known, f"{page}: `rprm-jobs {command}` has no {set(options) - known}"
 
 
