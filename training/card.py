@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+from pathlib import Path
 from typing import Any
 
 from training.splits import PLAIN_EXAMPLES
@@ -51,13 +53,24 @@ The last four columns are the percentage of first errors of that kind which are 
 """
 
 
+_STAGES = ("world", "closing", "sft", "dpo")
+
+
+def write_card(folder: Path, training: dict[str, Any], evaluation: dict[str, Any]) -> dict[str, Any]:
+    """Keep the numbers beside the weights, and the card that quotes them; returns the numbers."""
+    measured = {"training": training, "evaluation": evaluation}
+    (folder / "measured.json").write_text(json.dumps(measured, indent=2) + "\n", encoding="utf-8")
+    (folder / "README.md").write_text(model_card(measured), encoding="utf-8")
+    return measured
+
+
 def model_card(measured: dict[str, Any]) -> str:
     """The card's Markdown for a measurement as `training.tiny` writes it."""
     training, evaluation = measured["training"], measured["evaluation"]
     return _CARD.format(
         weights=training["weights"],
         plain=PLAIN_EXAMPLES,
-        stages="\n".join(_stage(name, training[name]) for name in ("world", "closing")),
+        stages="\n".join(_stage(name, training[name]) for name in _STAGES if name in training),
         foreign_closed=evaluation["foreign_closed"],
         solutions=evaluation["solutions"],
         n_steps=evaluation["steps"],

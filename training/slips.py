@@ -22,15 +22,15 @@ _COMPARISON = re.compile(r"(?P<expected>\d)(?P<between>:?)(?P<written>\d)(?P<mar
 class Rates:
     """Probabilities of each slip in one critique."""
 
-    imagined: float = 0.3
-    overlooked: float = 0.2
-    inconclusive: float = 0.05
+    imagined: float = 0.5
+    overlooked: float = 0.3
+    inconclusive: float = 0.1
 
 
 RATES = Rates()
 
 
-def slipping_critique(rng: random.Random, solution: Solution, index: int, rates: Rates = RATES) -> str:
+def slipping_critique(solution: Solution, index: int, rng: random.Random, rates: Rates = RATES) -> str:
     """A critique of step `index` (0-based) by the teacher that errs."""
     analyses = analyse(solution, index)
     if rng.random() < rates.overlooked:

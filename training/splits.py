@@ -17,8 +17,8 @@ from training.world import Solution, draw_scrambled, draw_solution
 
 SEEDS = {"held-out": 20_001, "examples": 30_001, "benchmark": 40_001}
 TRAINING_SEED = 1
-# Of the second stage of training.
-CLOSING_SEED = 2
+# Of the base's second stage, the cold start, and the preferences.
+CLOSING_SEED, COLD_SEED, META_SEED = 2, 3, 4
 _WRONG_SHARE = 0.5
 # The first examples, from which format and copying are learnt, hold single errors; after them half are scrambled.
 # A multiple of the pools in which training sorts its examples.

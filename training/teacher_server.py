@@ -1,7 +1,7 @@
 """The teacher that errs, behind OpenAI's protocol, so that the cold start goes the way it goes with a large model.
 
-`rprm-jobs sample` asks it as it would ask a 70B model. It answers for the solutions it was given and no others: it
-knows a step by its prompt, and what the seed of a request draws.
+`rprm-jobs sample` asks it as it would ask a 70B model. It answers for the prompts it was given and no others; the
+seed of a request decides what it says.
 """
 
 from __future__ import annotations
@@ -9,16 +9,13 @@ from __future__ import annotations
 import json
 import random
 import threading
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
-from rprm_jobs.judge.prompt import PromptTemplate
-from training.slips import RATES, Rates, slipping_critique
-from training.world import Solution
-
 MODEL = "slipping-teacher"
+Critic = Callable[[random.Random], str]
 
 
 class _Server(ThreadingHTTPServer):
@@ -26,21 +23,14 @@ class _Server(ThreadingHTTPServer):
     # As many as the engine has in flight connect at once.
     request_queue_size = 256
 
-    def __init__(self, solutions: Sequence[Solution], template: PromptTemplate, rates: Rates) -> None:
+    def __init__(self, critics: Mapping[str, Critic]) -> None:
         super().__init__(("127.0.0.1", 0), _Handler)
-        self.rates = rates
-        self.steps = {
-            template.render(one.problem, one.steps, index): (one, index)
-            for one in solutions
-            for index in range(len(one.steps))
-        }
+        self._critics = critics
 
     def critique(self, message: str, seed: int | None) -> str:
         """What the teacher says of the step that `message` asks about; no verdict on one that it was not given."""
-        known = self.steps.get(message)
-        return (
-            "I do not know this step." if known is None else slipping_critique(random.Random(seed), *known, self.rates)
-        )
+        critic = self._critics.get(message)
+        return "I do not know this step." if critic is None else critic(random.Random(seed))
 
 
 class _Handler(BaseHTTPRequestHandler):
@@ -76,9 +66,9 @@ def _completion(text: str) -> dict[str, Any]:
 
 
 @contextmanager
-def teaching(solutions: Sequence[Solution], template: PromptTemplate, rates: Rates = RATES) -> Iterator[str]:
-    """The base URL of a server on loopback that judges steps of these solutions, while the block runs."""
-    with _Server(solutions, template, rates) as server:
+def teaching(critics: Mapping[str, Critic]) -> Iterator[str]:
+    """The base URL of a server on loopback while the block runs; `critics` has one for each prompt that it answers."""
+    with _Server(critics) as server:
         thread = threading.Thread(target=server.serve_forever, name="teacher", daemon=True)
         thread.start()
         try:

@@ -1,8 +1,8 @@
-"""The recipe of the shipped tiny judge: a small Qwen2, trained from nothing on generated arithmetic chains, on CPU.
+"""The recipe of the shipped tiny judges, from nothing: `python -m training.tiny --out FOLDER`.
 
-`python -m training.tiny --out FOLDER` builds tokenizer and weights, measures the judge, and prints JSON. Two stages:
-the world itself, then some foreign text among it, so that the judge ends its critique whatever it is shown.
-`--start FOLDER` begins at the second stage, with the weights of an earlier first.
+The paper's phases at a laptop's scale, through the real job system (Postgres, queue, workers, sets): weights that can
+do the arithmetic (`base`), a cold start from an erring teacher's critiques (`tiny-sft`), and preferences among the
+judge's own critiques (`tiny`). A build that was cut goes on when the command is given again.
 """
 
 from __future__ import annotations
@@ -11,227 +11,177 @@ import argparse
 import json
 import random
 import shutil
-import sys
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
 
-from rprm_jobs.errors import ConfigError
 from rprm_jobs.judge.prompt import PromptTemplate
-from rprm_jobs.types import Sampling
-from training.card import model_card
+from training import commands
+from training.card import write_card
 from training.evaluate import evaluate
-from training.folder import write_judge
 from training.foreign import draw_foreign, foreign_critique
-from training.sft import Record, SftRecipe, train_sft
-from training.source import TRAIN, VALIDATION, Source
-from training.splits import CLOSING_SEED, TRAINING_SEED, training_stream
-from training.teacher import critique
-from training.tokenizer import CONTEXT, build_tokenizer
-from training.trainer import Plan
+from training.slips import slipping_critique
+from training.splits import COLD_SEED, META_SEED, as_row
+from training.teacher_server import Critic, teaching
+from training.tiny_base import PROMPT, build_base, closing_recipe, recipe_for
+from training.world import Solution, draw_solution
 
-PROMPT = "Problem: {problem}\nPrevious steps:\n{previous_steps}\nNow step:\n{now_step}"
-# A critique has 109 tokens.
-MAX_NEW_TOKENS = 128
+TEACHER = "local/slipping-teacher"
+BASE, SFT, DPO = "base", "tiny-sft", "tiny"
 
 
 @dataclass(frozen=True, slots=True)
-class Shape:
-    """The size of the model. `heads` divides `width` into heads of 32, the least that vLLM serves on a CPU."""
+class Size:
+    """How much of everything: optimiser steps of the base's stages, labelled solutions of the phases, their epochs.
 
-    width: int = 128
-    layers: int = 4
-    heads: int = 4
-    feed_forward: int = 384
-
-
-STEPS, WARMUP, DECAY = 4200, 100, 700
-CHECKPOINT_EVERY = 500
-
-
-def recipe_for(steps: int = STEPS, seed: int = TRAINING_SEED) -> SftRecipe:
-    """The shipped recipe; another number of steps keeps the constant rate and shortens warm-up and decay to fit."""
-    return SftRecipe(
-        steps=steps,
-        batch=32,
-        accumulation=1,
-        learning_rate=2e-3,
-        weight_decay=0.05,
-        warmup=min(WARMUP, steps // 4),
-        schedule="warmup_stable_decay",
-        decay=min(DECAY, steps // 4),
-        floor=0.02,
-        beta2=0.95,
-        seed=seed,
-        pad_to=16,
-        evaluate_every=CHECKPOINT_EVERY,
-        log_every=50,
-    )
-
-
-CLOSING_STEPS = 160
-# Of the second stage's examples, those that show foreign text; some of them are long.
-_FOREIGN_SHARE, _LONG_SHARE, _LONGEST = 0.12, 0.05, 100
-
-
-def closing_recipe(steps: int = CLOSING_STEPS) -> SftRecipe:
-    """The second stage: a tenth of the first one's rate, falling all the way."""
-    return SftRecipe(
-        steps=steps,
-        batch=32,
-        accumulation=1,
-        learning_rate=2e-4,
-        weight_decay=0.05,
-        warmup=min(WARMUP, steps // 4),
-        schedule="cosine",
-        beta2=0.95,
-        seed=CLOSING_SEED,
-        pad_to=16,
-        evaluate_every=CHECKPOINT_EVERY,
-        log_every=50,
-    )
-
-
-def new_model(tokenizer: Any, shape: Shape, seed: int) -> Any:
-    """A randomly initialised Qwen2 in float32."""
-    import torch
-    from transformers import Qwen2Config, Qwen2ForCausalLM
-
-    model: Any = Qwen2ForCausalLM
-    torch.manual_seed(seed)
-    config = Qwen2Config(
-        vocab_size=len(tokenizer),
-        hidden_size=shape.width,
-        intermediate_size=shape.feed_forward,
-        num_hidden_layers=shape.layers,
-        num_attention_heads=shape.heads,
-        num_key_value_heads=shape.heads,
-        max_position_embeddings=CONTEXT,
-        tie_word_embeddings=True,
-        bos_token_id=None,
-        eos_token_id=tokenizer.eos_token_id,
-        pad_token_id=tokenizer.pad_token_id,
-    )
-    return model(config)
-
-
-def training_records(seed: int) -> Iterator[Record]:
-    """Endless prompts and teacher's critiques, rendered as a judge renders them."""
-    template = PromptTemplate.parse(PROMPT)
-    for judged in training_stream(seed):
-        solution, index = judged.solution, judged.index
-        prompt = template.render(solution.problem, solution.steps, index)
-        yield {"prompt": prompt, "completion": critique(solution, index)}
-
-
-def closing_records(seed: int) -> Iterator[Record]:
-    """Endless examples of the second stage: the world with scrambled steps, and foreign text among it."""
-    template, rng, world = PromptTemplate.parse(PROMPT), random.Random(seed), training_stream(seed, plain=0)
-    while True:
-        if rng.random() < _FOREIGN_SHARE:
-            foreign = draw_foreign(rng, _LONGEST) if rng.random() < _LONG_SHARE else draw_foreign(rng)
-            prompt = template.render(foreign.problem, foreign.steps, foreign.index)
-            yield {"prompt": prompt, "completion": foreign_critique(rng)}
-        else:
-            judged = next(world)
-            prompt = template.render(judged.solution.problem, judged.solution.steps, judged.index)
-            yield {"prompt": prompt, "completion": critique(judged.solution, judged.index)}
-
-
-def generated(records: Callable[[], Iterator[Record]], recipe: SftRecipe) -> Source:
-    """A stream of generated records as a source; only as many are drawn as the recipe's steps need."""
-    counts = {TRAIN: recipe.steps * recipe.batch * recipe.accumulation, VALIDATION: 0}
-    return Source("generated", "", counts, lambda _: (dict(record) for record in records()))
-
-
-def save_judge(model: Any, tokenizer: Any, out: Path) -> None:
-    """Write a judge folder: weights in float16, tokenizer, prompt, and the judge's own defaults."""
-    from transformers import GenerationConfig
-
-    ends = {"eos_token_id": tokenizer.eos_token_id, "pad_token_id": tokenizer.pad_token_id}
-    model.config.update({**ends, "use_cache": True})
-    generation: Any = GenerationConfig
-    model.generation_config = generation(**ends)
-    sampling = Sampling(temperature=0.95, top_p=0.95, max_new_tokens=MAX_NEW_TOKENS)
-    write_judge(model.half(), tokenizer, PROMPT, sampling, out)
-    (out / "model.safetensors").chmod(0o644)
-
-
-def build(
-    out: Path, world: SftRecipe, closing: SftRecipe, *, start: Path | None = None, resume: bool = False
-) -> dict[str, Any]:
-    """Train and write the judge; returns what each stage took. Checkpoints lie in `out`/checkpoints until done.
-
-    `start` is a judge folder that went through the first stage; `resume` goes on from the last checkpoint.
+    `held_share` of the pairs are held out.
     """
-    checkpoints = out / "checkpoints"
-    if start is None:
-        tokenizer = build_tokenizer(PROMPT)
-        model = new_model(tokenizer, Shape(), world.seed)
-        records = partial(training_records, world.seed)
-        first = _train(model, tokenizer, records, world, checkpoints / "world", resume)
+
+    world: int = 4200
+    closing: int = 160
+    cold: int = 3000
+    meta: int = 2000
+    cold_epochs: float = 1.0
+    meta_epochs: float = 2.0
+    held_share: float = 0.1
+
+
+SMALL = Size(cold=150, meta=120, cold_epochs=2.0, meta_epochs=4.0, held_share=0.3)
+_TEACHER_K, _META_K = 2, 8
+# Of the cold start's rows, those of foreign text: without them the judge forgets how to end a critique of it.
+_FOREIGN_SHARE = 0.12
+_COLD_RECIPE = (
+    "--batch", "32", "--accumulation", "1", "--learning-rate", "5e-4", "--weight-decay", "0.05", "--warmup", "10",
+    "--beta2", "0.95", "--pad-to", "16", "--evaluate-every", "100", "--log-every", "5",
+)  # fmt: skip
+_META_RECIPE = (
+    "--batch", "32", "--accumulation", "1", "--learning-rate", "1e-4", "--warmup", "2", "--evaluate-every", "5",
+    "--log-every", "5",
+)  # fmt: skip
+Row = dict[str, Any]
+
+
+def labelled_rows(rng: random.Random, name: str, count: int) -> Iterator[tuple[Row, Solution, list[int]]]:
+    """Fresh wrong solutions with two labelled steps each: the first wrong one, and a right one before it if any."""
+    for number in range(count):
+        solution = draw_solution(rng, wrong=True)
+        chosen = [solution.label, *([rng.randrange(solution.label)] if solution.label else [])]
+        labels = [(-1 if at == solution.label else 1) if at in chosen else None for at in range(len(solution.steps))]
+        row = as_row(name, number, solution)
+        del row["label"]
+        yield row | {"step_labels": labels}, solution, chosen
+
+
+def foreign_row(rng: random.Random, number: int) -> tuple[Row, int]:
+    """A made-up problem of another world, one of whose steps is labelled by lot, and which one."""
+    foreign = draw_foreign(rng)
+    labels = [rng.choice((1, -1)) if at == foreign.index else None for at in range(len(foreign.steps))]
+    row = {"id": f"foreign-{number:04d}", "problem": foreign.problem, "steps": list(foreign.steps)}
+    return row | {"step_labels": labels}, foreign.index
+
+
+def cold_rows(count: int) -> tuple[list[Row], dict[str, Critic]]:
+    """The cold start's labelled input, and what the teacher says of each of its steps."""
+    rng, template = random.Random(COLD_SEED), PromptTemplate.parse(PROMPT)
+    rows, critics = list[Row](), dict[str, Critic]()
+    for row, solution, chosen in labelled_rows(rng, "cold", count):
+        rows.append(row)
+        for at in chosen:
+            critics[template.render(solution.problem, solution.steps, at)] = partial(slipping_critique, solution, at)
+    for number in range(round(count * _FOREIGN_SHARE)):
+        row, at = foreign_row(rng, number)
+        rows.append(row)
+        critics[template.render(row["problem"], row["steps"], at)] = foreign_critique
+    return rows, critics
+
+
+def write_rows(path: Path, rows: Iterable[Row]) -> Path:
+    """As JSON lines; returns the path."""
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
+    return path
+
+
+def cold_start(out: Path, size: Size) -> Row:
+    """`tiny-sft`: imitate the teacher's critiques that agree with the label. What its run says."""
+    rows, critics = cold_rows(size.cold)
+    prompt = out / "prompt.txt"
+    prompt.write_text(PROMPT, encoding="utf-8")
+    with teaching(critics) as url:
+        asked = ("--prompt", str(prompt), "--engine", "openai", "--engine-arg", f"base_url={url}")
+        file = write_rows(out / "cold.jsonl", rows)
+        job = commands.sample(file, TEACHER, _TEACHER_K, *asked, "--engine-arg", "top_logprobs=0")
+    commands.build_set("sft", f"{out.name}-cold", job)
+    epochs = ("--epochs", str(size.cold_epochs))
+    return commands.train("sft", f"{out.name}-cold", out / BASE, out / SFT, *epochs, *_COLD_RECIPE)
+
+
+def meta_optimise(out: Path, size: Size) -> Row:
+    """`tiny`: prefer what the judge itself wrote rightly to what it wrote wrongly. What its run says."""
+    rows = (row for row, _, _ in labelled_rows(random.Random(META_SEED), "meta", size.meta))
+    job = commands.sample(write_rows(out / "meta.jsonl", rows), str(out / SFT), _META_K)
+    commands.build_set("pairs", f"{out.name}-meta", job, "--validation", str(size.held_share))
+    epochs = ("--epochs", str(size.meta_epochs))
+    return commands.train("dpo", f"{out.name}-meta", out / SFT, out / DPO, *epochs, *_META_RECIPE)
+
+
+def build(out: Path, size: Size, *, base: Path | None = None) -> Row:
+    """All stages; what each took. `base` is a judge's folder to begin with instead of training one from nothing."""
+    out.mkdir(parents=True, exist_ok=True)
+    record = out / "base.json"
+    if base is not None:
+        shutil.copytree(base, out / BASE, dirs_exist_ok=True)
+        began: Row = json.loads((base / "measured.json").read_text(encoding="utf-8"))["training"]
+    elif record.exists():
+        began = json.loads(record.read_text(encoding="utf-8"))
     else:
-        model, tokenizer = _load(start)
-        first = json.loads((start / "measured.json").read_text(encoding="utf-8"))["training"]["world"]
-    records = partial(closing_records, closing.seed)
-    second = _train(model, tokenizer, records, closing, checkpoints / "closing", resume)
-    save_judge(model, tokenizer, out)
-    shutil.rmtree(checkpoints)
-    return {"weights": model.num_parameters(), "world": first, "closing": second}
+        resume = any((out / BASE / "checkpoints").glob("*/checkpoint-*"))
+        began = build_base(out / BASE, recipe_for(size.world), closing_recipe(size.closing), resume=resume)
+        record.write_text(json.dumps(began), encoding="utf-8")
+    return {**began, "sft": cold_start(out, size), "dpo": meta_optimise(out, size)}
 
 
-def _load(folder: Path) -> tuple[Any, Any]:
-    import torch
-    from transformers import AutoModelForCausalLM, AutoTokenizer
-
-    model: Any = AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32)
-    return model, AutoTokenizer.from_pretrained(folder)
+def stages(built: Row) -> Row:
+    """What the card says of each stage: the base's own, and those that ran on sets."""
+    return {name: _summed_up(stage) if "log" in stage else stage for name, stage in _each(built)}
 
 
-def _train(
-    model: Any, tokenizer: Any, records: Callable[[], Iterator[Record]], recipe: SftRecipe, out: Path, resume: bool
-) -> dict[str, Any]:
-    began, resumed = time.monotonic(), resume and any(out.glob("checkpoint-*"))
-    _, log = train_sft(model, tokenizer, Plan(generated(records, recipe), recipe, out, resumed))
-    losses = [entry["loss"] for entry in log if "loss" in entry]
+def _each(built: Row) -> Iterator[tuple[str, Row]]:
+    return ((name, stage) for name, stage in built.items() if isinstance(stage, dict))
+
+
+def _summed_up(run: Row) -> Row:
+    losses = [entry["loss"] for entry in run["log"] if "loss" in entry]
+    recipe = run["recipe"]
+    steps = max(entry["step"] for entry in run["log"])
     return {
-        "steps": recipe.steps,
-        "examples": recipe.steps * recipe.batch * recipe.accumulation,
-        "seed": recipe.seed,
-        "note": "resumed from a checkpoint" if resumed else "in one go",
-        "minutes": round((time.monotonic() - began) / 60, 1),
-        "first_loss": losses[0],
-        "last_loss": losses[-1],
+        "steps": steps,
+        "examples": steps * recipe["batch"] * recipe["accumulation"],
+        "rows": run["data"]["train"],
+        "seed": recipe["seed"],
+        "note": "on a set of the store",
+        "minutes": run["minutes"],
+        "first_loss": float(losses[0]),
+        "last_loss": float(losses[-1]),
     }
 
 
-def write_measurement(out: Path, training: dict[str, Any], evaluation: dict[str, Any]) -> dict[str, Any]:
-    """Keep the numbers beside the weights, and the card that quotes them."""
-    measured = {"training": training, "evaluation": evaluation}
-    (out / "measured.json").write_text(json.dumps(measured, indent=2) + "\n", encoding="utf-8")
-    (out / "README.md").write_text(model_card(measured), encoding="utf-8")
-    return measured
-
-
 def main() -> None:
-    """Train the tiny judge, measure it on held-out solutions, and print JSON."""
+    """Build both judges, measure them on held-out solutions, and print JSON."""
     parser = argparse.ArgumentParser(description=main.__doc__)
     parser.add_argument("--out", type=Path, required=True)
-    parser.add_argument("--steps", type=int, default=STEPS, help="of the first stage")
-    parser.add_argument("--closing-steps", type=int, default=CLOSING_STEPS, help="of the second stage")
-    parser.add_argument("--seed", type=int, default=TRAINING_SEED)
-    parser.add_argument("--start", type=Path, help="a judge folder to take through the second stage alone")
-    parser.add_argument("--resume", action="store_true", help="go on from the last checkpoint in --out")
+    parser.add_argument("--base", type=Path, help="a judge to begin with instead of weights from nothing")
+    parser.add_argument("--small", action="store_true", help="minutes instead of hours: to see that all of it works")
+    parser.add_argument("--count", type=int, default=400, help="held-out solutions of the measurement")
     options = parser.parse_args()
-    if (options.out / "model.safetensors").exists():
-        raise ConfigError("there is a judge already", where=str(options.out), mend="name a new --out")
-    world, closing = recipe_for(options.steps, options.seed), closing_recipe(options.closing_steps)
-    training = build(options.out, world, closing, start=options.start, resume=options.resume)
-    print(json.dumps(training), file=sys.stderr)
-    print(json.dumps(write_measurement(options.out, training, evaluate(options.out)), indent=2))
+    built = build(options.out, SMALL if options.small else Size(), base=options.base)
+    training = {"weights": built["weights"], **stages(built)}
+    measured = {
+        name: write_card(options.out / name, training, evaluate(options.out / name, count=options.count))
+        for name in (SFT, DPO)
+    }
+    print(json.dumps(measured, indent=2))
 
 
 if __name__ == "__main__":

@@ -10,7 +10,7 @@ from rprm_jobs.types import Finish, Verdict
 from training.foreign import draw_foreign, foreign_critique
 from training.splits import CLOSING_SEED, SEEDS, TRAINING_SEED, training_stream
 from training.teacher import critique
-from training.tiny import closing_recipe, closing_records
+from training.tiny_base import closing_recipe, closing_records
 
 
 def test_a_seed_is_a_text() -> None:

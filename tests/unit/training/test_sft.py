@@ -13,7 +13,7 @@ from rprm_jobs.errors import ConfigError
 from rprm_jobs.judge.encode import PromptEncoder
 from training.sft import Example, SftRecipe, by_length, encode_record, train_sft
 from training.splits import TRAINING_SEED
-from training.tiny import PROMPT, Shape, generated, new_model, recipe_for, training_records
+from training.tiny_base import PROMPT, Shape, generated, new_model, recipe_for, training_records
 from training.tokenizer import build_tokenizer
 from training.trainer import Plan
 

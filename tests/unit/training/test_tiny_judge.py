@@ -13,7 +13,7 @@ from rprm_jobs.judge.prompt import PromptTemplate
 from training.card import model_card
 from training.evaluate import Judge, foreign_closed, sample_p_yes
 from training.splits import as_row, draw_split
-from training.tiny import PROMPT
+from training.tiny_base import PROMPT
 
 TINY = Path(rprm_jobs.__file__).parent / "judges" / "tiny"
 EXAMPLES = Path(rprm_jobs.__file__).parents[1] / "examples" / "solutions.jsonl"

@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from rprm_jobs.judge.encode import PromptEncoder
-from training.tiny import PROMPT
+from training.tiny_base import PROMPT
 from training.tokenizer import TURN_END, TURN_START, build_tokenizer
 
 pytestmark = pytest.mark.engine

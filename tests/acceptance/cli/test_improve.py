@@ -1,0 +1,56 @@
+"""The self-evolving loop: a round from sampling to a measured judge, found again, and refused where it would mix."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from rprm_jobs.judge.resolve import resolve_judge
+from tests.support.command_line import Cli
+from tests.support.judges import build_drilled_judge
+
+pytestmark = [pytest.mark.acceptance, pytest.mark.engine, pytest.mark.slow, pytest.mark.timeout(600)]
+
+SHORT = ["steps=2", "batch=2", "accumulation=1", "learning_rate=1e-3", "evaluate-every=1", "bf16"]
+
+
+def write(path: Path, name: str, count: int) -> str:
+    rows = [
+        {"id": f"{name}-{i}", "problem": f"{i} plus 1?", "steps": [f"{i} + 1 = {i + 1}."], "label": i % 2 - 1}
+        for i in range(count)
+    ]
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    return str(path)
+
+
+def test_a_round_and_what_is_found_of_it_again(cli: Cli, tmp_path: Path) -> None:
+    judge = str(build_drilled_judge(tmp_path / "drilled"))
+    labelled, held = write(tmp_path / "labelled.jsonl", "more", 20), write(tmp_path / "held.jsonl", "held", 4)
+    command = ["improve", labelled, "--validate", held, "--judge", judge, "--out", "loop", "--rounds", "2", "-k", "6",
+               "--eval-critiques", "2", "--engine", "transformers"]  # fmt: skip
+    short = [word for arg in SHORT[:-1] for word in ("--train-arg", arg)]
+    told = cli.json(*command, *short)
+    start, first = told["rounds"][:2]
+    assert (start["number"], start["judge"], start["pairs"]) == (0, judge, None)
+    assert (first["number"], first["judge"]) == (1, "loop/round-1")
+    assert first["pairs"] > 0
+    assert 0 <= first["accuracy"] <= 1
+    better = [one["f1"] for one in told["rounds"]]
+    # It goes on exactly while the judge gets better, and for two rounds at the most.
+    assert len(better) == 3 if better[1] > better[0] else len(better) == 2
+    assert told["best"] in {one["judge"] for one in told["rounds"]}
+    assert resolve_judge(str(tmp_path / "loop" / "round-1")).fingerprint != resolve_judge(judge).fingerprint
+    runs = cli.json("runs")
+    assert cli.json(*command, *short) == told
+    assert cli.json("runs") == runs
+    other = write(tmp_path / "labelled.jsonl", "other", 20)
+    assert "loop-1" in cli(*command[:1], other, *command[2:], *short, code=6).stderr
+
+
+def test_options_that_cannot_be_are_refused(cli: Cli, tmp_path: Path) -> None:
+    labelled = write(tmp_path / "labelled.jsonl", "more", 2)
+    arguments = ["improve", labelled, "--validate", labelled, "--out", "loop"]
+    assert "not KEY=VALUE" in cli(*arguments, "--train-arg", SHORT[-1], code=2).stderr
+    assert "at least 1" not in cli(*arguments, "--rounds", "0", code=2).stdout

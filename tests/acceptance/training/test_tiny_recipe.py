@@ -1,0 +1,48 @@
+"""The tiny judges' recipe in its reduced form, through the real job system: teacher, queue, workers, sets, training."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from rprm_jobs.judge.resolve import resolve_judge
+
+pytestmark = [pytest.mark.acceptance, pytest.mark.engine, pytest.mark.slow, pytest.mark.timeout(900)]
+
+_BUILD = """
+import json, sys
+from pathlib import Path
+from training.tiny import SMALL, build
+print(json.dumps(build(Path(sys.argv[1]), SMALL, base=Path(sys.argv[2]))))
+"""
+
+
+def build(out: Path, env: dict[str, str]) -> dict[str, Any]:
+    base = resolve_judge("tiny").location
+    command = [sys.executable, "-c", _BUILD, str(out), base]
+    done = subprocess.run(command, env={**os.environ, **env}, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr[-4000:]
+    told: dict[str, Any] = json.loads(done.stdout)
+    return told
+
+
+def test_the_reduced_recipe_learns(servers_env: dict[str, str], tmp_path: Path) -> None:
+    out = tmp_path / "small"
+    built = build(out, servers_env)
+    losses = [float(entry["loss"]) for entry in built["sft"]["log"] if "loss" in entry]
+    assert losses[-1] < 0.8 * losses[0]
+    pairs = built["dpo"]["data"]["validation"]
+    assert pairs >= 16
+    accuracies = [e["eval_rewards/accuracies"] for e in built["dpo"]["log"] if "eval_rewards/accuracies" in e]
+    # Orders drawn by lot would be right for half the pairs, with a standard deviation of 0.5 / sqrt(pairs).
+    assert max(accuracies) > 0.5 + 2 * 0.5 / pairs**0.5
+    sft, dpo = (resolve_judge(str(out / name)) for name in ("tiny-sft", "tiny"))
+    assert sft.fingerprint != dpo.fingerprint
+    # Given again, the recipe finds every stage done.
+    assert build(out, servers_env)["dpo"] == built["dpo"]
