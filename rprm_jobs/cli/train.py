@@ -1,4 +1,4 @@
-"""`train`: start `python -m training`, in one process or by accelerate in several, on the servers of all commands."""
+"""`train`: start `python -m training`, in one process or several, on the servers of all commands."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _PASSED_ON = {"allow_extra_args": True, "ignore_unknown_options": True, "help_op
 _NEEDS = ("accelerate", "datasets", "trl")
 
 ProcessesOption = Annotated[
-    int, typer.Option("--processes", min=1, help="Train on so many GPUs (or processes), by accelerate.")
+    int, typer.Option("--processes", min=1, help="Train on so many GPUs of this machine (or CPU processes).")
 ]
 LaunchOption = Annotated[
     Path | None, typer.Option("--accelerate-config", help="accelerate's own file: DeepSpeed, FSDP, several machines.")
@@ -40,7 +40,7 @@ _phase("dpo", "Prefer critiques that agree with the label, from a set of `pairs 
 
 
 def _show_launch_options() -> None:
-    print("--processes N             train on so many GPUs (or processes), by accelerate")
+    print("--processes N             train on so many GPUs of this machine (or CPU processes)")
     print("--accelerate-config FILE  accelerate's own file: DeepSpeed, FSDP, several machines\n", flush=True)
 
 
@@ -67,13 +67,16 @@ def run_training(arguments: list[str], *, processes: int = 1, config: Path | Non
 
 
 def _launcher(processes: int, config: Path | None) -> list[str]:
-    if processes == 1 and config is None:
-        return [sys.executable]
-    if config is not None and not config.is_file():
-        raise ConfigError("there is no such file", where=str(config), mend="write one with: accelerate config")
-    chosen = ["--config_file", str(config)] if config is not None else []
-    counted = ["--num_processes", str(processes)] if processes > 1 or config is None else []
-    return [sys.executable, "-m", "accelerate.commands.launch", *chosen, *counted]
+    """The words before `-m training`. torch's own launcher needs no file; accelerate's reads one for all else."""
+    python = [sys.executable, "-m"]
+    if config is not None:
+        if not config.is_file():
+            raise ConfigError("there is no such file", where=str(config), mend="write one with: accelerate config")
+        counted = ["--num_processes", str(processes)] if processes > 1 else []
+        return [*python, "accelerate.commands.launch", "--config_file", str(config), *counted]
+    if processes > 1:
+        return [*python, "torch.distributed.run", "--standalone", "--nproc-per-node", str(processes)]
+    return [sys.executable]
 
 
 def register(app: typer.Typer) -> None:

@@ -53,4 +53,4 @@ def test_options_that_cannot_be_are_refused(cli: Cli, tmp_path: Path) -> None:
     labelled = write(tmp_path / "labelled.jsonl", "more", 2)
     arguments = ["improve", labelled, "--validate", labelled, "--out", "loop"]
     assert "not KEY=VALUE" in cli(*arguments, "--train-arg", SHORT[-1], code=2).stderr
-    assert "at least 1" not in cli(*arguments, "--rounds", "0", code=2).stdout
+    assert "--rounds" in cli(*arguments, "--rounds", "0", code=2).stderr

@@ -78,6 +78,19 @@ def test_imitation_with_an_adapter(cli: Cli, job: str, tmp_path: Path) -> None:
     assert {after[name].dtype for name in after} == {before[name].dtype for name in before}
 
 
+def test_two_processes_share_a_step_and_write_once(cli: Cli, job: str, tmp_path: Path) -> None:
+    build(cli, "pairs", job)
+    told = json.loads(
+        cli("train", "dpo", "--set", "pairs", "--out", "two", *SHORT, "--off-policy", "--processes", "2").stdout
+    )
+    (run,) = cli.json("runs")
+    assert (run["state"], run["step"]) == ("done", 4)
+    (summary,) = [entry for entry in told["log"] if "train_samples_per_second" in entry]
+    # 2 processes, 2 pairs, 2 times, 4 steps.
+    assert round(summary["train_samples_per_second"] * summary["train_runtime"]) == 2 * 2 * 2 * 4
+    assert resolve_judge(str(tmp_path / "two")).fingerprint != TINY.fingerprint
+
+
 def tensors(folder: Path) -> dict[str, Any]:
     from safetensors.torch import load_file
 
