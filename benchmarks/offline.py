@@ -12,6 +12,7 @@ import sys
 import tempfile
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -42,6 +43,7 @@ def compare(
     parser = argparse.ArgumentParser(description=doc)
     parser.add_argument("--solutions", type=int, default=solutions)
     parser.add_argument("-k", type=int, default=8)
+    parser.add_argument("--rows", type=Path, help="judge the first solutions of this JSONL, not made ones")
     parser.add_argument("--other", type=Path, help=argparse.SUPPRESS)
     args = parser.parse_args()
     if args.other:
@@ -51,13 +53,20 @@ def compare(
         return
     before = harness.machine()
     with tempfile.TemporaryDirectory() as folder:
-        rows = write_rows(Path(folder) / "solutions.jsonl", made_rows(args.solutions))
+        rows = write_rows(Path(folder) / "solutions.jsonl", _solutions(args.rows, args.solutions))
         command = [sys.executable, "-m", f"benchmarks.{name}", "--other", str(rows), "-k", str(args.k)]
         theirs = json.loads(harness.run_measured(command, harness.environment("", QUIET)).stdout.splitlines()[-1])
         with serving(Path(folder)) as served:
             ours = served.run_job(rows, args.k)
-    sizes = {"solutions": args.solutions, "k": args.k}
+    sizes = {"solutions": args.solutions, "of": args.rows.name if args.rows else "made", "k": args.k}
     harness.report(name, before, {**sizes, "theirs": theirs, "ours": ours, **ratios(theirs, ours)})
+
+
+def _solutions(file: Path | None, count: int) -> list[Json]:
+    if file is None:
+        return made_rows(count)
+    with file.open(encoding="utf-8") as lines:
+        return [json.loads(line) for line in islice(lines, count)]
 
 
 def offline_engine() -> Any:

@@ -25,6 +25,7 @@ from training.source import Source, from_path, from_set
 
 _RECIPES: dict[Phase, type[Recipe]] = {Phase.SFT: SftRecipe, Phase.DPO: DpoRecipe}
 _KINDS = {Phase.SFT: SetKind.SFT, Phase.DPO: SetKind.PAIRS}
+_DTYPES = ("float32", "bfloat16", "float16")
 _HELP = {
     Phase.SFT: "learn critiques that agree with the label (the paper's cold start)",
     Phase.DPO: "prefer critiques that agree with the label to those that do not (the paper's meta-optimisation)",
@@ -72,7 +73,12 @@ def _add_options(parser: argparse.ArgumentParser, phase: Phase) -> None:
     )
     parser.add_argument("--out", type=Path, required=True, help="the new judge's folder")
     parser.add_argument("--resume", action="store_true", help="go on from the last checkpoint in --out")
-    parser.add_argument("--dtype", default="", help="of the weights written, e.g. bfloat16 [the judge's own]")
+    parser.add_argument(
+        "--dtype",
+        default="",
+        choices=["", *_DTYPES],
+        help=f"of the weights written: {', '.join(_DTYPES)} [the judge's own]",
+    )
     if phase is Phase.DPO:
         parser.add_argument("--off-policy", action="store_true", help="take pairs that another judge has written")
 

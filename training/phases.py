@@ -21,7 +21,7 @@ from training.preferences import train_dpo
 from training.recipe import Recipe
 from training.sft import train_sft
 from training.source import TRAIN, VALIDATION, Source
-from training.trainer import Log, Plan
+from training.trainer import Log, Plan, check_names
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +46,7 @@ def train(training: Training, context: Context | None) -> dict[str, Any] | None:
 
     Every process of a training calls this; all but the first get None and leave nothing.
     """
+    check_names(training.recipe)
     plan = Plan(training.source, training.recipe, training.out / "checkpoints", training.resume)
     if not _is_main():
         context = None

@@ -109,6 +109,23 @@ def arguments(plan: Plan) -> dict[str, Any]:
     }
 
 
+def check_names(recipe: Recipe) -> None:
+    """Raise ConfigError for a name that transformers does not know, before anything is loaded or spent."""
+    from transformers import integrations
+    from transformers.trainer_utils import SchedulerType
+
+    library: Any = integrations
+    schedules = [schedule.value for schedule in SchedulerType]
+    if recipe.schedule not in schedules:
+        raise ConfigError(f"there is no schedule {recipe.schedule!r}", mend=f"say one of {', '.join(schedules)}")
+    reporters = ["none", *library.get_available_reporting_integrations()]
+    if recipe.report_to not in reporters:
+        raise ConfigError(
+            f"{recipe.report_to} is not installed, or is no place that transformers reports to",
+            mend=f"pip install it, or say one of {', '.join(reporters)}",
+        )
+
+
 def callbacks(plan: Plan) -> list[Any]:
     """The watchers, and the one that stops early."""
     from transformers import EarlyStoppingCallback
