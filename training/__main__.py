@@ -73,12 +73,7 @@ def _add_options(parser: argparse.ArgumentParser, phase: Phase) -> None:
     )
     parser.add_argument("--out", type=Path, required=True, help="the new judge's folder")
     parser.add_argument("--resume", action="store_true", help="go on from the last checkpoint in --out")
-    parser.add_argument(
-        "--dtype",
-        default="",
-        choices=["", *_DTYPES],
-        help=f"of the weights written: {', '.join(_DTYPES)} [the judge's own]",
-    )
+    parser.add_argument("--dtype", default="", choices=_DTYPES, help="of the weights written [the judge's own]")
     if phase is Phase.DPO:
         parser.add_argument("--off-policy", action="store_true", help="take pairs that another judge has written")
 
