@@ -1,4 +1,4 @@
-"""Taking jobs in: all of it or nothing, ids by the unique index, equal submissions once, shards that cover all."""
+"""Taking jobs in: all of it or nothing, ids by the unique index, shards that cover all."""
 
 from __future__ import annotations
 
@@ -9,31 +9,17 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
-from sqlalchemy.engine import Connection
 
 from rprm_jobs.errors import NotFound, StoreUnavailable
 from rprm_jobs.store import jobs
-from rprm_jobs.store.intake import Intake, NewJob
+from rprm_jobs.store.intake import Intake
 from rprm_jobs.store.session import Database
-from rprm_jobs.types import KeepCritiques, Solution
-from tests.support.jobs import make_recipe, make_solutions, outcomes, take_in, wait_for
+from rprm_jobs.types import Solution
+from tests.support.intake import NEW, filled, job_count, partitions
+from tests.support.jobs import make_recipe, make_solutions, outcomes, take_in
 from tests.support.store import run, shard_rows
 
 pytestmark = pytest.mark.integration
-
-_TABLES = "SELECT count(*) AS n FROM pg_class WHERE relkind IN ('r', 'p') AND relname ~ '_j[0-9]'"
-NEW = NewJob(make_recipe(), 0, KeepCritiques.ALL, ("a.jsonl",), 8)
-
-
-def filled(connection: Connection, solutions: list[Solution]) -> Intake:
-    intake = Intake(connection)
-    intake.load((0, i + 1, s) for i, s in enumerate(solutions))
-    assert intake.repeated_ids(20) == ([], 0)
-    return intake
-
-
-def job_count(database: Database) -> int:
-    return int(run(database, "SELECT count(*) FROM jobs")[0][0])
 
 
 def test_nothing_is_seen_before_the_commit(database: Database) -> None:
@@ -42,8 +28,8 @@ def test_nothing_is_seen_before_the_commit(database: Database) -> None:
         assert intake.seal(NEW, dedupe=True) is None
         for table in ("jobs", "shards"):
             assert run(database, f"SELECT count(*) FROM {table}")[0][0] == 0
-        assert run(database, _TABLES)[0].n == 0
-    assert run(database, _TABLES)[0].n == 4
+        assert partitions(database) == 0
+    assert partitions(database) == 4
     assert run(database, "SELECT count(*) FROM solutions")[0][0] == 20
 
 
@@ -54,7 +40,7 @@ def test_a_failing_input_leaves_nothing(database: Database) -> None:
 
     with pytest.raises(ValueError, match="in the middle"), database.transaction() as connection:
         Intake(connection).load(rows())
-    assert run(database, _TABLES)[0].n == 0
+    assert partitions(database) == 0
     assert job_count(database) == 0
 
 
@@ -71,7 +57,7 @@ def test_a_connection_killed_in_the_middle_leaves_nothing(database: Database) ->
 
     with pytest.raises(StoreUnavailable), database.transaction() as connection:
         Intake(connection).load(rows())
-    assert run(database, _TABLES)[0].n == 0
+    assert partitions(database) == 0
     # The next one takes a fresh connection by itself.
     assert take_in(database, make_solutions(3)).created
 
@@ -160,77 +146,6 @@ def test_the_digest_follows_what_is_judged_and_not_how_it_was_written(database: 
     ]
     others = [digest([one, *solutions[1:]]) for one in changed] + [digest(solutions[:2]), digest(solutions[::-1])]
     assert len({base, *others}) == len(others) + 1
-
-
-def test_an_equal_submission_finds_the_job(database: Database) -> None:
-    first = take_in(database, make_solutions(5), dedupe=True)
-    again = take_in(database, make_solutions(5), dedupe=True)
-    assert (again.job_id, again.created) == (first.job_id, False)
-    assert run(database, _TABLES)[0].n == 4
-    assert take_in(database, make_solutions(5), make_recipe(k=3), dedupe=True).created
-    assert take_in(database, make_solutions(6), dedupe=True).created
-    assert take_in(database, make_solutions(5), dedupe=False).created
-
-
-def test_two_equal_submissions_at_once_are_one_job(database: Database) -> None:
-    with ThreadPoolExecutor(4) as pool:
-        taken = list(pool.map(lambda _: take_in(database, make_solutions(50), dedupe=True), range(4)))
-    assert len({t.job_id for t in taken}) == 1
-    assert sum(t.created for t in taken) == 1
-    assert job_count(database) == 1
-    assert run(database, _TABLES)[0].n == 4
-
-
-def test_an_equal_submission_waits_for_the_first_and_takes_its_place_when_that_fails(database: Database) -> None:
-    with ThreadPoolExecutor(1) as pool:
-        first = database.engine.connect()
-        assert filled(first, make_solutions(5)).seal(NEW, dedupe=True) is None
-        waiting = pool.submit(take_in, database, make_solutions(5), NEW.recipe, dedupe=True)
-        try:
-            wait_for(lambda: _someone_waits(database), what="the second submission waits")
-        finally:
-            first.close()
-        assert waiting.result(10).created
-    assert job_count(database) == 1
-
-
-def _someone_waits(database: Database) -> bool:
-    query = "SELECT count(*) AS n FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND datname = current_database()"
-    return bool(run(database, query)[0].n)
-
-
-def test_a_cancelled_job_does_not_answer_for_its_input(database: Database) -> None:
-    first = take_in(database, make_solutions(5), dedupe=True)
-    with database.transaction() as connection:
-        jobs.cancel(connection, first.job_id)
-    again = take_in(database, make_solutions(5), dedupe=True)
-    assert again.created
-    assert again.job_id != first.job_id
-
-
-class _CancelledInBetween(Intake):
-    """The equal job is cancelled after it was met and before it is looked up."""
-
-    other: Database
-    first: int
-
-    def _insert_job(self, *args: Any, **kwargs: Any) -> bool:
-        inserted = super()._insert_job(*args, **kwargs)
-        if not inserted:
-            with self.other.transaction() as connection:
-                jobs.cancel(connection, self.first)
-        return inserted
-
-
-def test_an_equal_job_that_is_cancelled_at_that_moment_is_not_found(database: Database) -> None:
-    first = take_in(database, make_solutions(5), dedupe=True).job_id
-    with database.transaction() as connection:
-        intake = _CancelledInBetween(connection)
-        intake.other, intake.first = database, first
-        intake.load((0, i + 1, s) for i, s in enumerate(make_solutions(5)))
-        intake.repeated_ids(1)
-        assert intake.seal(NEW, dedupe=True) is None
-    assert job_count(database) == 2
 
 
 def test_scattered_rollouts_of_one_problem_are_judged_together_and_read_in_the_order_of_the_input(

@@ -7,7 +7,6 @@ left is worked off, and every solution has its outcome once. Time passes by writ
 from __future__ import annotations
 
 import itertools
-from dataclasses import dataclass, field
 from typing import Any
 
 import pytest
@@ -18,11 +17,11 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, 
 from rprm_jobs.errors import Conflict, LeaseLost
 from rprm_jobs.services.sweep import sweep
 from rprm_jobs.store import audit, jobs, shards
-from rprm_jobs.store.failures import MAX_FAILURES
 from rprm_jobs.store.records import Lease, StoredSolution
 from rprm_jobs.store.session import Database
 from tests.support import store
 from tests.support.jobs import make_recipe, make_solutions, take_in
+from tests.support.shard_model import Model, Shard
 from tests.support.store import run
 
 pytestmark = pytest.mark.integration
@@ -31,61 +30,6 @@ N, SHARD, K = 7, 4, 2
 _OWNERS = st.sampled_from(["w1", "w2"])
 _PICK = st.integers(0, 10**6)
 _names = itertools.count()
-
-
-@dataclass
-class Shard:
-    """What the model knows of a shard."""
-
-    first: int
-    last: int
-    state: str = "ready"
-    attempt: int = 0
-    failures: int = 0
-    round: int = 0
-    owner: str | None = None
-    lapsed: bool = False
-
-    def release(self, state: str) -> None:
-        self.state, self.owner, self.lapsed = state, None, False
-
-
-@dataclass
-class Model:
-    """Shards by id; outcomes by ord as (status, round, recorder)."""
-
-    shards: dict[int, Shard] = field(default_factory=dict)
-    outcomes: dict[int, tuple[str, int, int]] = field(default_factory=dict)
-    cancelled: bool = False
-
-    def holds(self, lease: Lease) -> bool:
-        shard = self.shards[lease.shard_id]
-        return (shard.state, shard.attempt, shard.owner) == ("leased", lease.attempt, lease.owner)
-
-    def left(self, shard: Shard) -> list[int]:
-        return [o for o in range(shard.first, shard.last + 1) if o not in self.outcomes]
-
-    def failed(self, shard_id: int) -> Shard | None:
-        """The holder of the shard failed; returns the half that a split made."""
-        shard = self.shards[shard_id]
-        left = self.left(shard)
-        shard.failures += 1
-        if not left:
-            shard.release("done")
-        elif shard.failures < MAX_FAILURES:
-            shard.release("ready")
-        elif len(left) == 1:
-            self.outcomes[left[0]] = ("quarantined", shard.round, shard_id)
-            shard.release("done")
-        else:
-            half = Shard(left[len(left) // 2], shard.last, failures=MAX_FAILURES - 1, round=shard.round)
-            shard.last, shard.failures = half.first - 1, half.failures
-            shard.release("ready")
-            return half
-        return None
-
-    def next_ready(self) -> int | None:
-        return min((i for i, shard in self.shards.items() if shard.state == "ready"), default=None)
 
 
 class StoreMachine(RuleBasedStateMachine):
