@@ -56,7 +56,7 @@ _COLD_RECIPE = (
     "--batch", "32", "--accumulation", "1", "--learning-rate", "5e-4", "--weight-decay", "0.05", "--warmup", "10",
     "--beta2", "0.95", "--pad-to", "16", "--evaluate-every", "100", "--log-every", "5",
 )  # fmt: skip
-# A pull of 0.1 let the chosen critiques lose likelihood along with the rejected ones (at three times this rate the judge
+# A pull of 0.1 let the chosen critiques lose likelihood along with the rejected ones (at thrice this rate the judge
 # called nearly everything wrong); pairs that were not balanced taught it to call nearly everything right.
 _META_RECIPE = (
     "--batch", "32", "--accumulation", "1", "--learning-rate", "1e-4", "--beta", "0.3", "--warmup", "2",

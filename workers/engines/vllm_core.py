@@ -83,6 +83,9 @@ class VllmCore:
         reaper, self._reaper = self._reaper, None
         llm = llm or await self._give_up_loading()
         if llm is not None:
+            # It would take the shutdown that follows for a death, and report it as one.
+            if (handler := getattr(llm, "output_handler", None)) is not None:
+                handler.cancel()
             await asyncio.wait_for(asyncio.to_thread(llm.shutdown), _CLOSE_S)
             # The sockets are closed by callbacks on this loop, and the context only after them.
             await asyncio.sleep(0)
