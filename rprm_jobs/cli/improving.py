@@ -119,9 +119,7 @@ def _train(loop: Loop, judge: str, built: Built, folder: Path) -> dict[str, Any]
     record = folder / "run.json"
     if not record.exists():
         going_on = ["--resume"] if any((folder / "checkpoints").glob("checkpoint-*")) else []
-        run_training(
-            ["dpo", "--judge", judge, "--set", built.name, "--out", str(folder), *going_on, *loop.train], quiet=True
-        )
+        run_training(["dpo", "--judge", judge, "--set", built.name, "--out", str(folder), *going_on, *loop.train])
     told: dict[str, Any] = json.loads(record.read_text(encoding="utf-8"))
     if told["data"]["digest"] != built.digest:
         raise Conflict(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
 from pathlib import Path
@@ -9,12 +10,17 @@ from typing import Annotated
 
 import typer
 
-from rprm_jobs.cli.common import connected, say
+from rprm_jobs.cli.common import JsonOption, connected, print_json, say
 from rprm_jobs.errors import ConfigError
 
 train_app = typer.Typer(no_args_is_help=True, help="Train a judge with SFT or DPO.", rich_markup_mode=None)
 # Its options are the training program's own, which also says what it does not know.
 _PASSED_ON = {"allow_extra_args": True, "ignore_unknown_options": True, "help_option_names": []}
+_OWN_OPTIONS = """\
+--processes N             train on so many GPUs of this machine (or CPU processes)
+--accelerate-config FILE  accelerate's own file: DeepSpeed, FSDP, several machines
+--json                    print JSON on stdout
+"""
 _NEEDS = ("accelerate", "datasets", "trl")
 
 ProcessesOption = Annotated[
@@ -26,10 +32,22 @@ LaunchOption = Annotated[
 
 
 def _phase(name: str, what: str) -> None:
-    def command(context: typer.Context, processes: ProcessesOption = 1, accelerate_config: LaunchOption = None) -> None:
+    def command(
+        context: typer.Context,
+        processes: ProcessesOption = 1,
+        accelerate_config: LaunchOption = None,
+        as_json: JsonOption = False,
+    ) -> None:
+        arguments = [name, *context.args]
         if {"-h", "--help"} & set(context.args):
-            _show_launch_options()
-        run_training([name, *context.args], processes=processes, config=accelerate_config)
+            print(_OWN_OPTIONS, flush=True)
+            raise typer.Exit(subprocess.run([sys.executable, "-m", "training", *arguments], check=False).returncode)
+        told = json.loads(run_training(arguments, processes=processes, config=accelerate_config))
+        if as_json:
+            print_json(told)
+        else:
+            say(f"trained for {told['minutes']:g} minutes; rprm-jobs runs {told['run']} shows how it went")
+            print(told["out"])
 
     command.__doc__ = what
     train_app.command(name, context_settings=_PASSED_ON)(command)
@@ -39,13 +57,8 @@ _phase("sft", "Learn critiques that agree with the label, from a set of `sft bui
 _phase("dpo", "Prefer critiques that agree with the label, from a set of `pairs build`.")
 
 
-def _show_launch_options() -> None:
-    print("--processes N             train on so many GPUs of this machine (or CPU processes)")
-    print("--accelerate-config FILE  accelerate's own file: DeepSpeed, FSDP, several machines\n", flush=True)
-
-
-def run_training(arguments: list[str], *, processes: int = 1, config: Path | None = None, quiet: bool = False) -> str:
-    """Run the training program to its end; exits as it does when it fails. Returns its stdout where `quiet`.
+def run_training(arguments: list[str], *, processes: int = 1, config: Path | None = None) -> str:
+    """Run the training program to its end; what it printed on stdout. Exits as it does when it fails.
 
     Raises ConfigError without the extra `train`.
     """
@@ -59,11 +72,11 @@ def run_training(arguments: list[str], *, processes: int = 1, config: Path | Non
     with connected() as context:
         environment = worker_environment(context)
     command = [*_launcher(processes, config), "-m", "training", *arguments]
-    done = subprocess.run(command, env=environment, stdout=subprocess.PIPE if quiet else None, text=True, check=False)
+    done = subprocess.run(command, env=environment, stdout=subprocess.PIPE, text=True, check=False)
     if done.returncode:
         say(f"training exited with status {done.returncode}")
         raise typer.Exit(done.returncode if done.returncode > 0 else 128 - done.returncode)
-    return done.stdout or ""
+    return done.stdout
 
 
 def _launcher(processes: int, config: Path | None) -> list[str]:

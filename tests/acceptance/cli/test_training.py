@@ -43,7 +43,7 @@ def test_preferences_to_a_judge(cli: Cli, job: str, tmp_path: Path) -> None:
     assert "--off-policy" in refused
     assert cli.json("runs") == []
 
-    told = json.loads(cli(*arguments, "--off-policy").stdout)
+    told = cli.json(*arguments, "--off-policy")
     (run,) = cli.json("runs")
     assert (run["id"], run["phase"], run["state"], run["step"]) == (told["run"], "dpo", "done", 4)
     assert (run["judge"], run["data"], run["n_train"]) == ("tiny", "pairs", told["data"]["train"])
@@ -66,7 +66,9 @@ def test_preferences_to_a_judge(cli: Cli, job: str, tmp_path: Path) -> None:
 
 def test_imitation_with_an_adapter(cli: Cli, job: str, tmp_path: Path) -> None:
     build(cli, "sft", job)
-    cli("train", "sft", "--set", "sft", "--out", "cold", *SHORT, "--lora-rank", "4")
+    done = cli("train", "sft", "--set", "sft", "--out", "cold", *SHORT, "--lora-rank", "4")
+    assert done.stdout == "cold\n"
+    assert "rprm-jobs runs 1" in done.stderr
     card = json.loads((tmp_path / "cold" / "adapter" / "adapter_config.json").read_text())
     assert card["r"] == 4
     assert not (tmp_path / "cold" / "adapter" / "training_args.bin").exists()
@@ -80,9 +82,8 @@ def test_imitation_with_an_adapter(cli: Cli, job: str, tmp_path: Path) -> None:
 
 def test_two_processes_share_a_step_and_write_once(cli: Cli, job: str, tmp_path: Path) -> None:
     build(cli, "pairs", job)
-    told = json.loads(
-        cli("train", "dpo", "--set", "pairs", "--out", "two", *SHORT, "--off-policy", "--processes", "2").stdout
-    )
+    arguments = ["train", "dpo", "--set", "pairs", "--out", "two", *SHORT, "--off-policy", "--processes", "2"]
+    told = cli.json(*arguments)
     (run,) = cli.json("runs")
     assert (run["state"], run["step"]) == ("done", 4)
     (summary,) = [entry for entry in told["log"] if "train_samples_per_second" in entry]
