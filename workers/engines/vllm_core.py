@@ -11,6 +11,7 @@ import os
 import re
 import signal
 import subprocess
+import traceback
 from typing import Any
 
 import psutil
@@ -89,7 +90,7 @@ class VllmCore:
             await asyncio.wait_for(asyncio.to_thread(llm.shutdown), _CLOSE_S)
             # The sockets are closed by callbacks on this loop, and the context only after them.
             await asyncio.sleep(0)
-            _close_context(llm)
+            _close_context(llm.engine_core)
         # One whose parent died is no child of ours any more, so those seen at the start count too.
         await asyncio.to_thread(kill, list({*self._processes, *self._new_processes()}))
         if reaper is not None:
@@ -130,6 +131,9 @@ class VllmCore:
             with self._relay.inherited():
                 return AsyncLLM.from_vllm_config(config, stat_loggers=[self.totals.logger()], disable_log_stats=True)
         except Exception as error:
+            # A client that failed while it was being made is known to the traceback alone.
+            for frame, _ in traceback.walk_tb(error.__traceback__):
+                _close_context(frame.f_locals.get("self"))
             raise self._could_not_start(error) from error
         finally:
             signal.pthread_sigmask(signal.SIG_SETMASK, old)
@@ -177,8 +181,8 @@ def _unspelled(_: Any, token_ids: list[int]) -> list[str]:
     return [""] * len(token_ids)
 
 
-def _close_context(llm: Any) -> None:
-    """Close the message sockets' context, which vLLM leaves to the garbage collector."""
-    context = getattr(getattr(llm.engine_core, "resources", None), "ctx", None)
+def _close_context(client: Any) -> None:
+    """Close the context of the message sockets to the engine, which vLLM leaves to the garbage collector."""
+    context = getattr(getattr(client, "resources", None), "ctx", None)
     if context is not None and not context.closed:
         context.destroy(linger=0)
