@@ -29,8 +29,9 @@ text. Shown another world it leaves out the analyses and guesses: of {solutions}
 judge for real work.
 
 ## Recipe
-`python -m training.tiny --out FOLDER`: TRL's SFTTrainer, every example generated and seen once, bfloat16 arithmetic
-over float32 weights, loss on the critique only, in two stages.
+{command}:
+TRL's SFTTrainer, every example generated and seen once, bfloat16 arithmetic over float32 weights, loss on the critique
+only, in {n_stages} stages.
 
 | stage | steps | examples | seed | minutes on 2 cores | loss, nats a token |
 |---|---|---|---|---|---|
@@ -38,7 +39,7 @@ over float32 weights, loss on the critique only, in two stages.
 
 The world comes first. After its first {plain:,} examples half are scrambled: several parts of the step are wrong at
 once, so that copying the step no longer passes for looking up. In the closing stage a share of the examples is foreign
-text, from which the judge learns to end its critique whatever it reads.
+text, from which the judge learns to end its critique whatever it reads.{loop}
 
 ## Measured
 {solutions} held-out generated solutions ({n_steps:,} steps; half erroneous: wrong result, operand, previous value or
@@ -54,6 +55,13 @@ The last four columns are the percentage of first errors of that kind which are 
 
 
 _STAGES = ("world", "closing", "sft", "dpo")
+_NUMBERS = {2: "two", 3: "three", 4: "four"}
+_BUILD = "`python -m training.tiny --out FOLDER`"
+_LOOP = """
+
+Then the job system: in the stage sft the judge imitates critiques of an erring teacher that agree with the label, and
+in the stage dpo it prefers those of its own that agree with the label to those that do not (DPOTrainer's loss). Both
+see a set of the store."""
 
 
 def write_card(folder: Path, training: dict[str, Any], evaluation: dict[str, Any]) -> dict[str, Any]:
@@ -67,10 +75,15 @@ def write_card(folder: Path, training: dict[str, Any], evaluation: dict[str, Any
 def model_card(measured: dict[str, Any]) -> str:
     """The card's Markdown for a measurement as `training.tiny` writes it."""
     training, evaluation = measured["training"], measured["evaluation"]
+    stages = [name for name in _STAGES if name in training]
+    looped = "sft" in stages
     return _CARD.format(
+        command=_BUILD if looped else f"The folder `base` of {_BUILD}",
+        n_stages=_NUMBERS[len(stages)],
+        loop=_LOOP if looped else "",
         weights=training["weights"],
         plain=PLAIN_EXAMPLES,
-        stages="\n".join(_stage(name, training[name]) for name in _STAGES if name in training),
+        stages="\n".join(_stage(name, training[name]) for name in stages),
         foreign_closed=evaluation["foreign_closed"],
         solutions=evaluation["solutions"],
         n_steps=evaluation["steps"],

@@ -54,6 +54,7 @@ def train(training: Training, context: Context | None) -> dict[str, Any] | None:
     began = time.monotonic()
     try:
         log = _train(training, _watched(plan, record))
+        told = _written(training, plan, log, time.monotonic() - began) if _is_main() else None
     except BaseException as error:
         if record is not None:
             # The error that ended the training is the one to be told.
@@ -62,11 +63,8 @@ def train(training: Training, context: Context | None) -> dict[str, Any] | None:
         raise
     if record is not None:
         record.finish()
-    if not _is_main():
+    if told is None:
         return None
-    told = _told(training, log, time.monotonic() - began)
-    (training.out / "run.json").write_text(json.dumps(told, indent=2) + "\n", encoding="utf-8")
-    shutil.rmtree(plan.out, ignore_errors=True)
     return told | {"out": str(training.out), "run": None if record is None else record.id}
 
 
@@ -121,9 +119,10 @@ def _new_run(training: Training, plan: Plan) -> NewRun:
     )
 
 
-def _told(training: Training, log: Log, seconds: float) -> dict[str, Any]:
+def _written(training: Training, plan: Plan, log: Log, seconds: float) -> dict[str, Any]:
+    """What the run says of itself, in its folder; checkpoints are of no more use then."""
     source = training.source
-    return {
+    told = {
         "phase": training.phase.value,
         "judge": training.judge.name,
         "data": {"name": source.name, "digest": source.digest, **source.counts},
@@ -131,6 +130,9 @@ def _told(training: Training, log: Log, seconds: float) -> dict[str, Any]:
         "minutes": round(seconds / 60, 2),
         "log": log,
     }
+    (training.out / "run.json").write_text(json.dumps(told, indent=2) + "\n", encoding="utf-8")
+    shutil.rmtree(plan.out, ignore_errors=True)
+    return told
 
 
 def _said(error: BaseException) -> str:

@@ -146,11 +146,8 @@ def build(out: Path, size: Size, *, base: Path | None = None) -> Row:
 
 def stages(built: Row) -> Row:
     """What the card says of each stage: the base's own, and those that ran on sets."""
-    return {name: _summed_up(stage) if "log" in stage else stage for name, stage in _each(built)}
-
-
-def _each(built: Row) -> Iterator[tuple[str, Row]]:
-    return ((name, stage) for name, stage in built.items() if isinstance(stage, dict))
+    found = {name: stage for name, stage in built.items() if isinstance(stage, dict)}
+    return {name: _summed_up(stage) if "log" in stage else stage for name, stage in found.items()}
 
 
 def _summed_up(run: Row) -> Row:
@@ -179,9 +176,10 @@ def main() -> None:
     options = parser.parse_args()
     built = build(options.out, SMALL if options.small else Size(), base=options.base)
     training = {"weights": built["weights"], **stages(built)}
+    before = {name: stage for name, stage in training.items() if name != "dpo"}
     measured = {
-        name: write_card(options.out / name, training, evaluate(options.out / name, count=options.count))
-        for name in (SFT, DPO)
+        name: write_card(options.out / name, told, evaluate(options.out / name, count=options.count))
+        for name, told in ((SFT, before), (DPO, training))
     }
     print(json.dumps(measured, indent=2))
 

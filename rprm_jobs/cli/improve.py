@@ -57,8 +57,8 @@ def improve(
     with connected() as context:
         for one in run(context, loop):
             done.append(one)
-            say(f"round {one.number}: F1 {_percent(one.f1)} with {eval_k} critiques a step")
-    best = max(done, key=lambda one: one.f1 or 0.0)
+            say(f"round {one.number}: F1 {one.f1:.1f} with {eval_k} critiques a step")
+    best = max(done, key=lambda one: one.f1)
     if as_json:
         print_json({"rounds": [asdict(one) for one in done], "best": best.judge})
     else:
@@ -84,17 +84,13 @@ def _show(rounds: list[Round]) -> None:
     for one in rounds:
         table.add_row(
             str(one.number), one.judge, _count(one.pairs), _count(one.validation_pairs),
-            "" if one.accuracy is None else f"{100 * one.accuracy:.1f}%", _percent(one.f1), str(one.missing),
+            "" if one.accuracy is None else f"{100 * one.accuracy:.1f}%", f"{one.f1:.1f}", str(one.missing),
         )  # fmt: skip
     print_table(table)
 
 
 def _count(number: int | None) -> str:
     return "" if number is None else f"{number:,}"
-
-
-def _percent(value: float | None) -> str:
-    return "none" if value is None else f"{value:.1f}"
 
 
 def register(app: typer.Typer) -> None:

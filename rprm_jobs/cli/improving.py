@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from rprm_jobs.cli.common import say
 from rprm_jobs.cli.judging import Judging
-from rprm_jobs.errors import Conflict
+from rprm_jobs.errors import Conflict, InputError
 
 if TYPE_CHECKING:
     from rprm_jobs.services.context import Context
@@ -54,7 +54,7 @@ class Round:
 
     number: int
     judge: str
-    f1: float | None
+    f1: float
     missing: int
     eval_job: int
     sample_job: int | None = None
@@ -70,7 +70,7 @@ def improve(context: Context, loop: Loop) -> Iterator[Round]:
     for number in range(1, loop.rounds + 1):
         done = _round(context, loop, number, best.judge)
         yield done
-        if (done.f1 or 0.0) <= (best.f1 or 0.0):
+        if done.f1 <= best.f1:
             say(f"round {number} is no better on the validation files: the loop ends")
             return
         best = done
@@ -83,10 +83,11 @@ def _round(context: Context, loop: Loop, number: int, judge: str) -> Round:
     folder = loop.out / f"round-{number}"
     told = _train(loop, judge, built, folder)
     evaluated = _evaluated(context, loop, number, str(folder))
-    accuracies = [entry["eval_rewards/accuracies"] for entry in told["log"] if "eval_rewards/accuracies" in entry]
+    # The weights that were kept are those of the lowest loss.
+    kept = min((e for e in told["log"] if "eval_loss" in e), key=lambda e: e["eval_loss"], default=None)
     return Round(
         number, str(folder), evaluated.f1, evaluated.missing, evaluated.eval_job, job, built.n_train,
-        built.n_validation, accuracies[-1] if accuracies else None,
+        built.n_validation, None if kept is None else kept["eval_rewards/accuracies"],
     )  # fmt: skip
 
 
@@ -137,4 +138,10 @@ def _evaluated(context: Context, loop: Loop, number: int, judge: str) -> Round:
     job = judging.run(context, loop.validation)
     answers = read_job(context, job, items)
     report = evaluate(answers.items, answers.answers, allow_incomplete=True, seed=loop.seed)
+    if report.average_f1 is None:
+        raise InputError(
+            "the validation files give no F1: that takes right and wrong solutions of every subset, and answers",
+            where=", ".join(loop.validation),
+            mend=f"see rprm-jobs eval processbench --job {job}, and name files that have both",
+        )
     return Round(number, judge, report.average_f1, report.missing, job)

@@ -42,7 +42,11 @@ def _phase(name: str, what: str) -> None:
         if {"-h", "--help"} & set(context.args):
             print(_OWN_OPTIONS, flush=True)
             raise typer.Exit(subprocess.run([sys.executable, "-m", "training", *arguments], check=False).returncode)
-        told = json.loads(run_training(arguments, processes=processes, config=accelerate_config))
+        printed = run_training(arguments, processes=processes, config=accelerate_config)
+        if not printed:
+            # One of several machines, and not the one whose process speaks for all.
+            return
+        told = json.loads(printed)
         if as_json:
             print_json(told)
         else:

@@ -53,4 +53,8 @@ def test_options_that_cannot_be_are_refused(cli: Cli, tmp_path: Path) -> None:
     labelled = write(tmp_path / "labelled.jsonl", "more", 2)
     arguments = ["improve", labelled, "--validate", labelled, "--out", "loop"]
     assert "not KEY=VALUE" in cli(*arguments, "--train-arg", SHORT[-1], code=2).stderr
+    one_kind = [row for row in (tmp_path / "labelled.jsonl").read_text().splitlines() if '"label": -1' in row]
+    (tmp_path / "right.jsonl").write_text("\n".join(one_kind))
+    scripted = ["improve", labelled, "--validate", "right.jsonl", "--out", "loop", "--judge", "scripted"]
+    assert "give no F1" in cli(*scripted, code=3).stderr
     assert "--rounds" in cli(*arguments, "--rounds", "0", code=2).stderr
