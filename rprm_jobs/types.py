@@ -40,10 +40,17 @@ class ItemStatus(StrEnum):
 
 
 class JobKind(StrEnum):
-    """What a job is for: rewards of every step, or critiques of labelled steps to train on."""
+    """What a job is for: rewards of every step, critiques of labelled steps to train on, or solutions of problems."""
 
     SCORE = "score"
     SAMPLE = "sample"
+    ROLLOUT = "rollout"
+    SEARCH = "search"
+
+    @property
+    def writes(self) -> bool:
+        """Whether its outcomes are solutions that a policy wrote."""
+        return self in (JobKind.ROLLOUT, JobKind.SEARCH)
 
 
 class KeepCritiques(StrEnum):
@@ -98,11 +105,29 @@ class Critique:
 
 
 @dataclass(frozen=True, slots=True)
+class Response:
+    """What a policy wrote for one problem: `finish` is None while a search still goes on from `steps`.
+
+    `answer` is the final answer as it stands in the text, None where there is none. `tokens` counts all that was
+    generated for it. A search has a reward for each of `steps`, and `tree`, which holds every candidate it looked at.
+    """
+
+    ord: int
+    steps: tuple[str, ...]
+    finish: Finish | None
+    tokens: int
+    answer: str | None = None
+    rewards: tuple[float, ...] | None = None
+    tree: Mapping[str, Any] | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class SolutionScore:
     """Everything that judging one solution produced, ready to be recorded in one transaction.
 
     `rewards` has one entry per step: the mean P(Yes) over the step's parsed critiques, None where there is none.
-    `judged` are the steps that were to be judged (None: all); `first_error` is one of them, or -1.
+    `judged` are the steps that were to be judged (None: all); `first_error` is one of them, or -1. Where the solution
+    was written and not judged, `response` has it and the rest is empty.
     """
 
     ord: int
@@ -112,6 +137,7 @@ class SolutionScore:
     critiques: tuple[Critique, ...]
     reason: str | None = None
     judged: tuple[int, ...] | None = None
+    response: Response | None = None
 
     @property
     def judged_steps(self) -> Sequence[int]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -29,6 +29,7 @@ class Outcome:
     first_error: int | None
     critiques_per_step: list[int | None] | None
     by_votes: bool | None
+    plan: int | None
     label: int | None
     step_labels: list[int | None] | None
     metadata: dict[str, Any]
@@ -56,21 +57,33 @@ def read_outcomes(
         after = (rows[-1].ord, rows[-1].source, rows[-1].line)
 
 
+def read_some(
+    database: Database, job: Job, ords: Sequence[int], *, with_texts: bool = False, with_steps: bool = False
+) -> list[Outcome]:
+    """The outcomes of these solutions, in the order of judging; those without an outcome have no status."""
+    query = _select(job, with_texts, with_steps) + " WHERE s.ord = ANY(:ords) ORDER BY s.ord"
+    with database.transaction() as connection:
+        return [Outcome(*row) for row in connection.execute(text(query), {"ords": list(ords)})]
+
+
 def _outcome_query(job: Job, with_texts: bool, with_steps: bool) -> str:
-    texts = "c.texts" if with_texts else "NULL"
-    join = f"LEFT JOIN {partition('critiques', job.id)} AS c ON c.ord = s.ord" if with_texts else ""
-    steps = "s.problem, s.steps" if with_steps else "NULL, NULL"
     after, order = (
         ("(s.source, s.line, s.ord) > (:source, :line, :ord)", "s.source, s.line, s.ord")
         if job.gathered
         else ("s.ord > :ord", "s.ord")
     )
+    return f"{_select(job, with_texts, with_steps)} WHERE {after} ORDER BY {order} LIMIT :batch"
+
+
+def _select(job: Job, with_texts: bool, with_steps: bool) -> str:
+    texts = "c.texts" if with_texts else "NULL"
+    join = f"LEFT JOIN {partition('critiques', job.id)} AS c ON c.ord = s.ord" if with_texts else ""
+    steps = "s.problem, s.steps" if with_steps else "NULL, NULL"
     return f"""
-        SELECT s.ord, s.ext_id, r.status, r.reason, r.rewards, r.first_error, r.critiques_per_step, r.by_votes,
+        SELECT s.ord, s.ext_id, r.status, r.reason, r.rewards, r.first_error, r.critiques_per_step, r.by_votes, r.plan,
                s.label, s.step_labels, s.metadata, {texts}, {steps}, s.source, s.line
         FROM {partition("solutions", job.id)} AS s
-        LEFT JOIN {partition("scores", job.id)} AS r ON r.ord = s.ord {join}
-        WHERE {after} ORDER BY {order} LIMIT :batch"""
+        LEFT JOIN {partition("scores", job.id)} AS r ON r.ord = s.ord {join}"""
 
 
 def read_verdicts(

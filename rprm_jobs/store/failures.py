@@ -1,7 +1,9 @@
 """What becomes of a shard whose attempt failed: tried again, split, or (alone at last) its solution quarantined.
 
 `failures` counts crashes, exceptions and lapsed leases; a clean hand-back adds none. The halves of a split start one
-failure short of the limit, so a poison rollout among 32 costs 7 attempts and not 12.
+failure short of the limit, so a poison rollout among 32 costs 8 attempts and not 13. A solution that is left alone has
+one attempt more: workers also die for no fault of what they judge, and the last solution of a shard is often the only
+one held. A reward from before an extension stands, with its critiques.
 """
 
 from __future__ import annotations
@@ -15,45 +17,58 @@ from sqlalchemy.engine import Connection
 from rprm_jobs.crash import crash_point
 from rprm_jobs.store.partitions import partition
 from rprm_jobs.store.records import Lease
-from rprm_jobs.store.results import storable
+from rprm_jobs.store.texts import storable
 
 MAX_FAILURES = 2
+MAX_FAILURES_ALONE = 3
 _MAX_ERROR_CHARS = 2000
 
 _LOCK_JOB = text("SELECT 1 FROM jobs WHERE id = (SELECT job_id FROM shards WHERE id = :id) FOR SHARE")
+# Named one by one, as in rprm_jobs.store.jobs.
+_COLUMNS = "id, job_id, queue, priority, attempt, owner, failures, round, extension, first_ord, last_ord"
 _LOCK_LAPSED = text(
-    "SELECT * FROM shards WHERE id = :id AND state = 'leased' AND lease_until < now() FOR UPDATE SKIP LOCKED"
+    f"SELECT {_COLUMNS} FROM shards WHERE id = :id AND state = 'leased' AND lease_until < now() FOR UPDATE SKIP LOCKED"
 )
 _LOCK_HELD = text(
-    "SELECT * FROM shards WHERE id = :id AND attempt = :attempt AND owner = :owner AND state = 'leased' FOR UPDATE"
+    f"SELECT {_COLUMNS} FROM shards"
+    " WHERE id = :id AND attempt = :attempt AND owner = :owner AND state = 'leased' FOR UPDATE"
 )
-_LAPSED = text("SELECT id FROM shards WHERE state = 'leased' AND lease_until < now() ORDER BY lease_until LIMIT :limit")
+# While Postgres was away nobody could renew: after a start, the living get time to say that they live.
+_LAPSED = text(
+    "SELECT id FROM shards WHERE state = 'leased' AND lease_until < now()"
+    " AND pg_postmaster_start_time() <= now() - make_interval(secs => :after_start_s)"
+    " ORDER BY lease_until LIMIT :limit"
+)
 _READY = text(
     "UPDATE shards SET state = 'ready', owner = NULL, lease_until = NULL, rung_at = NULL, failures = :failures,"
     " last_ord = :last, error = :error WHERE id = :id"
 )
 _DONE = text(
     "UPDATE shards SET state = 'done', owner = NULL, lease_until = NULL, finished_at = now(), failures = :failures,"
-    " error = :error, n_quarantined = n_quarantined + :quarantined, steps_done = steps_done + :steps WHERE id = :id"
+    " error = :error, n_ok = n_ok + :ok, n_quarantined = n_quarantined + :quarantined,"
+    " steps_done = steps_done + :steps WHERE id = :id"
 )
 _SIBLING = text(
-    "INSERT INTO shards (job_id, queue, priority, round, first_ord, last_ord, failures, error)"
-    " VALUES (:job_id, :queue, :priority, :round, :first, :last, :failures, :error)"
+    "INSERT INTO shards (job_id, queue, priority, round, extension, first_ord, last_ord, failures, error)"
+    " VALUES (:job_id, :queue, :priority, :round, :extension, :first, :last, :failures, :error)"
 )
 
 
 @dataclass(frozen=True, slots=True)
 class Settlement:
-    """What was done with a failed shard: `again`, `split`, `quarantined`, or `done` (all of it was recorded)."""
+    """What was done with a failed shard: `again`, `split`, `quarantined`, `kept` or `done` (all of it was recorded).
+
+    `kept`: the last solution has an outcome from before an extension, which stands.
+    """
 
     shard_id: int
     job_id: int
     outcome: str
 
 
-def lapsed(connection: Connection, limit: int = 100) -> list[int]:
-    """Ids of shards whose lease has run out."""
-    return list(connection.execute(_LAPSED, {"limit": limit}).scalars())
+def lapsed(connection: Connection, limit: int = 100, *, after_start_s: float = 0.0) -> list[int]:
+    """Ids of shards whose lease has run out; none within the first `after_start_s` seconds of Postgres's life."""
+    return list(connection.execute(_LAPSED, {"limit": limit, "after_start_s": after_start_s}).scalars())
 
 
 def fail_lapsed(connection: Connection, shard_id: int) -> Settlement | None:
@@ -80,14 +95,16 @@ def _settle(connection: Connection, shard: Row[Any], error: str) -> Settlement:
     left = _unfinished(connection, shard)
     change: dict[str, Any] = {"id": shard.id, "failures": failures, "error": error}
     if not left:
-        connection.execute(_DONE, {**change, "quarantined": 0, "steps": 0})
+        connection.execute(_DONE, {**change, "ok": 0, "quarantined": 0, "steps": 0})
         outcome = "done"
-    elif failures < MAX_FAILURES:
+    elif failures < (MAX_FAILURES if len(left) > 1 else MAX_FAILURES_ALONE):
         connection.execute(_READY, {**change, "last": shard.last_ord})
         outcome = "again"
     elif len(left) > 1:
         _split(connection, shard, left, change)
         outcome = "split"
+    elif _keep(connection, shard, left[0], change):
+        outcome = "kept"
     else:
         _quarantine(connection, shard, left[0], change)
         outcome = "quarantined"
@@ -97,9 +114,11 @@ def _settle(connection: Connection, shard: Row[Any], error: str) -> Settlement:
 def _unfinished(connection: Connection, shard: Row[Any]) -> list[int]:
     query = text(
         f"SELECT ord FROM {partition('solutions', shard.job_id)} AS s WHERE ord BETWEEN :first AND :last AND NOT EXISTS"
-        f" (SELECT 1 FROM {partition('scores', shard.job_id)} AS r WHERE r.ord = s.ord) ORDER BY ord"
+        f" (SELECT 1 FROM {partition('scores', shard.job_id)} AS r WHERE r.ord = s.ord AND r.extension >= :extension)"
+        " ORDER BY ord"
     )
-    return list(connection.execute(query, {"first": shard.first_ord, "last": shard.last_ord}).scalars())
+    values = {"first": shard.first_ord, "last": shard.last_ord, "extension": shard.extension}
+    return list(connection.execute(query, values).scalars())
 
 
 def _split(connection: Connection, shard: Row[Any], left: list[int], change: dict[str, Any]) -> None:
@@ -114,6 +133,7 @@ def _split(connection: Connection, shard: Row[Any], left: list[int], change: dic
             "queue": shard.queue,
             "priority": shard.priority,
             "round": shard.round,
+            "extension": shard.extension,
             "first": middle,
             "last": shard.last_ord,
             "failures": failures,
@@ -122,18 +142,37 @@ def _split(connection: Connection, shard: Row[Any], left: list[int], change: dic
     )
 
 
+def _keep(connection: Connection, shard: Row[Any], ord_: int, change: dict[str, Any]) -> bool:
+    """Let an earlier reward of the solution stand, with the reason why it has no more critiques; False without one."""
+    kept = text(
+        f"UPDATE {partition('scores', shard.job_id)} SET extension = :extension, shard_id = :id, attempt = :attempt,"
+        " reason = :reason WHERE ord = :ord AND status = 'ok'"
+        " RETURNING cardinality(array_remove(critiques_per_step, NULL))"
+    )
+    reason = f"not extended: {change['error']}"[:_MAX_ERROR_CHARS]
+    values = {"id": shard.id, "attempt": shard.attempt, "extension": shard.extension, "ord": ord_, "reason": reason}
+    steps = connection.execute(kept, values).scalar_one_or_none()
+    if steps is not None:
+        connection.execute(_DONE, {**change, "ok": 1, "quarantined": 0, "steps": steps})
+    return steps is not None
+
+
 def _quarantine(connection: Connection, shard: Row[Any], ord_: int, change: dict[str, Any]) -> None:
     found = connection.execute(
         text(f"SELECT n_steps, judge_steps FROM {partition('solutions', shard.job_id)} WHERE ord = :ord"),
         {"ord": ord_},
     ).one()
     judged = range(found.n_steps) if found.judge_steps is None else found.judge_steps
+    for table in ("scores", "verdicts", "critiques"):
+        # Critiques without a reward from before an extension.
+        old = text(f"DELETE FROM {partition(table, shard.job_id)} WHERE ord = :ord")
+        connection.execute(old, {"ord": ord_})
     connection.execute(
         text(
             f"""
             INSERT INTO {partition("scores", shard.job_id)}
-              (job_id, ord, status, reason, rewards, critiques_per_step, by_votes, shard_id, attempt)
-            VALUES (:job_id, :ord, 'quarantined', :error, :rewards, :counts, FALSE, :id, :attempt)"""
+              (job_id, ord, status, reason, rewards, critiques_per_step, by_votes, shard_id, attempt, extension)
+            VALUES (:job_id, :ord, 'quarantined', :error, :rewards, :counts, FALSE, :id, :attempt, :extension)"""
         ),
         {
             "job_id": shard.job_id,
@@ -143,6 +182,7 @@ def _quarantine(connection: Connection, shard: Row[Any], ord_: int, change: dict
             "counts": [0 if step in judged else None for step in range(found.n_steps)],
             "id": shard.id,
             "attempt": shard.attempt,
+            "extension": shard.extension,
         },
     )
-    connection.execute(_DONE, {**change, "quarantined": 1, "steps": len(judged)})
+    connection.execute(_DONE, {**change, "ok": 0, "quarantined": 1, "steps": len(judged)})

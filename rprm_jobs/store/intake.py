@@ -6,7 +6,7 @@ A submit that dies leaves nothing: Postgres rolls the whole transaction back, ta
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,8 +17,9 @@ from sqlalchemy.engine import Connection
 from sqlalchemy.exc import IntegrityError
 
 from rprm_jobs.crash import crash_point
+from rprm_jobs.errors import Conflict
 from rprm_jobs.judge.recipe import Recipe
-from rprm_jobs.store import grouping, partitions
+from rprm_jobs.store import follow, grouping, partitions
 from rprm_jobs.store.session import driver_connection
 from rprm_jobs.store.tables import solutions
 from rprm_jobs.types import JobKind, KeepCritiques, Solution
@@ -29,14 +30,15 @@ _encode = msgspec.json.Encoder().encode
 
 @dataclass(frozen=True, slots=True)
 class NewJob:
-    """What a job is, apart from its solutions."""
+    """What a job is, apart from its solutions and kind; `follow` and `follows` are as in the table."""
 
     recipe: Recipe
     priority: int
     keep_critiques: KeepCritiques
     sources: tuple[str, ...]
     shard_solutions: int
-    kind: JobKind = JobKind.SCORE
+    follow: Mapping[str, Any] | None = None
+    follows: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,11 +55,11 @@ class Repeated:
 class Intake:
     """The rows of one new job. Use within one transaction: `load` once, then `seal`."""
 
-    def __init__(self, connection: Connection) -> None:
-        self._connection = connection
+    def __init__(self, connection: Connection, kind: JobKind = JobKind.SCORE) -> None:
+        self._connection, self._kind = connection, kind
         connection.execute(text("SET LOCAL statement_timeout = 0"))
         self.job_id: int = connection.execute(text("SELECT nextval(pg_get_serial_sequence('jobs', 'id'))")).scalar_one()
-        partitions.create_bare(connection, self.job_id)
+        partitions.create_bare(connection, self.job_id, kind)
         self._digest = hashlib.blake2b(digest_size=32)
         self.n_solutions = 0
         self.n_steps = 0
@@ -157,10 +159,12 @@ class Intake:
     def seal(self, job: NewJob, *, dedupe: bool) -> int | None:
         """Insert the job and its shards. Returns None, or the id of the job that is this one already.
 
+        Raises Conflict where it should follow a job that is followed already.
+
         When an id is returned the caller must roll back. Two equal submissions at once: the unique key makes the
         second wait for the first to commit, and then find it.
         """
-        kind = "" if job.kind is JobKind.SCORE else f"{job.kind.value}:"
+        kind = "" if self._kind is JobKind.SCORE else f"{self._kind.value}:"
         key = f"{kind}{job.recipe.digest}:{self.input_digest}" if dedupe else None
         gathered = grouping.is_scattered(self._connection, self.job_id, self._runs)
         existing = text("SELECT id FROM jobs WHERE dedupe_key = :key")
@@ -169,13 +173,15 @@ class Intake:
             if same is not None:
                 return int(same)
             # It was cancelled between the two statements.
+        if job.follows is not None and not follow.made(self._connection, job.follows, self.job_id):
+            raise Conflict(f"job {job.follows} is followed already")
         if gathered:
             grouping.gather(self._connection, self.job_id)
             partitions.index_primary(self._connection, solutions, self.job_id)
             partitions.forbid_repeated_ids(self._connection, self.job_id)
         self._insert_shards(job)
         crash_point("submit.before-attach")
-        partitions.attach(self._connection, self.job_id)
+        partitions.attach(self._connection, self.job_id, self._kind)
         return None
 
     def _insert_job(self, job: NewJob, key: str | None, gathered: bool) -> bool:
@@ -183,14 +189,15 @@ class Intake:
             text(
                 """
                 INSERT INTO jobs (id, kind, recipe, recipe_digest, input_digest, dedupe_key, queue, judge, priority,
-                                  n_solutions, n_steps, keep_critiques, sources, gathered)
+                                  n_solutions, n_steps, keep_critiques, sources, gathered, follow, follows)
                 VALUES (:id, :kind, CAST(:recipe AS jsonb), :recipe_digest, :input_digest, :key, :queue, :judge,
-                        :priority, :n_solutions, :n_steps, :keep, CAST(:sources AS jsonb), :gathered)
+                        :priority, :n_solutions, :n_steps, :keep, CAST(:sources AS jsonb), :gathered,
+                        CAST(:follow AS jsonb), :follows)
                 ON CONFLICT (dedupe_key) DO NOTHING"""
             ),
             {
                 "id": self.job_id,
-                "kind": job.kind.value,
+                "kind": self._kind.value,
                 "recipe": _encode(job.recipe.to_builtins()).decode(),
                 "recipe_digest": job.recipe.digest,
                 "input_digest": self.input_digest,
@@ -203,6 +210,8 @@ class Intake:
                 "keep": job.keep_critiques.value,
                 "sources": _encode(job.sources).decode(),
                 "gathered": gathered,
+                "follow": None if job.follow is None else _encode(job.follow).decode(),
+                "follows": job.follows,
             },
         )
         return result.rowcount == 1

@@ -14,6 +14,12 @@ from rprm_jobs.store import partitions, training_sets
 from rprm_jobs.store.partitions import partition
 from rprm_jobs.store.records import Job, Progress
 
+# Named one by one: Postgres refuses a prepared `SELECT *` once an upgrade has added a column, and workers and waiting
+# commands outlive upgrades.
+_COLUMNS = (
+    "id, kind, recipe, queue, judge, priority, n_solutions, n_steps, keep_critiques, sources, gathered, created_at,"
+    " cancelled_at"
+)
 _PROGRESS_COLUMNS = """
   count(*) AS shards,
   count(*) FILTER (WHERE state = 'ready') AS ready,
@@ -33,7 +39,9 @@ _PROGRESS_COLUMNS = """
 
 def get(connection: Connection, job_id: int) -> Job:
     """The job. Raises NotFound."""
-    row = connection.execute(text("SELECT * FROM jobs WHERE id = :id"), {"id": job_id}).mappings().one_or_none()
+    row = (
+        connection.execute(text(f"SELECT {_COLUMNS} FROM jobs WHERE id = :id"), {"id": job_id}).mappings().one_or_none()
+    )
     if row is None:
         raise NotFound(f"there is no job {job_id}", mend="list them: rprm-jobs jobs")
     return Job.from_row(dict(row))
@@ -47,7 +55,7 @@ def progress(connection: Connection, job_id: int) -> Progress:
 
 def list_recent(connection: Connection, limit: int) -> list[tuple[Job, Progress]]:
     """The newest jobs first, each with its progress."""
-    query = text("SELECT * FROM jobs ORDER BY id DESC LIMIT :limit")
+    query = text(f"SELECT {_COLUMNS} FROM jobs ORDER BY id DESC LIMIT :limit")
     found = [Job.from_row(dict(row)) for row in connection.execute(query, {"limit": limit}).mappings()]
     sums = connection.execute(
         text(f"SELECT job_id, {_PROGRESS_COLUMNS} FROM shards WHERE job_id = ANY(:ids) GROUP BY job_id"),
@@ -103,8 +111,10 @@ def retry_failed(connection: Connection, job_id: int, *, quarantined: bool) -> i
     statuses = ["failed", "quarantined"] if quarantined else ["failed"]
     reopened = connection.execute(_reopen(job_id), {"id": job_id, "statuses": statuses}).all()
     if reopened:
-        _refuse_used(connection, job_id, "a retry would throw away critiques that")
-    for table in ("verdicts", "critiques"):
+        training_sets.refuse_used(connection, job_id, "a retry would throw away critiques that")
+    # Of what writes also how far a search had come: it failed there, and would again.
+    bulk = partitions.tables_of(get(connection, job_id).kind)
+    for table in (one.name for one in bulk if one.name not in ("solutions", "scores")):
         connection.execute(
             text(
                 f"DELETE FROM {partition(table, job_id)} AS t WHERE NOT EXISTS"
@@ -147,18 +157,6 @@ def _reopen(job_id: int) -> Any:
     )
 
 
-def _refuse_used(connection: Connection, job_id: int, what: str) -> None:
-    """Raises Conflict when training sets are built on the job's critiques."""
-    sets = training_sets.using(connection, job_id)
-    if sets:
-        names = ", ".join(repr(name) for name, _ in sets)
-        first, kind = sets[0]
-        raise Conflict(
-            f"{what} the training {'set' if len(sets) == 1 else 'sets'} {names} of job {job_id} would lack",
-            mend=f"first: rprm-jobs {kind.value} delete {first}; build it again afterwards",
-        )
-
-
 def delete(connection: Connection, job_id: int) -> None:
     """Remove the job and all that it brought. Raises NotFound, and Conflict while it is alive or a set needs it."""
     query = text("SELECT 1 FROM jobs WHERE id = :id FOR UPDATE")
@@ -169,7 +167,7 @@ def delete(connection: Connection, job_id: int) -> None:
     ).scalar_one()
     if live:
         raise Conflict(f"job {job_id} still has {live} live shards", mend=f"first: rprm-jobs cancel {job_id}")
-    _refuse_used(connection, job_id, "deleting it would remove critiques that")
+    training_sets.refuse_used(connection, job_id, "deleting it would remove critiques that")
     partitions.drop(connection, job_id)
     connection.execute(text("DELETE FROM jobs WHERE id = :id"), {"id": job_id})
 

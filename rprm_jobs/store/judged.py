@@ -11,8 +11,8 @@ from sqlalchemy.engine import Connection
 from rprm_jobs.pairs.reading import Readings, read_steps, unpack_readings
 from rprm_jobs.pairs.rows import Judged
 from rprm_jobs.store.partitions import partition
-from rprm_jobs.store.results import unpack_texts
 from rprm_jobs.store.session import Database
+from rprm_jobs.store.texts import unpack_texts
 
 
 def count_outcomes(connection: Connection, job_id: int) -> int:

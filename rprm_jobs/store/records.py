@@ -9,7 +9,7 @@ from enum import StrEnum
 from typing import Any
 
 from rprm_jobs.judge.recipe import Recipe
-from rprm_jobs.types import JobKind, KeepCritiques
+from rprm_jobs.types import Critique, JobKind, KeepCritiques
 
 
 class JobState(StrEnum):
@@ -104,6 +104,7 @@ class Lease:
     last_ord: int
     round: int
     failures: int = 0
+    extension: int = 0
 
     @property
     def suspect(self) -> bool:
@@ -117,13 +118,14 @@ class Lease:
 
 @dataclass(frozen=True, slots=True)
 class StoredSolution:
-    """A solution as the worker reads it back."""
+    """A solution as the worker reads it back; `bought` are the critiques that it has from before an extension."""
 
     ord: int
     id: str
     problem: str
     steps: tuple[str, ...]
     judge_steps: tuple[int, ...] | None = None
+    bought: tuple[Critique, ...] = ()
 
     @property
     def judged_steps(self) -> Sequence[int]:

@@ -6,34 +6,32 @@ replayed after a COMMIT of unknown outcome changes nothing. The outcome decides:
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import msgspec
-import zstandard
 from sqlalchemy import text
 from sqlalchemy.engine import Connection
 
 from rprm_jobs.crash import crash_point
 from rprm_jobs.pairs.reading import pack_readings, read_steps
 from rprm_jobs.store import shards
+from rprm_jobs.store.bought import read_bought
 from rprm_jobs.store.partitions import partition
 from rprm_jobs.store.records import Lease, StoredSolution
+from rprm_jobs.store.responses import record_responses
 from rprm_jobs.store.session import driver_connection
-from rprm_jobs.types import Critique, ItemStatus, KeepCritiques, SolutionScore, Verdict
+from rprm_jobs.store.texts import kept_texts, pack_texts, storable
+from rprm_jobs.types import Critique, ItemStatus, KeepCritiques, Response, SolutionScore
 
 _STAGED = {
     "scores": (
         "job_id", "ord", "status", "reason", "rewards", "first_error", "critiques_per_step", "by_votes", "shard_id",
-        "attempt",
+        "attempt", "plan", "extension",
     ),
     "verdicts": ("job_id", "ord", "step", "k", "verdict", "p_yes", "tokens", "finish"),
     "critiques": ("job_id", "ord", "texts", "readings"),
 }  # fmt: skip
-_UNSTORABLE = re.compile("[\x00\ud800-\udfff]")
-_encode = msgspec.json.Encoder().encode
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,36 +46,55 @@ class Recorded:
 
 
 def load_unfinished(connection: Connection, lease: Lease) -> list[StoredSolution]:
-    """The shard's solutions that have no outcome yet, in the order of the input."""
+    """The shard's solutions that have no outcome yet (of its extension), in the order of the input."""
     rows = connection.execute(
         text(
             f"""
             SELECT ord, ext_id, problem, steps, judge_steps FROM {partition("solutions", lease.job_id)} AS s
             WHERE ord BETWEEN :first AND :last AND NOT EXISTS
-              (SELECT 1 FROM {partition("scores", lease.job_id)} AS r WHERE r.ord = s.ord) ORDER BY ord"""
+              (SELECT 1 FROM {partition("scores", lease.job_id)} AS r
+               WHERE r.ord = s.ord AND r.extension >= :extension) ORDER BY ord"""
         ),
-        {"first": lease.first_ord, "last": lease.last_ord},
-    )
+        {"first": lease.first_ord, "last": lease.last_ord, "extension": lease.extension},
+    ).all()
+    bought = read_bought(connection, lease.job_id, [row.ord for row in rows]) if lease.extension else {}
     return [
         StoredSolution(
-            r.ord, r.ext_id, r.problem, tuple(r.steps), None if r.judge_steps is None else tuple(r.judge_steps)
+            r.ord,
+            r.ext_id,
+            r.problem,
+            tuple(r.steps),
+            None if r.judge_steps is None else tuple(r.judge_steps),
+            tuple(bought.get(r.ord, ())),
         )
         for r in rows
     ]
 
 
-def record(connection: Connection, lease: Lease, scores: Sequence[SolutionScore], keep: KeepCritiques) -> Recorded:
+def record(
+    connection: Connection,
+    lease: Lease,
+    scores: Sequence[SolutionScore],
+    keep: KeepCritiques,
+    *,
+    plan: int | None = None,
+    begun: Sequence[Response] = (),
+) -> Recorded:
     """Write the outcomes of some of the shard's solutions. Raises LeaseLost when the shard is not the holder's.
 
-    What is there already is skipped and not counted.
+    What is there already is skipped and not counted. `plan` is the version of the plan that they were sampled by,
+    `begun` what searches have that go on.
     """
     shards.fence(connection, lease)
     crash_point("record.after-fence")
-    _stage(connection, lease, scores, keep)
-    new = _insert_scores(connection, lease)
+    _stage(connection, lease, scores, keep, plan)
+    new = _insert_scores(connection, lease, [score.ord for score in scores])
+    old = _remove_old(connection, lease, new) if lease.extension else []
     for table in ("verdicts", "critiques"):
         _insert_of(connection, lease, table, new)
-    added = _count(score for score in scores if score.ord in new)
+    finished = [score.response for score in scores if score.ord in new and score.response is not None]
+    record_responses(connection, lease, [*begun, *finished])
+    added = _count([score for score in scores if score.ord in new], old)
     connection.execute(
         text(
             "UPDATE shards SET n_ok = n_ok + :ok, n_failed = n_failed + :failed, steps_done = steps_done + :steps,"
@@ -89,9 +106,11 @@ def record(connection: Connection, lease: Lease, scores: Sequence[SolutionScore]
     return added
 
 
-def _stage(connection: Connection, lease: Lease, scores: Sequence[SolutionScore], keep: KeepCritiques) -> None:
+def _stage(
+    connection: Connection, lease: Lease, scores: Sequence[SolutionScore], keep: KeepCritiques, plan: int | None
+) -> None:
     rows: dict[str, Iterable[tuple[Any, ...]]] = {
-        "scores": (_score_row(lease, score) for score in scores),
+        "scores": (_score_row(lease, score, plan) for score in scores),
         "verdicts": (_verdict_row(lease, score.ord, c) for score in scores for c in score.critiques),
         "critiques": (
             (lease.job_id, score.ord, pack_texts(texts), pack_readings(read_steps(texts)))
@@ -110,14 +129,27 @@ def _stage(connection: Connection, lease: Lease, scores: Sequence[SolutionScore]
                 copy.write_row(row)
 
 
-def _insert_scores(connection: Connection, lease: Lease) -> set[int]:
-    """Insert the staged outcomes; returns the `ord` of those that were not there before."""
+def _insert_scores(connection: Connection, lease: Lease, ords: Sequence[int]) -> set[int]:
+    """Insert the staged outcomes; returns the `ord` of those that were not there before (in this extension)."""
+    if lease.extension:
+        old = text(f"DELETE FROM {partition('scores', lease.job_id)} WHERE ord = ANY(:ords) AND extension < :extension")
+        connection.execute(old, {"ords": list(ords), "extension": lease.extension})
     columns = ", ".join(_STAGED["scores"])
     query = text(
         f"INSERT INTO {partition('scores', lease.job_id)} ({columns}) SELECT {columns} FROM stage_scores"
         " ON CONFLICT DO NOTHING RETURNING ord"
     )
     return set(connection.execute(query).scalars())
+
+
+def _remove_old(connection: Connection, lease: Lease, ords: set[int]) -> list[int]:
+    """Remove what these solutions had from before the extension; returns the tokens of each critique."""
+    tokens: list[int] = []
+    for table, what in (("verdicts", "tokens"), ("critiques", "0")):
+        query = text(f"DELETE FROM {partition(table, lease.job_id)} WHERE ord = ANY(:ords) RETURNING {what} AS tokens")
+        found = connection.execute(query, {"ords": list(ords)}).scalars().all()
+        tokens += found if table == "verdicts" else []
+    return tokens
 
 
 def _insert_of(connection: Connection, lease: Lease, table: str, ords: set[int]) -> None:
@@ -130,8 +162,8 @@ def _insert_of(connection: Connection, lease: Lease, table: str, ords: set[int])
     connection.execute(query, {"ords": list(ords)})
 
 
-def _score_row(lease: Lease, score: SolutionScore) -> tuple[Any, ...]:
-    # None where the step was not to be judged: that is how later queries know.
+def _score_row(lease: Lease, score: SolutionScore, plan: int | None) -> tuple[Any, ...]:
+    # None where the step was not judged: that is how later queries know.
     per_step: list[int | None] = [None] * len(score.rewards)
     for step in score.judged_steps:
         per_step[step] = 0
@@ -140,7 +172,8 @@ def _score_row(lease: Lease, score: SolutionScore) -> tuple[Any, ...]:
     by_votes = any(c.verdict.parsed and c.p_yes is None for c in score.critiques)
     return (
         lease.job_id, score.ord, score.status.value, score.reason and storable(score.reason), list(score.rewards),
-        score.first_error, per_step, by_votes, lease.shard_id, lease.attempt,
+        score.first_error, per_step, by_votes, lease.shard_id, lease.attempt, plan,
+        lease.extension,
     )  # fmt: skip
 
 
@@ -148,7 +181,8 @@ def _verdict_row(lease: Lease, ord_: int, c: Critique) -> tuple[Any, ...]:
     return (lease.job_id, ord_, c.step, c.k, c.verdict.value, c.p_yes, c.tokens, c.finish.value)
 
 
-def _count(scores: Iterable[SolutionScore]) -> Recorded:
+def _count(scores: Sequence[SolutionScore], old: Sequence[int]) -> Recorded:
+    """What the scores add, less the critiques that were there before: `old` are their tokens."""
     ok = failed = steps = critiques = tokens = 0
     for score in scores:
         ok += score.status is ItemStatus.OK
@@ -156,40 +190,5 @@ def _count(scores: Iterable[SolutionScore]) -> Recorded:
         steps += len(score.judged_steps)
         critiques += len(score.critiques)
         tokens += sum(c.tokens for c in score.critiques)
-    return Recorded(ok, failed, steps, critiques, tokens)
-
-
-def storable(text_: str) -> str:
-    """Text that Postgres accepts: NUL and lone surrogates become U+FFFD."""
-    if text_.isascii() and "\x00" not in text_:
-        return text_
-    return _UNSTORABLE.sub("\ufffd", text_)
-
-
-def kept_texts(score: SolutionScore, keep: KeepCritiques) -> list[list[str] | None] | None:
-    """The critique texts to keep of one solution, by step and k; None for a step, or the whole, without any."""
-    if keep is KeepCritiques.NONE or not score.critiques:
-        return None
-    by_step: list[list[Critique]] = [[] for _ in score.rewards]
-    for critique in score.critiques:
-        by_step[critique.step].append(critique)
-    kept = [
-        [storable(c.text) for c in group] if keep is KeepCritiques.ALL or _disputed(group) else None
-        for group in by_step
-    ]
-    return kept if any(kept) else None
-
-
-def pack_texts(texts: Sequence[Sequence[str] | None]) -> bytes:
-    """As the store keeps them: zstd over JSON `[[text by k] or null, by step]`."""
-    return zstandard.compress(_encode(texts), 3)
-
-
-def unpack_texts(blob: bytes) -> list[list[str] | None]:
-    """The texts by step (None where they were not kept), each a list by k."""
-    texts: list[list[str] | None] = msgspec.json.decode(zstandard.decompress(blob))
-    return texts
-
-
-def _disputed(group: Sequence[Critique]) -> bool:
-    return len({c.verdict for c in group}) > 1 or any(c.verdict not in (Verdict.YES, Verdict.NO) for c in group)
+        tokens += 0 if score.response is None else score.response.tokens
+    return Recorded(ok, failed, steps, critiques - len(old), tokens - sum(old))

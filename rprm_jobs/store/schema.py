@@ -1,6 +1,8 @@
 """Migrations: bring a database to this version's schema, and say which it has.
 
-An advisory lock makes simultaneous upgrades wait for each other. Migrations go forward and lose no data.
+An advisory lock makes simultaneous upgrades wait for each other. Migrations go forward and lose no data. Their files
+are named by their revisions, which count up, so that only an upgrade has to load Alembic: every command asks for the
+revision first.
 """
 
 from __future__ import annotations
@@ -8,22 +10,22 @@ from __future__ import annotations
 import re
 from importlib.resources import files
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from alembic import command
-from alembic.config import Config
-from alembic.runtime.migration import MigrationContext
-from alembic.script import ScriptDirectory
 from sqlalchemy import text
+from sqlalchemy.engine import Connection
 
 from rprm_jobs.errors import SchemaError
 from rprm_jobs.settings import mask_url
 from rprm_jobs.store import metadata, tables, training_tables  # noqa: F401 - the last two fill the first
 from rprm_jobs.store.session import Database
 
+if TYPE_CHECKING:
+    from alembic.config import Config
+
 METADATA = metadata.metadata
 _UPGRADE_LOCK = 0x5250524E
-_PARTITION = re.compile(r"(solutions|scores|verdicts|critiques)_j\d+|training_rows_s\d+")
+_PARTITION = re.compile(r"(solutions|scores|verdicts|critiques|responses)_j\d+|training_rows_s\d+")
 
 
 def is_ours(_object: Any, name: str | None, kind: str, _reflected: bool, _compared: Any) -> bool:
@@ -31,26 +33,44 @@ def is_ours(_object: Any, name: str | None, kind: str, _reflected: bool, _compar
     return not (kind == "table" and name is not None and _PARTITION.fullmatch(name))
 
 
-def _config() -> Config:
+def migrations() -> Path:
+    """The folder of the migrations, in the package or in the checkout."""
     packaged = Path(str(files("rprm_jobs"))) / "_migrations"
-    checkout = Path(str(files("rprm_jobs"))).parent / "migrations"
+    return packaged if packaged.is_dir() else Path(str(files("rprm_jobs"))).parent / "migrations"
+
+
+def _config() -> Config:
+    from alembic.config import Config
+
     config = Config()
-    config.set_main_option("script_location", str(packaged if packaged.is_dir() else checkout).replace("%", "%%"))
+    config.set_main_option("script_location", str(migrations()).replace("%", "%%"))
     return config
+
+
+def revisions() -> list[str]:
+    """All that this version knows, oldest first."""
+    return sorted(path.name[:4] for path in (migrations() / "versions").glob("[0-9][0-9][0-9][0-9]_*.py"))
 
 
 def head_revision() -> str:
     """The revision that this version works with."""
-    head = ScriptDirectory.from_config(_config()).get_current_head()
-    if head is None:
+    known = revisions()
+    if not known:
         raise SchemaError("the package holds no migrations", mend="install rprm-jobs again")
-    return head
+    return known[-1]
 
 
 def current_revision(database: Database) -> str | None:
     """The revision of the database, None for an empty one."""
     with database.transaction() as connection:
-        return MigrationContext.configure(connection).get_current_revision()
+        return _revision(connection)
+
+
+def _revision(connection: Connection) -> str | None:
+    if connection.execute(text("SELECT to_regclass('alembic_version')")).scalar_one() is None:
+        return None
+    found = connection.execute(text("SELECT version_num FROM alembic_version")).scalar_one_or_none()
+    return None if found is None else str(found)
 
 
 def upgrade(database: Database) -> tuple[str | None, str]:
@@ -58,13 +78,15 @@ def upgrade(database: Database) -> tuple[str | None, str]:
 
     Raises SchemaError when the database is newer than this version.
     """
+    from alembic import command
+
     head = head_revision()
     config = _config()
     with database.transaction() as connection:
         connection.execute(text("SET LOCAL lock_timeout = '60s'"))
         connection.execute(text("SET LOCAL statement_timeout = 0"))
         connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _UPGRADE_LOCK})
-        before = MigrationContext.configure(connection).get_current_revision()
+        before = _revision(connection)
         if before == head:
             return before, head
         _refuse_unknown(before, database)
@@ -86,8 +108,7 @@ def check(database: Database) -> None:
 
 
 def _refuse_unknown(revision: str | None, database: Database) -> None:
-    known = {script.revision for script in ScriptDirectory.from_config(_config()).walk_revisions()}
-    if revision is not None and revision not in known:
+    if revision is not None and revision not in revisions():
         raise SchemaError(
             f"the database is at schema {revision}, which this version does not know",
             where=mask_url(database.url),

@@ -17,6 +17,7 @@ from sqlalchemy.engine import Connection
 
 from rprm_jobs.errors import CommitUnknown, ConfigError, SchemaError, StoreError, StoreUnavailable
 from rprm_jobs.settings import mask_url
+from rprm_jobs.store.link import give_up_after
 
 # A worker that freezes inside a transaction must lose it, and its locks, before its lease lapses; a network that
 # swallows packets must be noticed in seconds and not in the kernel's two hours.
@@ -39,9 +40,14 @@ _LINK_OPTIONS = {
 
 
 class Database:
-    """One pool of connections to one Postgres. Raises ConfigError when the URL is not a Postgres URL."""
+    """One pool of connections to one Postgres. Raises ConfigError when the URL is not a Postgres URL.
 
-    def __init__(self, url: str, *, application: str = "rprm-jobs", pool_size: int = 5) -> None:
+    `answer_s` is how long one answer may take before the link is taken for dead, None for as long as it takes.
+    """
+
+    def __init__(
+        self, url: str, *, application: str = "rprm-jobs", pool_size: int = 5, answer_s: float | None = None
+    ) -> None:
         self.url = url
         self.engine = sa.create_engine(
             _driver_url(url),
@@ -54,6 +60,8 @@ class Database:
                 **_LINK_OPTIONS,
             },
         )
+        if answer_s is not None:
+            give_up_after(self.engine, answer_s)
 
     @contextmanager
     def transaction(self) -> Iterator[Connection]:
@@ -150,6 +158,9 @@ def _translate(error: Exception, url: str) -> StoreError:
     if isinstance(cause, pg.UndefinedTable | pg.UndefinedColumn | pg.UndefinedFunction):
         return SchemaError(f"the database schema is not this version's: {_first_line(cause)}", where=where,
                            mend="run: rprm-jobs db upgrade")  # fmt: skip
+    if isinstance(cause, pg.InsufficientPrivilege):
+        return StoreError(f"this database role may not do that: {_first_line(cause)}", where=where,
+                          mend="use a role that may; docs/operations.md has the SQL of each")  # fmt: skip
     if isinstance(cause, pg.DiskFull):
         return StoreError("the database has no space left", where=where, mend="free disk space, then run it again")
     if isinstance(cause, pg.LockNotAvailable | pg.DeadlockDetected | pg.QueryCanceled):

@@ -11,8 +11,8 @@ from sqlalchemy.engine import Connection
 
 from rprm_jobs.errors import Conflict
 from rprm_jobs.store.partitions import partition
-from rprm_jobs.store.results import unpack_texts
 from rprm_jobs.store.session import Database
+from rprm_jobs.store.texts import unpack_texts
 from rprm_jobs.store.training_sets import rows_partition
 
 

@@ -12,26 +12,39 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
-from sqlalchemy import text
+from sqlalchemy import TextClause, text
 from sqlalchemy.engine import Connection
 
 from rprm_jobs.crash import crash_point
 from rprm_jobs.errors import LeaseLost
 from rprm_jobs.store.records import Lease
 
-_LEASE_COLUMNS = "s.id, s.job_id, s.attempt, s.owner, s.first_ord, s.last_ord, s.round, s.failures"
+_LEASE_COLUMNS = "s.id, s.job_id, s.attempt, s.owner, s.first_ord, s.last_ord, s.round, s.failures, s.extension"
 
-_CLAIM = text(
-    f"""
-    WITH next AS (
-      SELECT id FROM shards WHERE queue = :queue AND state = 'ready'
-      ORDER BY priority DESC, id LIMIT 1 FOR UPDATE SKIP LOCKED)
+_READY = "shards WHERE queue = :queue AND state = 'ready'"
+_MOST_URGENT = f"next AS (SELECT id FROM {_READY} ORDER BY priority DESC, id LIMIT 1 FOR UPDATE SKIP LOCKED)"
+_ONE_BY_JOB = "ORDER BY job_id, id LIMIT 1 FOR UPDATE SKIP LOCKED"
+# Two steps along an index, however many jobs wait and shards there are. To ask which job was longest not claimed from
+# took seconds with 1,000 jobs, and a claim is taken under a lock of its worker.
+_NEXT_IN_TURN = f"""
+    later AS (SELECT id FROM {_READY} AND job_id > :after {_ONE_BY_JOB}),
+    first AS (SELECT id FROM {_READY} AND job_id <= :after AND NOT EXISTS (SELECT 1 FROM later) {_ONE_BY_JOB}),
+    next AS (SELECT id FROM later UNION ALL SELECT id FROM first)"""
+
+
+def _claim_of(next_: str) -> TextClause:
+    return text(
+        f"""
+    WITH {next_}
     UPDATE shards AS s
     SET state = 'leased', attempt = attempt + 1, owner = :owner, engine = :engine, claimed_at = now(),
         lease_until = now() + make_interval(secs => :lease_s)
     FROM next WHERE s.id = next.id AND (:alone OR s.failures = 0)
     RETURNING {_LEASE_COLUMNS}"""
-)
+    )
+
+
+_CLAIM, _CLAIM_IN_TURN = _claim_of(_MOST_URGENT), _claim_of(_NEXT_IN_TURN)
 
 _HELD = "id = :id AND attempt = :attempt AND owner = :owner AND state = 'leased'"
 _FENCE = text(f"SELECT 1 FROM shards WHERE {_HELD} FOR UPDATE")
@@ -54,19 +67,28 @@ def _held(lease: Lease) -> dict[str, Any]:
 
 
 def claim(
-    connection: Connection, *, queue: str, owner: str, engine: str, lease_s: float, alone: bool = True
+    connection: Connection,
+    *,
+    queue: str,
+    owner: str,
+    engine: str,
+    lease_s: float,
+    alone: bool = True,
+    after: int | None = None,
 ) -> Lease | None:
     """Lease the queue's most urgent ready shard (priority, then age), or None where there is none.
 
-    `alone`: the worker holds no other. When it does and the most urgent shard is a suspect, the answer is None too:
-    the worker finishes what it holds and comes back.
+    `after`: whatever its priority, the oldest shard of the waiting job that comes after this job, and after the last
+    the first; a caller that goes on from job to job passes none over. `alone`: the worker holds no other; when it does
+    and the shard would be a suspect, the answer is None too: the worker finishes what it holds and comes back.
     """
-    values = {"queue": queue, "owner": owner, "engine": engine, "lease_s": lease_s, "alone": alone}
-    row = connection.execute(_CLAIM, values).one_or_none()
+    values: dict[str, Any] = {"queue": queue, "owner": owner, "engine": engine, "lease_s": lease_s, "alone": alone}
+    statement, turn = (_CLAIM, {}) if after is None else (_CLAIM_IN_TURN, {"after": after})
+    row = connection.execute(statement, {**values, **turn}).one_or_none()
     if row is None:
         return None
     crash_point("claim.before-commit")
-    return Lease(row.id, row.job_id, row.attempt, row.owner, row.first_ord, row.last_ord, row.round, row.failures)
+    return Lease(*row)
 
 
 def renew(connection: Connection, leases: Iterable[Lease], *, owner: str, lease_s: float) -> set[tuple[int, int]]:

@@ -51,6 +51,11 @@ jobs = Table(
     Column("gathered", Boolean, nullable=False, server_default="false"),
     Column("created_at", TIME, nullable=False, server_default=NOW),
     Column("cancelled_at", TIME),
+    # The score job to be made of this job's solutions when it is done (see rprm_jobs.store.follow), and the job that
+    # this one was made of.
+    Column("follow", JSONB),
+    Column("follows", BigInteger),
+    Index("ix_jobs_follow", "id", postgresql_where=text("follow IS NOT NULL")),
 )
 
 shards = Table(
@@ -82,10 +87,13 @@ shards = Table(
     Column("steps_done", Integer, nullable=False, server_default="0"),
     Column("critiques_done", Integer, nullable=False, server_default="0"),
     Column("tokens_done", BigInteger, nullable=False, server_default="0"),
+    # Grows with the user's own `extend`; outcomes of an earlier extension are to be judged on.
+    Column("extension", SmallInteger, nullable=False, server_default="0"),
     CheckConstraint("state IN ('ready', 'leased', 'done', 'cancelled')", name="state"),
     CheckConstraint("(state = 'leased') = (owner IS NOT NULL AND lease_until IS NOT NULL)", name="lease"),
     CheckConstraint("first_ord <= last_ord", name="range"),
     Index("ix_shards_ready", "queue", text("priority DESC"), "id", postgresql_where=text("state = 'ready'")),
+    Index("ix_shards_in_turn", "queue", "job_id", "id", postgresql_where=text("state = 'ready'")),
     Index("ix_shards_leased", "id", postgresql_where=text("state = 'leased'")),
     Index("ix_shards_job_id", "job_id", "first_ord"),
     postgresql_with={"fillfactor": "50"},
@@ -108,6 +116,19 @@ workers = Table(
     Column("prefix_hit_rate", Float),
     Index("ix_workers_queue", "queue"),
     postgresql_with={"fillfactor": "50"},
+)
+
+# What the planned policy was compiled from (see rprm_jobs.services.plans).
+plans = Table(
+    "plans",
+    metadata,
+    Column("job_id", BigInteger, ForeignKey("jobs.id", ondelete="CASCADE"), nullable=False),
+    Column("version", SmallInteger, nullable=False),
+    Column("steps", BigInteger, nullable=False),
+    Column("prior", ARRAY(Float), nullable=False),
+    Column("wrong", ARRAY(Float)),
+    Column("made_at", TIME, nullable=False, server_default=NOW),
+    PrimaryKeyConstraint("job_id", "version"),
 )
 
 solutions = Table(
@@ -141,13 +162,16 @@ scores = Table(
     Column("reason", Text),
     Column("rewards", ARRAY(Float), nullable=False),
     Column("first_error", Integer),
-    # NULL for a step that was not to be judged.
+    # NULL for a step that was not judged.
     Column("critiques_per_step", ARRAY(SmallInteger), nullable=False),
     # True where some P(Yes) was not told by the engine and a vote stood in for it.
     Column("by_votes", Boolean, nullable=False),
     Column("shard_id", BigInteger, nullable=False),
     Column("attempt", Integer, nullable=False),
     Column("recorded_at", TIME, nullable=False, server_default=NOW),
+    # Of a planned job: by which of its plans; NULL for its pilot.
+    Column("plan", SmallInteger),
+    Column("extension", SmallInteger, nullable=False, server_default="0"),
     PrimaryKeyConstraint("ord", "job_id"),
     postgresql_partition_by="LIST (job_id)",
 )
@@ -176,6 +200,24 @@ critiques = Table(
     Column("texts", LargeBinary, nullable=False),
     # What training needs to know of each text (rprm_jobs.pairs.reading); NULL in rows of older versions.
     Column("readings", LargeBinary),
+    PrimaryKeyConstraint("ord", "job_id"),
+    postgresql_partition_by="LIST (job_id)",
+)
+
+# Solutions that a policy wrote; only jobs that write have a partition.
+responses = Table(
+    "responses",
+    metadata,
+    Column("job_id", BigInteger, nullable=False),
+    Column("ord", Integer, nullable=False),
+    Column("steps", JSONB, nullable=False),
+    # NULL while a search still goes on from these steps.
+    Column("finish", Text),
+    Column("tokens", BigInteger, nullable=False),
+    Column("answer", Text),
+    Column("rewards", ARRAY(Float)),
+    # zstd of JSON: every candidate that a search looked at.
+    Column("tree", LargeBinary),
     PrimaryKeyConstraint("ord", "job_id"),
     postgresql_partition_by="LIST (job_id)",
 )

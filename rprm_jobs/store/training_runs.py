@@ -72,8 +72,10 @@ class Logged:
     metrics: Mapping[str, float]
 
 
-_SELECT = """
-  SELECT r.*,
+# Named one by one, as in rprm_jobs.store.jobs.
+_COLUMNS = ", ".join(f"r.{name}" for name in ("id", "state", "error", "started_at", "seen_at", "finished_at"))
+_SELECT = f"""
+  SELECT {_COLUMNS}, {", ".join(f"r.{name}" for name in NewRun.__dataclass_fields__)},
          coalesce((SELECT max(step) FROM training_metrics WHERE run_id = r.id), 0) AS step,
          (SELECT metrics FROM training_metrics WHERE run_id = r.id AND NOT validation
           ORDER BY step DESC LIMIT 1) AS training,

@@ -10,13 +10,15 @@ from typing import Any
 from sqlalchemy import text
 from sqlalchemy.engine import Connection
 
-from rprm_jobs.errors import NotFound
+from rprm_jobs.errors import Conflict, NotFound
 from rprm_jobs.pairs.rules import Rules, SetKind, read_rules
 from rprm_jobs.store.partitions import drop_child
 
+# Named one by one, as in rprm_jobs.store.jobs.
 _SELECT = """
-  SELECT s.*, (SELECT array_agg(ARRAY[j.job_id, j.n_outcomes] ORDER BY j.place) FROM training_set_jobs AS j
-               WHERE j.set_id = s.id) AS jobs
+  SELECT s.id, s.name, s.kind, s.rules, s.prompt, s.digest, s.counts, s.n_train, s.n_validation, s.created_at,
+         (SELECT array_agg(ARRAY[j.job_id, j.n_outcomes] ORDER BY j.place) FROM training_set_jobs AS j
+          WHERE j.set_id = s.id) AS jobs
   FROM training_sets AS s"""
 
 
@@ -90,6 +92,18 @@ def using(connection: Connection, job_id: int) -> Sequence[tuple[str, SetKind]]:
         " WHERE j.job_id = :job ORDER BY s.name"
     )
     return [(row.name, SetKind(row.kind)) for row in connection.execute(query, {"job": job_id})]
+
+
+def refuse_used(connection: Connection, job_id: int, what: str) -> None:
+    """Raises Conflict when training sets are built on the job's critiques; `what` goes before "... would lack"."""
+    sets = using(connection, job_id)
+    if sets:
+        names = ", ".join(repr(name) for name, _ in sets)
+        first, kind = sets[0]
+        raise Conflict(
+            f"{what} the training {'set' if len(sets) == 1 else 'sets'} {names} of job {job_id} would lack",
+            mend=f"first: rprm-jobs {kind.value} delete {first}; build it again afterwards",
+        )
 
 
 def delete(connection: Connection, set_id: int) -> None:
