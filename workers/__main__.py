@@ -11,20 +11,24 @@ import sys
 from collections.abc import Sequence
 
 from rprm_jobs.errors import ConfigError, RprmError
+from rprm_jobs.judge.policy import resolve_policy, search_queue
 from rprm_jobs.judge.resolve import resolve_judge
 from rprm_jobs.settings import load_settings
 from workers.engines import create_engine
 from workers.engines.options import parse_engine_args
-from workers.process import ProcessOptions, run_worker
+from workers.process import ProcessOptions, Serving, run_worker
 
 _PR_SET_PDEATHSIG = 1
 
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m workers", description=__doc__)
-    parser.add_argument("--judge", required=True)
+    parser.add_argument("--judge")
     parser.add_argument("--engine", default="auto")
     parser.add_argument("--engine-arg", action="append", default=[], metavar="KEY=VALUE")
+    parser.add_argument("--policy")
+    parser.add_argument("--policy-engine", default="auto")
+    parser.add_argument("--policy-engine-arg", action="append", default=[], metavar="KEY=VALUE")
     parser.add_argument("--shards-in-flight", type=int, default=4)
     parser.add_argument("--critiques-in-flight", type=int, default=512)
     parser.add_argument("--log-level", default="INFO")
@@ -39,6 +43,21 @@ def _exit_with_parent() -> None:
         raise SystemExit(0)
 
 
+def _serving(args: argparse.Namespace) -> Serving:
+    """The judge's queue, the policy's, or with both that of their searches."""
+    judge = resolve_judge(args.judge) if args.judge else None
+    engine = create_engine(args.engine, judge, parse_engine_args(args.engine_arg)) if judge else None
+    if args.policy is None:
+        if judge is None or engine is None:
+            raise ConfigError("a worker needs a model to serve", mend="name one: --judge NAME, or --policy NAME")
+        return Serving(judge.queue, judge.name, engine)
+    policy = resolve_policy(args.policy)
+    writes = create_engine(args.policy_engine, policy.model, parse_engine_args(args.policy_engine_arg))
+    if judge is None or engine is None:
+        return Serving(policy.model.queue, policy.model.name, writes)
+    return Serving(search_queue(policy, judge), f"{policy.model.name}+{judge.name}", engine, writes)
+
+
 def main(argv: Sequence[str] | None = None) -> int:
     """Parse, load the judge, serve; every error that a user can mend is one message without a traceback."""
     args = _parser().parse_args(argv)
@@ -50,10 +69,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         if args.shards_in_flight < 1 or args.critiques_in_flight < 1:
             raise ConfigError("--shards-in-flight and --critiques-in-flight must be at least 1", mend="e.g. 4 and 512")
-        judge = resolve_judge(args.judge)
-        engine = create_engine(args.engine, judge, parse_engine_args(args.engine_arg))
         return run_worker(
-            load_settings(), judge, engine, ProcessOptions(args.shards_in_flight, args.critiques_in_flight)
+            load_settings(), _serving(args), ProcessOptions(args.shards_in_flight, args.critiques_in_flight)
         )
     except RprmError as error:
         print(f"rprm-jobs worker: {error}", file=sys.stderr)

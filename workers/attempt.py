@@ -13,14 +13,13 @@ from concurrent.futures import CancelledError, Future
 from dataclasses import dataclass
 from typing import TypeVar
 
-from rprm_jobs.engine import Engine
-from rprm_jobs.errors import EngineDied, LeaseLost, StoreUnavailable
+from rprm_jobs.errors import EngineDied, LeaseLost, NotFound, StoreError, StoreUnavailable
 from rprm_jobs.services.patience import patiently
-from rprm_jobs.store import failures, jobs, results, shards
-from rprm_jobs.store.records import StoredSolution
+from rprm_jobs.services.plans import refit
+from rprm_jobs.store import failures, results, shards
 from rprm_jobs.store.session import Database
-from rprm_jobs.types import KeepCritiques, SolutionScore
-from workers.judging import Budget, Work, judge_solutions
+from rprm_jobs.types import KeepCritiques, Response, SolutionScore
+from workers.crafts import Craft, Engines, load_craft
 from workers.leases import Held
 from workers.loop import EngineLoop
 
@@ -35,9 +34,8 @@ class Tools:
     """What every attempt of this process shares. `draining`: begin nothing new; `stopping`: give up what runs."""
 
     database: Database
-    engine: Engine
+    engines: Engines
     loop: EngineLoop
-    budget: Budget
     draining: Callable[[], bool]
     stopping: Callable[[], bool]
     record_s: float
@@ -49,15 +47,17 @@ class Attempt:
 
     def __init__(self, tools: Tools, held: Held) -> None:
         self._tools, self._held, self._lease = tools, held, held.lease
-        self._outcomes: queue.SimpleQueue[SolutionScore | None] = queue.SimpleQueue()
+        self._outcomes: queue.SimpleQueue[SolutionScore | Response | None] = queue.SimpleQueue()
         self._pending: list[SolutionScore] = []
-        self._keep = KeepCritiques.ALL
+        self._begun: list[Response] = []
+        self._craft: Craft | None = None
 
     def run(self) -> None:
         """Judge the shard to its end, whatever that is."""
         try:
             complete = self._judge_and_record()
             self._write(self._finish if complete else self._hand_back)
+            self._refit()
         except LeaseLost:
             _log.info("lease lost, nothing more is written: %s", self._lease.log_context())
         except StoreUnavailable as error:
@@ -72,19 +72,10 @@ class Attempt:
             self._write(lambda: self._fail(reason))
 
     def _judge_and_record(self) -> bool:
-        work, solutions = self._patiently(self._load)
-        if not solutions:
+        craft = self._craft = self._patiently(lambda: load_craft(self._tools.database, self._lease))
+        if not craft.solutions:
             return True
-        future = self._tools.loop.submit(
-            judge_solutions(
-                self._tools.engine,
-                self._tools.budget,
-                work,
-                solutions,
-                self._outcomes.put,
-                self._tools.draining,
-            )
-        )
+        future = self._tools.loop.submit(craft.start(self._tools.engines, self._outcomes.put, self._tools.draining))
         self._held.on_lost = future.cancel
         future.add_done_callback(lambda _: self._outcomes.put(None))
         try:
@@ -92,12 +83,6 @@ class Attempt:
         finally:
             future.cancel()
         return self._result_of(future)
-
-    def _load(self) -> tuple[Work, list[StoredSolution]]:
-        with self._tools.database.transaction() as connection:
-            job = jobs.get(connection, self._lease.job_id)
-            self._keep = job.keep_critiques
-            return Work.of(job.recipe, self._lease.round), results.load_unfinished(connection, self._lease)
 
     def _record_until_end(self, future: Future[bool]) -> None:
         last_write = time.monotonic()
@@ -113,12 +98,14 @@ class Attempt:
             if isinstance(outcome, SolutionScore):
                 self._pending.append(outcome)
                 critiques += len(outcome.critiques)
+            elif isinstance(outcome, Response):
+                self._begun.append(outcome)
             due = time.monotonic() - last_write >= self._tools.record_s or critiques >= _MAX_PENDING_CRITIQUES
-            if self._pending and (ended or due):
+            if (self._pending or self._begun) and (ended or due):
                 self._patiently(self._record)
                 last_write, critiques = time.monotonic(), 0
 
-    def _next_outcome(self) -> SolutionScore | str | None:
+    def _next_outcome(self) -> SolutionScore | Response | str | None:
         try:
             return self._outcomes.get(timeout=0.25)
         except queue.Empty:
@@ -133,13 +120,25 @@ class Attempt:
             return False
 
     def _record(self) -> None:
+        keep, plan = (KeepCritiques.ALL, None) if self._craft is None else (self._craft.keep, self._craft.plan)
         with self._tools.database.transaction() as connection:
-            results.record(connection, self._lease, self._pending, self._keep)
-        self._pending = []
+            results.record(connection, self._lease, self._pending, keep, plan=plan, begun=self._begun)
+        self._pending, self._begun = [], []
 
     def _finish(self) -> None:
         with self._tools.database.transaction() as connection:
             shards.finish(connection, self._lease)
+
+    def _refit(self) -> None:
+        """The shard's votes may be what the job's next plan waited for; if Postgres fails, the next shard's will do."""
+        try:
+            plan = refit(self._tools.database, self._lease.job_id)
+        except (StoreError, NotFound) as error:
+            # Or the job was deleted just now, and has no use for a plan.
+            _log.warning("the plan was not fitted: %s %s", error.what, self._lease.log_context())
+            return
+        if plan is not None:
+            _log.info("plan %d, fitted to %d steps: %s", plan.version, plan.steps, self._lease.log_context())
 
     def _hand_back(self) -> None:
         with self._tools.database.transaction() as connection:

@@ -9,65 +9,41 @@ import asyncio
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from rprm_jobs.aggregation import failed_solution, score_solution
+from rprm_jobs.aggregation import failed_solution, score_solution, step_reward
 from rprm_jobs.engine import Engine, Generation, Prompt
-from rprm_jobs.errors import ItemFailure, RprmError
+from rprm_jobs.errors import ItemFailure
 from rprm_jobs.judge.prompt import PromptTemplate
 from rprm_jobs.judge.recipe import Recipe, critique_seed
 from rprm_jobs.judge.verdict import read_verdict
 from rprm_jobs.sampling import Policy, make_policy
+from rprm_jobs.store.plans import StoredPlan
 from rprm_jobs.store.records import StoredSolution
 from rprm_jobs.types import Critique, SolutionScore
-
-
-class AttemptFailed(RprmError):
-    """The engine raised something that is neither a fact about a solution nor its own death."""
+from workers.budget import Budget, Turn
+from workers.together import Emit, cancel, sampled, side_by_side
 
 
 class StepFailed(ItemFailure):
     """A fact about one step, which its solution fails with."""
 
 
-class Budget:
-    """Bounds the critiques in flight on one engine, first come first served across all shards.
-
-    It is what keeps solutions finishing in order: an engine that is given ten thousand requests at once works on all
-    of them and finishes none.
-    """
-
-    def __init__(self, limit: int) -> None:
-        self._limit = limit
-        self._semaphore = asyncio.Semaphore(limit)
-
-    async def take(self, wanted: int) -> int:
-        """Wait for room; returns how many of the `wanted` critiques may start (at least 1)."""
-        await self._semaphore.acquire()
-        taken = 1
-        while taken < wanted and not self._semaphore.locked():
-            await self._semaphore.acquire()
-            taken += 1
-        return taken
-
-    def give(self, count: int) -> None:
-        """Those critiques are finished."""
-        for _ in range(count):
-            self._semaphore.release()
-
-
 @dataclass(frozen=True, slots=True)
 class Work:
-    """What one attempt judges by."""
+    """What one attempt judges by; `plan` is the version of the plan in its policy, if there is one."""
 
     recipe: Recipe
     template: PromptTemplate
     policy: Policy
     round: int
+    plan: int | None = None
 
     @classmethod
-    def of(cls, recipe: Recipe, round_: int) -> Work:
+    def of(cls, recipe: Recipe, round_: int, plan: StoredPlan | None = None) -> Work:
         """From the job's recipe. Raises ConfigError when this version cannot read it."""
-        policy = make_policy(recipe.policy, k=recipe.k, threshold=recipe.threshold)
-        return cls(recipe, PromptTemplate.parse(recipe.prompt), policy, round_)
+        options = recipe.policy if plan is None else {**recipe.policy, "prior": plan.prior, "wrong": plan.wrong}
+        policy = make_policy(options, k=recipe.k, threshold=recipe.threshold)
+        version = None if plan is None else plan.version
+        return cls(recipe, PromptTemplate.parse(recipe.prompt), policy, round_, version)
 
 
 async def judge_solutions(
@@ -75,7 +51,7 @@ async def judge_solutions(
     budget: Budget,
     work: Work,
     solutions: Sequence[StoredSolution],
-    emit: Callable[[SolutionScore], None],
+    emit: Emit,
     draining: Callable[[], bool],
 ) -> bool:
     """Judge all solutions, handing each outcome to `emit` as it comes. False when draining kept some from starting.
@@ -83,20 +59,14 @@ async def judge_solutions(
     Raises EngineDied, or AttemptFailed; outcomes emitted before stay good.
     """
 
-    async def one(solution: StoredSolution) -> bool:
-        judged = await _SolutionJudge(engine, budget, work, solution, draining).run()
-        if judged is not None:
-            emit(judged)
-        return judged is not None
-
-    tasks = [asyncio.ensure_future(one(solution)) for solution in solutions]
-    try:
-        return all(await asyncio.gather(*tasks))
-    finally:
-        await _cancel(tasks)
+    return await side_by_side(
+        solutions, lambda solution: SolutionJudge(engine, budget, work, solution, draining).run(), emit
+    )
 
 
-class _SolutionJudge:
+class SolutionJudge:
+    """Judges one solution. Use once."""
+
     def __init__(
         self,
         engine: Engine,
@@ -108,40 +78,73 @@ class _SolutionJudge:
         self._engine, self._budget, self._work, self._solution = engine, budget, work, solution
         self._draining = draining
         self._begun = False
+        number, guessing = budget.begin_solution(), work.recipe.until_first_error
+        self._turns = [Turn(number, place if guessing else 0) for place in range(len(solution.judged_steps))]
+        self._tasks: list[asyncio.Task[list[Critique] | None]] = []
 
     async def run(self) -> SolutionScore | None:
         """The solution's outcome; None when the worker began to drain before any of it was begun."""
         solution = self._solution
         n_steps = len(solution.steps)
-        tasks = [asyncio.ensure_future(self._judge_step(step)) for step in solution.judged_steps]
+        self._tasks = [asyncio.ensure_future(self._judge_step(place)) for place in range(len(self._turns))]
         try:
-            groups = await asyncio.gather(*tasks)
+            groups = await (self._needed() if self._work.recipe.until_first_error else asyncio.gather(*self._tasks))
         except ItemFailure as failure:
             return failed_solution(solution.ord, n_steps, str(failure), judged=solution.judge_steps)
         finally:
-            await _cancel(tasks)
+            await cancel(self._tasks)
         if any(group is None for group in groups):
             return None
         critiques = [critique for group in groups for critique in group or ()]
-        threshold = self._work.recipe.threshold
-        return score_solution(solution.ord, n_steps, critiques, threshold, judged=solution.judge_steps)
+        cut = len(groups) < len(self._tasks)
+        judged = tuple(solution.judged_steps[: len(groups)]) if cut else solution.judge_steps
+        return score_solution(solution.ord, n_steps, critiques, self._work.recipe.threshold, judged=judged)
 
-    async def _judge_step(self, step: int) -> list[Critique] | None:
-        critiques: list[Critique] = []
+    async def _needed(self) -> list[list[Critique] | None]:
+        """The critiques of the steps in order, up to the one that ends the solution."""
+        groups: list[list[Critique] | None] = []
+        for task in self._tasks:
+            groups.append(group := await task)
+            if group is None or self._ends(group):
+                break
+        return groups
+
+    def _ends(self, critiques: Sequence[Critique]) -> bool:
+        # Without any verdict the solution has no outcome, so what comes after is needless too.
+        reward = step_reward(critiques)
+        return reward is None or reward < self._work.recipe.threshold
+
+    async def _judge_step(self, place: int) -> list[Critique] | None:
+        step = self._solution.judged_steps[place]
+        critiques = [critique for critique in self._solution.bought if critique.step == step]
         prompt: Prompt | None = None
+        if critiques:
+            self._settle(place, critiques)
         while (wanted := self._work.policy.more(critiques)) > 0:
-            taken = await self._budget.take(wanted)
+            taken = await self._budget.take(wanted, self._turns[place])
             try:
                 if not self._begun and self._draining():
                     return None
                 self._begun = True
                 prompt = prompt or self._prompt(step)
                 critiques += await self._sample(step, prompt, len(critiques), taken)
+                self._settle(place, critiques)
             except ItemFailure as failure:
                 raise StepFailed(f"step {step + 1}: {failure}") from failure
             finally:
                 self._budget.give(taken)
         return critiques
+
+    def _settle(self, place: int, critiques: Sequence[Critique]) -> None:
+        """Once a step is decided: stop the later ones, or bring them nearer. Before its room goes to one of them."""
+        if not self._work.recipe.until_first_error or self._work.policy.more(critiques):
+            return
+        if self._ends(critiques):
+            for task in self._tasks[place + 1 :]:
+                task.cancel()
+        else:
+            for turn in self._turns[place + 1 :]:
+                self._budget.advance(turn)
 
     def _prompt(self, step: int) -> Prompt:
         solution = self._solution
@@ -151,11 +154,7 @@ class _SolutionJudge:
         recipe = self._work.recipe
         ks = range(first_k, first_k + count)
         seeds = [critique_seed(recipe.seed, self._solution.id, step, k, self._work.round) for k in ks]
-        try:
-            generations = await self._engine.sample(prompt, seeds, recipe.sampling)
-        except SystemExit as error:
-            # asyncio would let it end the loop, and with it every other shard's work.
-            raise AttemptFailed(f"the engine raised SystemExit({error.code})") from error
+        generations = await sampled(self._engine, prompt, seeds, recipe.sampling)
         return [_critique(step, k, made) for k, made in zip(ks, generations, strict=True)]
 
 
@@ -163,10 +162,3 @@ def _critique(step: int, k: int, made: Generation) -> Critique:
     verdict = read_verdict(made.text, made.finish)
     p_yes = made.p_yes if verdict.parsed else None
     return Critique(step, k, verdict, p_yes, made.tokens, made.finish, made.text)
-
-
-async def _cancel(tasks: Sequence[asyncio.Future[object]] | Sequence[asyncio.Task[object]]) -> None:
-    live = [task for task in tasks if not task.done()]
-    for task in live:
-        task.cancel()
-    await asyncio.gather(*live, return_exceptions=True)

@@ -16,11 +16,11 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from rprm_jobs.engine import Engine, Generation
-from rprm_jobs.errors import EngineError, InputError, JudgeError, RprmError
+from rprm_jobs.errors import EngineError, InputError, RprmError
 from rprm_jobs.formats import ReadOptions, Row, read_solutions
 from rprm_jobs.judge.encode import PromptEncoder
 from rprm_jobs.judge.recipe import critique_seed
-from rprm_jobs.judge.resolve import SCRIPTED, Judge, resolve_judge
+from rprm_jobs.judge.resolve import Judge, check_has_weights, resolve_judge
 from rprm_jobs.judge.verdict import find_verdicts
 from rprm_jobs.settings import Limits
 from workers.engines import create_engine
@@ -139,8 +139,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     args = parser.parse_args(argv)
     try:
         judge = resolve_judge(args.judge)
-        if judge.location == SCRIPTED:
-            raise JudgeError("the scripted judge has no model to compare with", mend="name a real judge, e.g. tiny")
+        check_has_weights(judge)
         engine = create_engine(args.engine, judge, parse_engine_args(args.engine_arg))
         found = compare(judge, engine, args.files, k=args.k, steps=args.steps, seed=args.seed, tolerance=args.tolerance)
     except RprmError as error:

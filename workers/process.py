@@ -18,17 +18,19 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from types import FrameType
 
-from rprm_jobs.broker import Bell, make_app
-from rprm_jobs.engine import Engine, EngineInfo
-from rprm_jobs.errors import ConfigError
-from rprm_jobs.judge.resolve import Judge
+from rprm_jobs.broker import make_app
+from rprm_jobs.engine import Engine, EngineInfo, EngineStats
+from rprm_jobs.errors import ConfigError, StoreError, StoreUnavailable
+from rprm_jobs.services.context import Context
+from rprm_jobs.services.follow import follow_up
 from rprm_jobs.services.sweep import ring_waiting, sweep
 from rprm_jobs.settings import Settings
 from rprm_jobs.store import schema
 from rprm_jobs.store.records import WorkerInfo
 from rprm_jobs.store.session import Database
 from workers.attempt import Tools
-from workers.judging import Budget
+from workers.budget import Budget
+from workers.crafts import Engines
 from workers.leases import LeaseKeeper
 from workers.listener import BellListener, register
 from workers.loop import EngineLoop
@@ -37,14 +39,26 @@ from workers.runtime import Periodic, Runtime, RuntimeOptions, Stop
 _log = logging.getLogger(__name__)
 _HAND_BACK_S = 10.0
 _PATIENCE_S = 600.0
+# No statement of a worker's takes longer (its locks are given up after 10 s), and a lease lives for longer.
+_ANSWER_S = 25.0
 
 
 @dataclass(frozen=True)
 class ProcessOptions:
-    """`slots` shards judged side by side; at most `in_flight` critiques on the engine at once."""
+    """`slots` shards worked on side by side; at most `in_flight` texts on each engine at once."""
 
     slots: int
     in_flight: int
+
+
+@dataclass(frozen=True)
+class Serving:
+    """The queue that is served: a judge's (or a lone policy's) own, or that of a policy and a judge together."""
+
+    queue: str
+    name: str
+    engine: Engine
+    policy: Engine | None = None
 
 
 class Signals:
@@ -64,20 +78,26 @@ class Signals:
         (self.asked_twice if self.asked.is_set() else self.asked).set()
 
 
-def run_worker(settings: Settings, judge: Judge, engine: Engine, options: ProcessOptions) -> int:
+def run_worker(settings: Settings, serving: Serving, options: ProcessOptions) -> int:
     """Serve until told to stop; returns the exit status. Raises RprmError for anything wrong before the first lease."""
     signals = Signals()
     database_url, redis_url = _urls(settings)
-    database = Database(database_url, application=f"rprm-jobs worker {judge.name}", pool_size=options.slots + 4)
+    database = Database(
+        database_url, application=f"rprm-jobs worker {serving.name}", pool_size=options.slots + 4, answer_s=_ANSWER_S
+    )
     schema.check(database)
     loop = EngineLoop()
     try:
-        info = loop.run(engine.start())
+        info = loop.run(serving.engine.start())
+        if serving.policy is not None:
+            loop.run(serving.policy.start())
         signals.loading = False
-        return _Worker(settings, judge, engine, loop, database, redis_url, options, info).serve(signals)
+        return _Worker(settings, serving, loop, database, redis_url, options, info).serve(signals)
     finally:
         signals.loading = False
-        loop.run(engine.close(), timeout=30)
+        for engine in (serving.engine, serving.policy):
+            if engine is not None:
+                loop.run(engine.close(), timeout=30)
         loop.stop()
         database.close()
 
@@ -95,33 +115,31 @@ class _Worker:
     def __init__(
         self,
         settings: Settings,
-        judge: Judge,
-        engine: Engine,
+        serving: Serving,
         loop: EngineLoop,
         database: Database,
         redis_url: str,
         options: ProcessOptions,
         info: EngineInfo,
     ) -> None:
-        self._settings, self._engine = settings, engine
+        self._settings, self._serving = settings, serving
         self._stop = Stop()
-        self._me = _worker_info(judge, info, options.slots)
+        self._me = _worker_info(serving, info, options.slots)
         tools = Tools(
             database=database,
-            engine=engine,
+            engines=Engines(serving.engine, Budget(options.in_flight), serving.policy, Budget(options.in_flight)),
             loop=loop,
-            budget=Budget(options.in_flight),
             draining=self._stop.draining,
             stopping=self._stop.stopping,
             record_s=settings.record_s,
             patience_s=_PATIENCE_S,
         )
         # Of its own: a pool that slots have emptied must not keep a lease from being renewed.
-        self._lease_database = Database(database.url, application="rprm-jobs leases", pool_size=2)
+        self._lease_database = Database(database.url, application="rprm-jobs leases", pool_size=2, answer_s=_ANSWER_S)
         self._keeper = LeaseKeeper(
             self._lease_database,
             self._me,
-            engine.stats,
+            self._stats,
             lease_s=settings.lease_s,
             renew_s=settings.renew_s,
         )
@@ -130,14 +148,36 @@ class _Worker:
         )
         app = make_app(redis_url)
         register(app, self._runtime.ring)
-        self._listener = BellListener(app, judge.queue, options.slots, self._me.id)
-        self._bell = Bell(redis_url)
+        self._listener = BellListener(app, serving.queue, options.slots, self._me.id)
+        self._may_follow = True
+        self._context = Context(settings, database)
+        self._bell = self._context.bell
         self._sweeper = Periodic("sweeper", settings.sweep_s, self._sweep)
         self._database = database
 
+    def _stats(self) -> EngineStats:
+        """Of the queue's model; a search's policy adds its tokens."""
+        now, policy = self._serving.engine.stats(), self._serving.policy
+        more = EngineStats(0, 0) if policy is None else policy.stats()
+        return EngineStats(
+            now.prompt_tokens + more.prompt_tokens, now.generated_tokens + more.generated_tokens, now.prefix_hit_rate
+        )
+
     def _sweep(self) -> None:
-        sweep(self._database)
+        sweep(self._database, after_start_s=self._settings.lease_s)
         ring_waiting(self._database, self._bell)
+        if self._may_follow:
+            self._follow_up()
+
+    def _follow_up(self) -> None:
+        try:
+            follow_up(self._context)
+        except StoreUnavailable:
+            raise
+        except StoreError as error:
+            # Mostly a worker's role, which may not make jobs: whoever gave the command makes it when asked again.
+            self._may_follow = False
+            _log.warning("score jobs that follow are left to others: %s", error.what)
 
     def serve(self, signals: Signals) -> int:
         """Judge until asked to stop or the engine dies."""
@@ -169,12 +209,12 @@ class _Worker:
         _log.info("stopped")
 
 
-def _worker_info(judge: Judge, info: EngineInfo, slots: int) -> WorkerInfo:
+def _worker_info(serving: Serving, info: EngineInfo, slots: int) -> WorkerInfo:
     host, pid = socket.gethostname(), os.getpid()
     return WorkerInfo(
         id=f"{host}:{pid}:{secrets.token_hex(4)}",
-        queue=judge.queue,
-        judge=judge.name,
+        queue=serving.queue,
+        judge=serving.name,
         engine=f"{info.name} {info.version}",
         host=host,
         pid=pid,

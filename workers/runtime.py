@@ -21,6 +21,8 @@ from workers.leases import Held, LeaseKeeper
 
 _log = logging.getLogger(__name__)
 _IDLE_LOOK_S = 1.0
+# One claim in so many goes to the next of the waiting jobs in turn, so that a stream of urgent ones starves nobody.
+_TURNS = 16
 
 
 class Stop:
@@ -71,6 +73,8 @@ class Runtime:
         self._stop, self._options = stop, options
         self._slots = threading.BoundedSemaphore(options.slots)
         self._claiming = threading.Lock()
+        self._claims = 0
+        self._last_in_turn = 0
         self._looker = threading.Thread(target=self._look_when_idle, name="idle-look", daemon=True)
 
     def start(self) -> None:
@@ -130,9 +134,15 @@ class Runtime:
                 return None
             if lease is None:
                 return None
+            if self._is_turn():
+                self._last_in_turn = lease.job_id
+            self._claims += 1
             held = Held(lease)
             self._keeper.add(held)
             return held
+
+    def _is_turn(self) -> bool:
+        return self._claims % _TURNS == _TURNS - 1
 
     def _claim_once(self) -> Lease | None:
         try:
@@ -144,6 +154,7 @@ class Runtime:
                     engine=self._worker.engine,
                     lease_s=self._options.lease_s,
                     alone=not self._keeper.held(),
+                    after=self._last_in_turn if self._is_turn() else None,
                 )
         except CommitUnknown:
             self._return_strays()

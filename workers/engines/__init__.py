@@ -73,11 +73,21 @@ def create_engine(name: str, judge: Judge, options: Options) -> Engine:
             f"engine {name!r} cannot run judge {judge.name!r}",
             mend="the scripted judge and the scripted engine only go together",
         )
+    if judge.served_as is not None and name != "openai":
+        raise ConfigError(
+            f"engine {name!r} cannot run {judge.name!r}, whose weights only a server has",
+            mend="add --engine openai --engine-arg base_url=http://HOST:PORT/v1",
+        )
     return ENGINES[name](judge, options)
 
 
 def choose_engine(judge: Judge) -> str:
-    """What "auto" means: vLLM where it is installed and a GPU is there, else transformers; scripted for its judge."""
+    """What "auto" means: vLLM where it is installed and a GPU is there, else transformers.
+
+    Scripted for its judge, and openai for one that a server has.
+    """
     if judge.location == SCRIPTED:
         return "scripted"
+    if judge.served_as is not None:
+        return "openai"
     return "vllm" if has_module("vllm") and has_gpu() else "transformers"

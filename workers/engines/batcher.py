@@ -31,6 +31,7 @@ class Request:
     seeds: Sequence[int]
     sampling: Sampling
     limit: int
+    stop: tuple[str, ...] | None
     loop: asyncio.AbstractEventLoop
     answer: asyncio.Future[list[Generation]]
     opened: int = 0
@@ -87,13 +88,18 @@ class Batcher:
         return len(self._decoder.rows)
 
     async def sample(
-        self, ids: Sequence[int], seeds: Sequence[int], sampling: Sampling, limit: int
+        self,
+        ids: Sequence[int],
+        seeds: Sequence[int],
+        sampling: Sampling,
+        limit: int,
+        stop: tuple[str, ...] | None = None,
     ) -> list[Generation]:
-        """One critique of at most `limit` tokens per seed; cancelling frees their places at the next step."""
+        """One text of at most `limit` tokens per seed; cancelling frees their places at the next step."""
         if not seeds:
             return []
         loop = asyncio.get_running_loop()
-        request = Request(ids, seeds, sampling, limit, loop, loop.create_future())
+        request = Request(ids, seeds, sampling, limit, stop, loop, loop.create_future())
         with self._wake:
             if self._death is not None or self._stopping:
                 raise self._died()
@@ -222,6 +228,7 @@ class Batcher:
                 sampling.temperature,
                 sampling.top_p,
                 partial(self._done, request, at),
+                request.stop,
             )
             for at in range(request.opened, request.opened + room)
         ]

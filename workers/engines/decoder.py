@@ -12,11 +12,9 @@ from typing import TYPE_CHECKING, Any
 
 from rprm_jobs.engine import Generation
 from rprm_jobs.errors import JudgeError
-from rprm_jobs.judge.verdict import STOP_STRINGS, p_yes, verdict_place
-from rprm_jobs.types import Finish
 from workers.engines.attention import ATTENTION, Decode, Prefill, Slab
+from workers.engines.endings import Endings, Ends
 from workers.engines.sampler import choose, uniforms
-from workers.engines.stops import StopStrings
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -34,7 +32,10 @@ class HeldPrompt:
 
 @dataclass(slots=True, eq=False)
 class Row:
-    """One critique in the making. `limit` in tokens; `pairs` are the raw logits of Yes and No at each token."""
+    """One text in the making. `limit` in tokens; `pairs` are the raw logits of Yes and No at each token.
+
+    `stop`: None for a critique, else the strings at which free text ends.
+    """
 
     prompt: HeldPrompt
     seed: int
@@ -42,17 +43,9 @@ class Row:
     temperature: float
     top_p: float
     done: Callable[[Generation], None]
+    stop: tuple[str, ...] | None = None
     ids: list[int] = field(default_factory=list)
     pairs: list[list[float]] = field(default_factory=list)
-
-
-@dataclass(frozen=True, slots=True)
-class Ends:
-    """What ends a critique, and what is read off it: end-of-text ids and the first tokens of " Yes" and " No"."""
-
-    eos: frozenset[int]
-    yes_id: int
-    no_id: int
 
 
 class Decoder:
@@ -60,9 +53,8 @@ class Decoder:
 
     def __init__(self, model: Any, decode: Callable[[Sequence[int]], str], ends: Ends, *, tokens: int) -> None:
         self._model = model
-        self._decode = decode
         self._ends = ends
-        self._stops = StopStrings(STOP_STRINGS, decode, model.get_output_embeddings().weight.shape[0])
+        self._endings = Endings(decode, ends, int(model.get_output_embeddings().weight.shape[0]))
         layers = model.config.get_text_config().num_hidden_layers
         self._prompt_slabs = [Slab(tokens) for _ in range(layers)]
         self._row_slabs = [Slab(tokens) for _ in range(layers)]
@@ -227,20 +219,6 @@ class Decoder:
         for row, token, pair in zip(rows, tokens, pairs, strict=True):
             row.ids.append(token)
             row.pairs.append(pair)
-            if (made := self._finished(row)) is not None:
+            if (made := self._endings.finished(row.ids, row.pairs, row.limit, row.stop)) is not None:
                 self.remove(row)
                 row.done(made)
-
-    def _finished(self, row: Row) -> Generation | None:
-        if row.ids[-1] in self._ends.eos:
-            return self._generation(row, self._decode(row.ids[:-1]), Finish.STOP)
-        if (text := self._stops.cut(row.ids)) is not None:
-            return self._generation(row, text, Finish.STOP)
-        if len(row.ids) >= row.limit:
-            return self._generation(row, self._decode(row.ids), Finish.LENGTH)
-        return None
-
-    def _generation(self, row: Row, text: str, finish: Finish) -> Generation:
-        place = verdict_place(text, row.ids, self._decode)
-        chance = None if place is None else p_yes(*row.pairs[place])
-        return Generation(text, len(row.ids), finish, chance)

@@ -23,6 +23,7 @@ from rprm_jobs.types import Sampling
 from workers.engines.chat_reply import Usage, read_error, read_reply, refusal
 from workers.engines.openai_options import KEY_VARIABLE, OpenaiOptions
 from workers.engines.retry import GaveUp, Retryable, RetryPolicy, read_retry_after, with_retries
+from workers.engines.stops import cut_at_stop
 
 ROOM = 64
 _START_S = 15.0
@@ -43,11 +44,10 @@ class OpenaiEngine:
     """Implements the Engine protocol over `POST {base_url}/chat/completions`."""
 
     def __init__(self, judge: Judge, options: OpenaiOptions, policy: RetryPolicy | None = None) -> None:
-        self._judge = judge
-        self._options = options
+        self._options = msgspec.structs.replace(options, model=options.model or judge.served_as or "")
         self._policy = policy or RetryPolicy(deadline_s=options.deadline_s)
         self._client: Any = None
-        self._server = _Server(options.model, options.max_model_len, stops=False)
+        self._server = _Server(self._options.model, options.max_model_len, stops=False)
         self._places = asyncio.Semaphore(options.concurrency)
         self._key = os.environ.get(KEY_VARIABLE, "")
         self._prompt_tokens = 0
@@ -79,13 +79,16 @@ class OpenaiEngine:
             ) from error
         return EngineInfo("openai", f"{self._server.model} at {self._where}", self._server.max_model_len)
 
-    def encode(self, text: str) -> Prompt:
+    def encode(self, text: str, begun: str = "") -> Prompt:
         """The message, with everything that looks like a special token broken by a space."""
-        return Prompt(_SPECIAL.sub(lambda mark: mark[0] + " ", text))
+        message, answer = (_SPECIAL.sub(lambda mark: mark[0] + " ", one) for one in (text, begun))
+        return Prompt(message, begun=answer)
 
-    async def sample(self, prompt: Prompt, seeds: Sequence[int], sampling: Sampling) -> list[Generation]:
+    async def sample(
+        self, prompt: Prompt, seeds: Sequence[int], sampling: Sampling, *, stop: Sequence[str] | None = None
+    ) -> list[Generation]:
         """One request per seed. Raises EngineDied when the server stays away beyond the deadline."""
-        tasks = [asyncio.create_task(self._one(prompt.text, seed, sampling)) for seed in seeds]
+        tasks = [asyncio.create_task(self._one(self._body(prompt, seed, sampling, stop), stop)) for seed in seeds]
         try:
             return list(await asyncio.gather(*tasks))
         finally:
@@ -107,11 +110,11 @@ class OpenaiEngine:
     def _where(self) -> str:
         return self._options.base_url
 
-    async def _one(self, text: str, seed: int, sampling: Sampling) -> Generation:
-        body = self._body(text, seed, sampling)
+    async def _one(self, body: dict[str, Any], stop: Sequence[str] | None) -> Generation:
+        room = min(ROOM, body[self._options.token_limit_field])
         async with self._places:
             try:
-                generation, usage = await self._completed(body, min(ROOM, sampling.max_new_tokens))
+                generation, usage = await self._completed(body, room)
             except GaveUp as error:
                 raise EngineDied(
                     f"the server does not answer: {self._scrub(str(error))}",
@@ -123,7 +126,10 @@ class OpenaiEngine:
                 raise EngineDied(error.what, where=error.where, mend=error.mend) from None
         self._prompt_tokens += usage.prompt_tokens
         self._generated_tokens += generation.tokens
-        return generation
+        if stop is None:
+            return generation
+        # A server that does not keep stop strings was not given any, and wrote on.
+        return replace(generation, text=cut_at_stop(generation.text, stop), p_yes=None)
 
     async def _completed(self, body: dict[str, Any], room: int) -> tuple[Generation, Usage]:
         async def attempt() -> tuple[Generation, Usage]:
@@ -140,22 +146,27 @@ class OpenaiEngine:
             body = {**body, field: left}
             return await with_retries(attempt, self._policy)
 
-    def _body(self, text: str, seed: int, sampling: Sampling) -> dict[str, Any]:
+    def _body(self, prompt: Prompt, seed: int, sampling: Sampling, stop: Sequence[str] | None) -> dict[str, Any]:
         # A limit over the whole window is refused as such, before the prompt is looked at.
         limit = min(sampling.max_new_tokens, self._server.max_model_len or sampling.max_new_tokens)
         body: dict[str, Any] = {
             "model": self._server.model,
-            "messages": [{"role": "user", "content": text}],
+            "messages": [{"role": "user", "content": prompt.text}],
             "temperature": sampling.temperature,
             "top_p": sampling.top_p,
             self._options.token_limit_field: limit,
             # Some servers hold a seed in 32 bits and refuse a longer one.
             "seed": seed & 0x7FFFFFFF,
         }
-        if self._options.top_logprobs:
+        if prompt.begun:
+            # vLLM's and SGLang's way to go on with an answer; other servers refuse the fields, or begin a new turn.
+            body["messages"].append({"role": "assistant", "content": prompt.begun})
+            body |= {"add_generation_prompt": False, "continue_final_message": True}
+        if self._options.top_logprobs and stop is None:
             body |= {"logprobs": True, "top_logprobs": self._options.top_logprobs}
-        if self._server.stops:
-            body |= {"stop": list(STOP_STRINGS), "include_stop_str_in_output": True}
+        stops = list(STOP_STRINGS if stop is None else stop)
+        if self._server.stops and stops:
+            body |= {"stop": stops, "include_stop_str_in_output": True}
         return body
 
     async def _send(self, method: str, path: str, room: int, body: dict[str, Any] | None = None) -> bytes:

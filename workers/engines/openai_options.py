@@ -10,7 +10,7 @@ KEY_VARIABLE = "RPRM_API_KEY"
 
 
 class OpenaiOptions(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """`base_url`: up to and with `/v1`; `model`: its name there, by default the only one the server lists.
+    """`base_url`: up to and with `/v1`; `model`: its name there, else of `endpoint:MODEL`, else the only one listed.
 
     `concurrency`: requests at a time; `timeout_s`: of one request; `deadline_s`: of a request with its retries;
     `top_logprobs`: how many to ask for, 0 for none; `max_model_len`: where the server does not tell;
@@ -27,6 +27,8 @@ class OpenaiOptions(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     token_limit_field: str = "max_tokens"
 
     def __post_init__(self) -> None:
+        if not self.base_url:
+            raise ValueError("base_url is missing: the server's address with /v1, such as http://127.0.0.1:8000/v1")
         url = urlsplit(self.base_url)
         if url.scheme not in ("http", "https") or not url.hostname:
             raise ValueError("base_url is not an http(s) address such as http://127.0.0.1:8000/v1")

@@ -23,8 +23,8 @@ def read_options(kind: type[T], options: Mapping[str, str], *, engine: str) -> T
         return msgspec.convert(dict(options), kind, strict=False)
     except msgspec.ValidationError as error:
         raise ConfigError(
-            f"an option of the {engine} engine has a value that cannot be used: {error}",
-            mend="correct the value after --engine-arg",
+            f"an option of the {engine} engine cannot be used: {error}",
+            mend="say it with --engine-arg KEY=VALUE",
         ) from error
 
 

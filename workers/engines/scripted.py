@@ -21,6 +21,7 @@ from rprm_jobs.judge.resolve import Judge
 from rprm_jobs.judge.verdict import MARKER
 from rprm_jobs.types import Finish, Sampling
 from workers.engines.script import Effect, act, now_step
+from workers.engines.scripted_policy import write_steps
 
 # Beta-binomial fit to the shares of steps with 0..10 Yes votes out of ten (83,456 steps).
 _YES_SHAPE = (0.52, 0.18)
@@ -62,18 +63,23 @@ class ScriptedEngine:
         self._pool = _make_pool(_POOL_CHARS + self._options.text_chars)
         return EngineInfo("scripted", "1", self._options.max_model_len)
 
-    def encode(self, text: str) -> Prompt:
+    def encode(self, text: str, begun: str = "") -> Prompt:
         """The text as it is: this engine has no tokens."""
-        return Prompt(text)
+        return Prompt(text, begun=begun)
 
-    async def sample(self, prompt: Prompt, seeds: Sequence[int], sampling: Sampling) -> list[Generation]:
-        """One critique per seed; faults that the prompt's markers ask for happen here."""
+    async def sample(
+        self, prompt: Prompt, seeds: Sequence[int], sampling: Sampling, *, stop: Sequence[str] | None = None
+    ) -> list[Generation]:
+        """One text per seed; faults that the prompt's markers ask for happen here."""
         tokens = len(prompt.text) // _CHARS_PER_TOKEN
         if tokens + _ROOM > self._options.max_model_len:
             raise PromptTooLong(tokens=tokens, limit=self._options.max_model_len, room=_ROOM)
         effect = act(now_step(self._template, prompt.text)) if "[[scripted:" in prompt.text else Effect()
         await self._take_time(len(seeds), effect.slow_s)
-        made = self._generate(prompt.text, seeds, sampling.max_new_tokens, effect)
+        if stop is None:
+            made = self._generate(prompt.text, seeds, sampling.max_new_tokens, effect)
+        else:
+            made = [write_steps(prompt.text + prompt.begun, seed, sampling.max_new_tokens, stop) for seed in seeds]
         self._prompt_tokens += tokens
         self._generated_tokens += sum(g.tokens for g in made)
         return made

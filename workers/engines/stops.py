@@ -18,7 +18,7 @@ class StopStrings:
         self._stops = tuple(stops)
         self._decode = decode
         # A token holds at least one character of the stop string, save a few that decode to nothing.
-        self._window = max(map(len, stops)) + _SPARE_TOKENS
+        self._window = max(map(len, stops), default=0) + _SPARE_TOKENS
         endings = tuple({stop[i:] for stop in stops for i in range(len(stop))})
         self._enders = frozenset(
             token

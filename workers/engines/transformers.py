@@ -18,7 +18,8 @@ from rprm_jobs.judge.resolve import Judge
 from rprm_jobs.types import Sampling
 from workers.engines.attention import ATTENTION, register
 from workers.engines.batcher import Batcher
-from workers.engines.decoder import Decoder, Ends
+from workers.engines.decoder import Decoder
+from workers.engines.endings import Ends
 from workers.engines.loading import is_out_of_memory, load_model, load_tokenizer
 
 ROOM = 64
@@ -67,22 +68,24 @@ class TransformersEngine:
         """Load the judge and check that this engine computes what the model's own attention computes."""
         return await asyncio.to_thread(self._load)
 
-    def encode(self, text: str) -> Prompt:
+    def encode(self, text: str, begun: str = "") -> Prompt:
         """The message in the judge's chat frame, as token ids."""
         if self._encoder is None:
             raise EngineError("the engine was not started")
-        return Prompt(text, tuple(self._encoder.encode(text)))
+        return Prompt(text, tuple(self._encoder.encode(text, begun)), begun)
 
-    async def sample(self, prompt: Prompt, seeds: Sequence[int], sampling: Sampling) -> list[Generation]:
-        """One critique per seed, each the same whatever else is being decoded (to a float's width)."""
+    async def sample(
+        self, prompt: Prompt, seeds: Sequence[int], sampling: Sampling, *, stop: Sequence[str] | None = None
+    ) -> list[Generation]:
+        """One text per seed, each the same whatever else is being decoded (to a float's width)."""
         if self._batcher is None:
             raise EngineDied("the transformers engine is not running")
-        ids = prompt.ids or self.encode(prompt.text).ids
+        ids = prompt.ids or self.encode(prompt.text, prompt.begun).ids
         room = min(ROOM, sampling.max_new_tokens)
         if len(ids) + room > self._max_len:
             raise PromptTooLong(tokens=len(ids), limit=self._max_len, room=room)
         limit = min(sampling.max_new_tokens, self._max_len - len(ids))
-        return await self._batcher.sample(ids, seeds, sampling, limit)
+        return await self._batcher.sample(ids, seeds, sampling, limit, None if stop is None else tuple(stop))
 
     @property
     def rows_in_flight(self) -> int:

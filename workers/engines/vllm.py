@@ -53,22 +53,24 @@ class VllmEngine:
         self._max_len = int(self._llm.model_config.max_model_len)
         return EngineInfo("vllm", vllm.__version__, self._max_len)
 
-    def encode(self, text: str) -> Prompt:
+    def encode(self, text: str, begun: str = "") -> Prompt:
         """The message in the judge's chat frame, as token ids."""
         if self._encoder is None:
             raise EngineError("the engine was not started")
-        return Prompt(text, tuple(self._encoder.encode(text)))
+        return Prompt(text, tuple(self._encoder.encode(text, begun)), begun)
 
-    async def sample(self, prompt: Prompt, seeds: Sequence[int], sampling: Sampling) -> list[Generation]:
-        """One critique per seed, each a request of its own: vLLM's n > 1 would count up from one seed."""
+    async def sample(
+        self, prompt: Prompt, seeds: Sequence[int], sampling: Sampling, *, stop: Sequence[str] | None = None
+    ) -> list[Generation]:
+        """One text per seed, each a request of its own: vLLM's n > 1 would count up from one seed."""
         if self._llm is None or self._llm.errored:
             raise self._died()
-        ids = prompt.ids or self.encode(prompt.text).ids
+        ids = prompt.ids or self.encode(prompt.text, prompt.begun).ids
         room = min(ROOM, sampling.max_new_tokens)
         if len(ids) + room > self._max_len:
             raise PromptTooLong(tokens=len(ids), limit=self._max_len, room=room)
         limit = min(sampling.max_new_tokens, self._max_len - len(ids))
-        tasks = [asyncio.create_task(self._one(ids, self._params(sampling, seed, limit))) for seed in seeds]
+        tasks = [asyncio.create_task(self._one(ids, self._params(sampling, seed, limit, stop), stop)) for seed in seeds]
         try:
             return list(await asyncio.gather(*tasks))
         finally:
@@ -85,25 +87,26 @@ class VllmEngine:
         self._llm = None
         await self._core.close()
 
-    def _params(self, sampling: Sampling, seed: int, limit: int) -> Any:
+    def _params(self, sampling: Sampling, seed: int, limit: int, stop: Sequence[str] | None) -> Any:
         from vllm import SamplingParams
         from vllm.sampling_params import RequestOutputKind
 
         if self._encoder is None:
             raise EngineError("the engine was not started")
-        answers = [self._encoder.yes_id, self._encoder.no_id]
-        # Until `num_logprobs` existed, naming token ids had no effect unless as many `logprobs` were asked for.
-        extra: dict[str, Any] = {} if hasattr(SamplingParams, "num_logprobs") else {"logprobs": len(answers)}
+        extra: dict[str, Any] = {}
+        if stop is None:
+            answers = [self._encoder.yes_id, self._encoder.no_id]
+            extra = {"logprob_token_ids": answers, "flat_logprobs": True}
+            # Until `num_logprobs` existed, naming token ids had no effect unless as many `logprobs` were asked for.
+            extra |= {} if hasattr(SamplingParams, "num_logprobs") else {"logprobs": len(answers)}
         try:
             return SamplingParams(
                 temperature=sampling.temperature,
                 top_p=sampling.top_p,
                 max_tokens=limit,
                 seed=seed,
-                stop=list(STOP_STRINGS),
+                stop=list(STOP_STRINGS if stop is None else stop),
                 include_stop_str_in_output=True,
-                logprob_token_ids=answers,
-                flat_logprobs=True,
                 output_kind=RequestOutputKind.FINAL_ONLY,
                 skip_clone=True,
                 **extra,
@@ -111,7 +114,7 @@ class VllmEngine:
         except client_errors() as error:
             raise Refused(f"vLLM does not sample like this: {first_line(error)}") from error
 
-    async def _one(self, ids: Sequence[int], params: Any) -> Generation:
+    async def _one(self, ids: Sequence[int], params: Any, stop: Sequence[str] | None) -> Generation:
         from vllm.v1.engine.exceptions import EngineDeadError, EngineGenerateError
 
         prompt = {"type": "token", "prompt_token_ids": list(ids)}
@@ -124,14 +127,14 @@ class VllmEngine:
             raise Refused(f"vLLM refuses the prompt: {first_line(error)}") from error
         if not last or last[0].outputs[0].finish_reason not in ("stop", "length"):
             raise self._died()
-        return self._generation(last[0].outputs[0])
+        return self._generation(last[0].outputs[0], stop)
 
-    def _generation(self, output: Any) -> Generation:
+    def _generation(self, output: Any, stop: Sequence[str] | None) -> Generation:
         if self._encoder is None:
             raise EngineError("the engine was not started")
         ids = list(output.token_ids)
-        text = cut_at_stop(self._encoder.decode(ids), STOP_STRINGS)
-        place = verdict_place(text, ids, self._encoder.decode)
+        text = cut_at_stop(self._encoder.decode(ids), STOP_STRINGS if stop is None else stop)
+        place = verdict_place(text, ids, self._encoder.decode) if stop is None else None
         finish = Finish.LENGTH if output.finish_reason == "length" else Finish.STOP
         return Generation(text, len(ids), finish, None if place is None else self._p_yes(output.logprobs, place))
 
