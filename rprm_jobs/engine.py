@@ -1,7 +1,8 @@
 """What the runtime asks of an engine. Implementations live in `workers/engines`; none is imported here.
 
-An engine samples critiques and reads P(Yes) in the same pass. It raises `ItemFailure` leaves for facts about one
-prompt and `EngineDied` when it can judge nothing more; it never retries and never invents a result.
+An engine samples critiques and reads P(Yes) in the same pass, or writes free text as a policy does. It raises
+`ItemFailure` leaves for facts about one prompt and `EngineDied` when it can do nothing more; it never retries and never
+invents a result.
 """
 
 from __future__ import annotations
@@ -15,10 +16,14 @@ from rprm_jobs.types import Finish, Sampling
 
 @dataclass(frozen=True, slots=True)
 class Prompt:
-    """A rendered judge prompt: the user message and, where this side tokenises, its ids in the chat frame."""
+    """A rendered prompt: the user message, how the answer begins, and their ids in the chat frame.
+
+    `ids` are there where this side tokenises; `begun` is empty for a judge, which answers from the beginning.
+    """
 
     text: str
     ids: tuple[int, ...] = ()
+    begun: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,12 +61,17 @@ class Engine(Protocol):
         """Load the judge. Raises EngineError or JudgeError with what is wrong and how to mend it."""
         ...
 
-    def encode(self, text: str) -> Prompt:
-        """Prepare a user message; cheap, and safe to call from the event loop."""
+    def encode(self, text: str, begun: str = "") -> Prompt:
+        """Prepare a user message, and an answer to go on with; cheap, and safe to call from the event loop."""
         ...
 
-    async def sample(self, prompt: Prompt, seeds: Sequence[int], sampling: Sampling) -> list[Generation]:
-        """One critique per seed, in the order of `seeds`. Cancelling this call stops the generation.
+    async def sample(
+        self, prompt: Prompt, seeds: Sequence[int], sampling: Sampling, *, stop: Sequence[str] | None = None
+    ) -> list[Generation]:
+        """One text per seed, in the order of `seeds`. Cancelling this call stops the generation.
+
+        Without `stop` it is a critique, which ends at its verdict and has P(Yes). With `stop` it is free text, which
+        ends with the first of these strings (kept), or at the end of text; an empty `stop` leaves only the latter.
 
         Raises PromptTooLong or Refused for this prompt alone, EngineDied when the engine is gone.
         """

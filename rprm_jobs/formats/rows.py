@@ -45,14 +45,14 @@ class BadRow(Exception):
 def to_solution(raw: Any, options: ReadOptions, limits: Limits) -> Solution:
     """Check one decoded row. Raises BadRow with the first reason found."""
     if type(raw) is not dict:
-        raise BadRow(f"the row is {_kind(raw)}, not a JSON object")
+        raise BadRow(f"the row is {kind_of(raw)}, not a JSON object")
     if prmbench_rows.is_row(raw):
         rest = _prmbench(raw)
     else:
         _refuse_ambiguous(raw)
         rest = dict(raw)
-    id_ = _id(rest.pop("id", None))
-    problem = _text(rest, "problem" if "problem" in rest else "question", missing="problem (or question)")
+    id_ = id_of(rest.pop("id", None))
+    problem = text_of(rest, "problem" if "problem" in rest else "question", missing="problem (or question)")
     steps = _steps(rest, options, limits)
     if len(problem) + sum(map(len, steps)) > limits.max_text_chars:
         raise BadRow(f"problem and steps have more than {limits.max_text_chars} characters (RPRM_MAX_TEXT_CHARS)")
@@ -77,29 +77,29 @@ def _refuse_ambiguous(raw: dict[str, Any]) -> None:
         raise BadRow("fields solution and response differ: keep the one to be judged, or give steps")
 
 
-def _kind(value: Any) -> str:
+def kind_of(value: Any) -> str:
     names = {dict: "an object", list: "a list", str: "a text", bool: "a boolean", int: "a number", float: "a number"}
     return "null" if value is None else names.get(type(value), type(value).__name__)
 
 
-def _id(value: Any) -> str:
+def id_of(value: Any) -> str:
     if type(value) is int:
         value = str(value)
     if value is None:
         raise BadRow("field id is missing: results are joined by it")
     if type(value) is not str:
-        raise BadRow(f"field id is {_kind(value)}, not a text")
+        raise BadRow(f"field id is {kind_of(value)}, not a text")
     if not value.strip() or len(value) > _MAX_ID_CHARS:
         raise BadRow(f"field id is {'empty' if not value.strip() else f'longer than {_MAX_ID_CHARS} characters'}")
     return value
 
 
-def _text(rest: dict[str, Any], name: str, *, missing: str) -> str:
+def text_of(rest: dict[str, Any], name: str, *, missing: str) -> str:
     if name not in rest:
         raise BadRow(f"field {missing} is missing")
     value = rest.pop(name)
     if type(value) is not str:
-        raise BadRow(f"field {name} is {_kind(value)}, not a text")
+        raise BadRow(f"field {name} is {kind_of(value)}, not a text")
     if not value.strip():
         raise BadRow(f"field {name} is empty")
     return value
@@ -109,15 +109,15 @@ def _steps(rest: dict[str, Any], options: ReadOptions, limits: Limits) -> tuple[
     if "steps" in rest:
         steps = rest.pop("steps")
         if type(steps) is not list:
-            raise BadRow(f"field steps is {_kind(steps)}, not a list")
+            raise BadRow(f"field steps is {kind_of(steps)}, not a list")
         for number, step in enumerate(steps, 1):
             if type(step) is not str:
-                raise BadRow(f"step {number} is {_kind(step)}, not a text")
+                raise BadRow(f"step {number} is {kind_of(step)}, not a text")
             if not step or step.isspace():
                 raise BadRow(f"step {number} is empty")
     else:
         name = "solution" if "solution" in rest else "response"
-        text = _text(rest, name, missing="steps (or solution, or response)")
+        text = text_of(rest, name, missing="steps (or solution, or response)")
         pieces = text.split(options.step_separator) if options.step_separator else _BLANK_LINE.split(text)
         steps = [piece.strip() for piece in pieces if piece.strip()]
     if not steps:
@@ -131,7 +131,7 @@ def _label(value: Any, n_steps: int) -> int | None:
     if value is None:
         return None
     if type(value) is not int:
-        raise BadRow(f"field label is {_kind(value)}, not a whole number")
+        raise BadRow(f"field label is {kind_of(value)}, not a whole number")
     if not -1 <= value < n_steps:
         raise BadRow(f"field label is {_short(value)}, not in -1..{n_steps - 1} (0-based first error, -1 for none)")
     return value
@@ -141,7 +141,7 @@ def _step_labels(value: Any, n_steps: int) -> tuple[int | None, ...] | None:
     if value is None:
         return None
     if type(value) is not list or len(value) != n_steps:
-        shape = f"has {len(value)} entries" if type(value) is list else f"is {_kind(value)}"
+        shape = f"has {len(value)} entries" if type(value) is list else f"is {kind_of(value)}"
         raise BadRow(f"field step_labels {shape}, not one entry for each of the {n_steps} steps")
     return tuple(_step_label(number, one) for number, one in enumerate(value, 1))
 

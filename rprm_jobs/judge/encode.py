@@ -29,15 +29,22 @@ class PromptEncoder:
         self._special = frozenset(tokenizer.all_special_ids)
         self.yes_id, self.no_id = _answer_ids(tokenizer)
 
-    def encode(self, message: str) -> list[int]:
-        """Token ids of the chat frame with `message` as its one user turn, ready for generation."""
-        body = self._tokenizer(message, add_special_tokens=False, split_special_tokens=True)["input_ids"]
-        if not self._special.isdisjoint(body):
+    def encode(self, message: str, begun: str = "") -> list[int]:
+        """Token ids of the chat frame with `message` as its one user turn, ready for generation.
+
+        `begun` is how the answer begins. Its tokens are those of the text by itself, which may differ from those that
+        a model would have written where a word was cut.
+        """
+        return [*self._prefix, *self._plain(message), *self._suffix, *(self._plain(begun) if begun else ())]
+
+    def _plain(self, text: str) -> list[int]:
+        ids: list[int] = self._tokenizer(text, add_special_tokens=False, split_special_tokens=True)["input_ids"]
+        if not self._special.isdisjoint(ids):
             raise JudgeError(
                 "the tokenizer turns plain text into special tokens",
                 mend="use the judge's fast tokenizer (tokenizer.json)",
             )
-        return [*self._prefix, *body, *self._suffix]
+        return ids
 
     def decode(self, ids: Sequence[int]) -> str:
         """The text of generated ids, special tokens left out, spaces untouched."""

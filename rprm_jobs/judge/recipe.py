@@ -13,15 +13,38 @@ import msgspec
 
 from rprm_jobs.errors import ConfigError
 from rprm_jobs.judge.verdict import PARSE_RULE
+from rprm_jobs.sampling.search import SearchOptions
 from rprm_jobs.types import Sampling
 
 MAX_K = 1024
+# Fields that came later, with what they were before: written only where they differ, so that the digests of older jobs
+# hold and older workers read every recipe that they can judge by.
+_LATER: dict[str, Any] = {"until_first_error": False, "writing": None}
+
+
+class Writing(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """How a policy writes solutions: its model, how it is asked, and how its text is cut into steps and answer.
+
+    `prompt` holds `{problem}`; `answer_pattern` has one group, "" means the last \\boxed{}. With `search` it writes
+    step by step, and the recipe's judge says which one is gone on with.
+    """
+
+    policy: str
+    fingerprint: str
+    prompt: str
+    sampling: Sampling
+    separator: str = "\n\n"
+    answer_pattern: str = ""
+    search: SearchOptions | None = None
 
 
 class Recipe(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """`k` critiques a step at most, by `policy`; a step with reward < `threshold` is called wrong.
 
-    `fingerprint` identifies weights and tokenizer, `prompt` is the template's text, `seed` in [0, 2**63).
+    `fingerprint` identifies weights and tokenizer, `prompt` is the template's text, `seed` in [0, 2**63). With
+    `until_first_error` the steps after the first one called wrong are not judged.
+
+    With `writing` the outcomes are solutions; of plain rollouts, which nobody judges, `judge` is the policy as well.
     """
 
     judge: str
@@ -34,6 +57,8 @@ class Recipe(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     threshold: float = 0.5
     seed: int = 0
     parse_rule: str = PARSE_RULE
+    until_first_error: bool = False
+    writing: Writing | None = None
 
     def __post_init__(self) -> None:
         checks = [
@@ -59,12 +84,12 @@ class Recipe(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     @property
     def digest(self) -> str:
         """Hex SHA-256 of the recipe's canonical JSON."""
-        return hashlib.sha256(msgspec.json.encode(self, order="sorted")).hexdigest()
+        return hashlib.sha256(msgspec.json.encode(self.to_builtins(), order="sorted")).hexdigest()
 
     def to_builtins(self) -> dict[str, Any]:
         """As JSON types, for the store."""
         built: dict[str, Any] = msgspec.to_builtins(self)
-        return built
+        return {name: value for name, value in built.items() if name not in _LATER or value != _LATER[name]}
 
     @classmethod
     def from_builtins(cls, stored: dict[str, Any]) -> Recipe:

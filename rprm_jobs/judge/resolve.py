@@ -1,4 +1,4 @@
-"""From what a user types after `--judge` to a judge: a shipped name, a folder, or a model id on a hub.
+"""From what a user types after `--judge` to a judge: a shipped name, a folder, a hub's model, or a server's.
 
 The fingerprint names weights, tokenizer and chat template; the queue's name contains it, so a worker is only ever
 rung for the judge that it has loaded.
@@ -16,10 +16,12 @@ from typing import Any
 import msgspec
 
 from rprm_jobs.errors import ConfigError, JudgeError, NotFound
+from rprm_jobs.judge.hub import pin
 from rprm_jobs.judge.prompt import PromptTemplate
 from rprm_jobs.types import Sampling
 
 SCRIPTED = "scripted"
+ENDPOINT = "endpoint:"
 _HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*(@[\w.-]+)?")
 _WEIGHT_SUFFIXES = {".safetensors", ".bin", ".pt", ".gguf"}
 _WHOLE = 64 * 1024 * 1024
@@ -37,7 +39,7 @@ class JudgeCard(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 @dataclass(frozen=True, slots=True)
 class Judge:
-    """A judge as both sides of the queue know it. `location` is a folder, a hub id, or "scripted"."""
+    """A judge as both sides of the queue know it. `location` is a folder, a hub id, "endpoint:MODEL" or "scripted"."""
 
     name: str
     location: str
@@ -49,8 +51,13 @@ class Judge:
     @property
     def queue(self) -> str:
         """The Redis queue of this judge: readable name and the first digits of the fingerprint."""
-        slug = re.sub(r"[^a-z0-9]+", "-", self.name.lower()).strip("-")[-40:]
+        slug = re.sub(r"[^a-z0-9]+", "-", self.name.partition("@")[0].lower()).strip("-")[-40:]
         return f"rprm.{slug}.{self.fingerprint[:12]}"
+
+    @property
+    def served_as(self) -> str | None:
+        """The model's name at the server that alone has it, as in `endpoint:MODEL`; None for a judge with weights."""
+        return self.location.removeprefix(ENDPOINT) if self.location.startswith(ENDPOINT) else None
 
 
 def shipped_judges() -> list[str]:
@@ -61,10 +68,15 @@ def shipped_judges() -> list[str]:
 
 
 def resolve_judge(name: str) -> Judge:
-    """Find the judge. Raises NotFound for an unknown name, JudgeError for a folder that holds no judge."""
+    """Find the judge. Raises NotFound for an unknown name, JudgeError for a folder that holds no judge.
+
+    A hub id is pinned to the commit that it stands for now, which its `name` then holds: `org/model@COMMIT`. Of
+    `endpoint:MODEL` the server alone knows the weights: no hub is asked, and the name is all that tells two apart.
+    """
     if name == SCRIPTED:
-        digest = hashlib.sha256(b"scripted/1").hexdigest()
-        return Judge(name, SCRIPTED, None, PromptTemplate.default(), Sampling(), digest)
+        return _elsewhere(name, SCRIPTED, None, "scripted/1")
+    if name.startswith(ENDPOINT) and name.removeprefix(ENDPOINT).strip():
+        return _elsewhere(name, name, None, name)
     shipped = Path(str(files("rprm_jobs"))) / "judges" / name
     if re.fullmatch(r"[\w-]+", name) and (shipped / "config.json").is_file():
         return _from_folder(name, shipped)
@@ -73,12 +85,26 @@ def resolve_judge(name: str) -> Judge:
         return _from_folder(folder.name, folder)
     if _HUB_ID.fullmatch(name) and not name.startswith((".", "/")):
         repo, _, revision = name.partition("@")
-        digest = hashlib.sha256(f"hub:{name}".encode()).hexdigest()
-        return Judge(name, repo, revision or None, PromptTemplate.default(), Sampling(), digest)
+        commit = pin(repo, revision or None)
+        return _elsewhere(f"{repo}@{commit}", repo, commit, f"hub:{repo}@{commit}")
     raise NotFound(
         f"unknown judge {name!r}",
-        mend=f"name a shipped judge ({', '.join(shipped_judges())}), a model folder, or a hub id org/model[@revision]",
+        mend=f"name a shipped judge ({', '.join(shipped_judges())}), a model folder, a hub id org/model[@revision], "
+        f"or {ENDPOINT}MODEL for what a server has",
     )
+
+
+def check_has_weights(judge: Judge) -> None:
+    """Raise JudgeError for a judge that is no model here or on a hub: the scripted one, and what a server has."""
+    if judge.location == SCRIPTED or judge.served_as is not None:
+        raise JudgeError(
+            "its weights are needed, and it has none here", where=judge.name, mend="name a model's folder or a hub id"
+        )
+
+
+def _elsewhere(name: str, location: str, commit: str | None, identity: str) -> Judge:
+    digest = hashlib.sha256(identity.encode()).hexdigest()
+    return Judge(name, location, commit, PromptTemplate.default(), Sampling(), digest)
 
 
 def _from_folder(name: str, folder: Path) -> Judge:

@@ -64,13 +64,19 @@ class _Adaptive(_Options, frozen=True, tag="adaptive"):
 
 
 class _Planned(_Options, frozen=True, tag="planned"):
-    prior: tuple[float, ...]
     changed: float = 0.0025
+    pilot: int = 500
+    prior: tuple[float, ...] | None = None
     wrong: tuple[float, ...] | None = None
 
     def policy(self, k: int, threshold: float) -> Policy:
         if not 0.0 <= self.changed < 1.0:
             raise ConfigError(f"changed={self.changed} is not in [0, 1)", mend="choose a share of calls, e.g. 0.0025")
+        if self.pilot < 1:
+            raise ConfigError(f"pilot={self.pilot} is below 1", mend="choose a number of steps, e.g. 500")
+        if self.prior is None:
+            # The pilot: the plan is compiled from what these steps get.
+            return FixedK(k)
         return Planned(k, threshold, compile_plan(self.prior, k, threshold, self.changed, self.wrong))
 
 

@@ -1,0 +1,82 @@
+"""Which commit of a hub's model is meant: a branch moves on, and a job must not change its judge half way."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import cast
+
+from rprm_jobs.errors import JudgeError
+
+_COMMIT = re.compile(r"[0-9a-f]{40}")
+_TIMEOUT_S = 10.0
+
+
+def pin(repo: str, revision: str | None = None) -> str:
+    """The commit (40 hexadecimal digits) that `revision` of the model `repo` is now; its main branch where None.
+
+    The hub is asked; where it does not answer, what it said when this machine last loaded the model counts. Raises
+    JudgeError when the hub knows no such model or revision, and when neither tells.
+    """
+    if revision is not None and _COMMIT.fullmatch(revision):
+        return revision
+    named = repo if revision is None else f"{repo}@{revision}"
+    mend = f"name its commit, {repo}@COMMIT with 40 hexadecimal digits, or a folder that holds the model"
+    try:
+        found = _ask(repo, revision) or _remembered(repo, revision or "main")
+    except ImportError as error:
+        raise JudgeError(
+            "this installation cannot ask the hub which commit that is",
+            where=named,
+            mend=f"pip install 'rprm-jobs[hub]', or {mend}",
+        ) from error
+    if found is None:
+        raise JudgeError(
+            "the hub does not say which commit that is, and it was never loaded here",
+            where=named,
+            mend=f"{mend}; what only a server has is endpoint:{repo}",
+        )
+    return found
+
+
+def brief(name: str) -> str:
+    """A model's name for a table: of a commit the first seven digits."""
+    model, _, revision = name.partition("@")
+    return f"{model}@{revision[:7]}" if _COMMIT.fullmatch(revision) else name
+
+
+def _ask(repo: str, revision: str | None) -> str | None:
+    from huggingface_hub import HfApi
+    from huggingface_hub.errors import (
+        HfHubHTTPError,
+        HFValidationError,
+        RepositoryNotFoundError,
+        RevisionNotFoundError,
+    )
+
+    # OSError, and the base of all errors of the hub's HTTP library, which is another one from release to release.
+    unreachable = cast("tuple[type[Exception], ...]", HfHubHTTPError.__bases__)
+    try:
+        return HfApi().model_info(repo, revision=revision, timeout=_TIMEOUT_S).sha
+    except HFValidationError as error:
+        raise JudgeError(f"neither a folder nor a name on a hub: {error}", mend="correct the name") from error
+    except (RepositoryNotFoundError, RevisionNotFoundError) as error:
+        raise JudgeError(
+            f"the hub has no such {'model' if isinstance(error, RepositoryNotFoundError) else 'revision'}",
+            where=repo if revision is None else f"{repo}@{revision}",
+            mend=f"correct the name; of a private model, set HF_TOKEN; what only a server has is endpoint:{repo}",
+        ) from error
+    except unreachable:
+        return None
+
+
+def _remembered(repo: str, revision: str) -> str | None:
+    from huggingface_hub import constants
+    from huggingface_hub.file_download import repo_folder_name
+
+    path = Path(constants.HF_HUB_CACHE) / repo_folder_name(repo_id=repo, repo_type="model") / "refs" / revision
+    try:
+        found = path.read_text(encoding="ascii").strip()
+    except (OSError, ValueError):
+        return None
+    return found if _COMMIT.fullmatch(found) else None
