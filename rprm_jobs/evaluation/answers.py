@@ -20,6 +20,14 @@ def final_answer(text: str) -> str | None:
     return None
 
 
+def stated_answer(text: str, pattern: str = "") -> str | None:
+    """The last thing that the one group of `pattern` finds in `text`, or the last boxed answer where there is none."""
+    if not pattern:
+        return final_answer(text)
+    found = [match[1] for match in re.finditer(pattern, text, re.MULTILINE) if match[1]]
+    return _NOISE.sub("", found[-1]) or None if found else None
+
+
 def _braced(text: str, start: int) -> str | None:
     depth = 1
     for place in range(start, len(text)):

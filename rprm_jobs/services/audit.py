@@ -1,13 +1,16 @@
-"""Auditing jobs: nothing missing, nothing doubled, nothing stale."""
+"""Auditing jobs: nothing missing, nothing doubled, nothing stale; and mending what is."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
 from rprm_jobs.services.context import Context
+from rprm_jobs.services.sweep import ring_first
 from rprm_jobs.store import audit as store_audit
 from rprm_jobs.store import jobs
+from rprm_jobs.store import repair as store_repair
 from rprm_jobs.store.audit import Finding
+from rprm_jobs.store.repair import Repaired
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,10 +28,19 @@ def audit(context: Context, job_ids: list[int] | None = None) -> list[JobAudit]:
     return [_audit_one(context, job_id) for job_id in ids]
 
 
+def repair(context: Context, job_ids: list[int]) -> dict[int, Repaired]:
+    """Queue again what is missing or cannot be trusted in these jobs. Raises NotFound."""
+    done = {}
+    for job_id in job_ids:
+        with context.database.transaction() as connection:
+            done[job_id] = store_repair.repair(connection, job_id)
+            queue = jobs.get(connection, job_id).queue
+        ring_first(context.database, context.bell, queue)
+    return done
+
+
 def _audit_one(context: Context, job_id: int) -> JobAudit:
     # One snapshot for all checks, so that a running job is seen at one moment.
     with context.database.snapshot() as connection:
-        recipe = jobs.get(connection, job_id).recipe
-        fixed = recipe.policy.get("kind") == "fixed"
-        found = store_audit.audit(connection, job_id, k=recipe.k, fixed=fixed, threshold=recipe.threshold)
+        found = store_audit.audit(connection, job_id, jobs.get(connection, job_id).recipe)
     return JobAudit(job_id, tuple(found))

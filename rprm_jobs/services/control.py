@@ -1,16 +1,11 @@
-"""What a user does to a job after submitting it: cancel, retry, delete."""
+"""What a user does to a job after submitting it: cancel, retry, extend, delete."""
 
 from __future__ import annotations
 
-import logging
-
-from rprm_jobs.errors import BrokerError
 from rprm_jobs.services.context import Context
-from rprm_jobs.services.sweep import ring
-from rprm_jobs.store import jobs
-
-_log = logging.getLogger(__name__)
-_BELLS = 8
+from rprm_jobs.services.sweep import ring_first
+from rprm_jobs.store import extensions, jobs
+from rprm_jobs.store.records import Job
 
 
 def cancel(context: Context, job_id: int) -> bool:
@@ -25,11 +20,19 @@ def retry(context: Context, job_id: int, *, quarantined: bool = False) -> int:
         count = jobs.retry_failed(connection, job_id, quarantined=quarantined)
         queue = jobs.get(connection, job_id).queue
     if count:
-        try:
-            ring(context.database, context.bell, queue, upto=_BELLS)
-        except BrokerError as error:
-            _log.warning("no bell was rung (idle workers will find it all the same): %s", error.what)
+        ring_first(context.database, context.bell, queue)
     return count
+
+
+def extend(context: Context, job_id: int, k: int) -> Job:
+    """Buy more critiques for a finished job, `k` a step with those it has; the job as it is then.
+
+    Raises NotFound, Conflict, and ConfigError unless k is more than it has.
+    """
+    with context.database.transaction() as connection:
+        job = extensions.extend(connection, job_id, k)
+    ring_first(context.database, context.bell, job.queue)
+    return job
 
 
 def delete(context: Context, job_id: int) -> None:

@@ -5,7 +5,7 @@ As a solution to be judged, response i (from 0) of problem p has the id `p#i`.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -63,10 +63,12 @@ def _response_id(problem: Problem, index: int) -> str:
     return f"{problem.id}#{index}"
 
 
-def with_rewards_of(context: Context, job_id: int, problems: Sequence[Problem]) -> list[Problem]:
+def with_rewards_of(
+    context: Context, job_id: int, problems: Sequence[Problem], *, left_out: Collection[str] = ()
+) -> list[Problem]:
     """The problems with the rewards of a job that judged their responses; what failed there has none.
 
-    Raises NotFound, and InputError with every solution of the job that is not one of the responses.
+    Raises NotFound, and InputError with every solution of the job that is not one of the responses, nor in `left_out`.
     """
     with context.database.transaction() as connection:
         job = jobs.get(connection, job_id)
@@ -75,6 +77,8 @@ def with_rewards_of(context: Context, job_id: int, problems: Sequence[Problem]) 
     rewards: dict[str, tuple[float, ...] | None] = {}
     for batch in read_outcomes(context.database, job):
         for outcome in batch:
+            if outcome.id in left_out:
+                continue
             try:
                 rewards[outcome.id] = _rewards(outcome, n_steps.get(outcome.id))
             except InputError as error:

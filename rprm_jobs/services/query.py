@@ -66,13 +66,21 @@ def rates_between(job: Job, now: Progress, since: Progress | None) -> Rates | No
     if seconds <= 0:
         return None
     steps = (now.steps - (since.steps if since else 0)) / seconds
-    left = job.n_steps - now.steps
+    left = _steps_left(job, now)
     return Rates(
         steps=steps,
         critiques=(now.critiques - (since.critiques if since else 0)) / seconds,
         tokens=(now.tokens - (since.tokens if since else 0)) / seconds,
         eta_s=left / steps if steps > 0 and left > 0 else (0.0 if left <= 0 else None),
     )
+
+
+def _steps_left(job: Job, now: Progress) -> float:
+    if not job.recipe.until_first_error:
+        return job.n_steps - now.steps
+    # How many steps will be judged is not known before; the solutions so far tell.
+    left = job.n_solutions - now.solutions
+    return left * now.steps / now.solutions if now.solutions else job.n_steps
 
 
 def recent_jobs(context: Context, limit: int) -> list[tuple[Job, Progress]]:

@@ -6,9 +6,10 @@ from collections.abc import Iterator
 from typing import Any
 
 from rprm_jobs.services.context import Context
+from rprm_jobs.services.written import written_rows
 from rprm_jobs.store import jobs
 from rprm_jobs.store.export import Outcome, read_outcomes, read_verdicts
-from rprm_jobs.store.results import unpack_texts
+from rprm_jobs.store.texts import unpack_texts
 
 RESULT_KEYS = frozenset(
     {"id", "status", "reason", "rewards", "first_error", "critiques_per_step", "sampling_policy",
@@ -23,9 +24,13 @@ def result_rows(
 
     `rewards` holds a number in [0, 1] or None a step; `first_error` is the 0-based first step called wrong, -1 for
     none, None where the solution failed. `critiques` adds, per step, a list of `{"k", "verdict", "p_yes", "text"}`.
+    Rows of a job that writes are solutions (see `written_rows`), with the tree of a search where `critiques` asks.
     """
     with context.database.transaction() as connection:
         job = jobs.get(connection, job_id)
+    if job.kind.writes:
+        yield from written_rows(context.database, job, tree=critiques)
+        return
     policy = str(job.recipe.policy["kind"])
     batches = read_outcomes(
         context.database, job, with_texts=critiques, with_steps=steps, batch=200 if critiques else 2000
@@ -44,7 +49,7 @@ def _row(outcome: Outcome, policy: str, critiques: list[list[dict[str, Any]]] | 
     row["rewards"] = outcome.rewards
     row["first_error"] = outcome.first_error
     row["critiques_per_step"] = outcome.critiques_per_step
-    row["sampling_policy"] = policy
+    row["sampling_policy"] = policy if policy != "planned" else f"planned:{outcome.plan or 'pilot'}"
     row["reward_source"] = "votes" if outcome.by_votes else "logprobs"
     if critiques is not None:
         row["critiques"] = critiques

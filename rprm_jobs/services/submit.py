@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from rprm_jobs.errors import BadLine, BrokerError, InputError
+from rprm_jobs.errors import BadLine, InputError
 from rprm_jobs.formats import ReadOptions, Row, read_solutions
 from rprm_jobs.judge.prompt import PromptTemplate
 from rprm_jobs.judge.recipe import Recipe
@@ -15,13 +14,11 @@ from rprm_jobs.judge.resolve import Judge
 from rprm_jobs.sampling import make_policy, resolve_options
 from rprm_jobs.services.context import Context
 from rprm_jobs.services.refusals import SHOWN, Refusals
-from rprm_jobs.services.sweep import ring
+from rprm_jobs.services.sweep import ring_first
 from rprm_jobs.store import jobs
 from rprm_jobs.store.intake import Intake, NewJob
 from rprm_jobs.types import JobKind, KeepCritiques, Sampling, Solution
 
-_log = logging.getLogger(__name__)
-_FIRST_BELLS = 8
 _MANY = 2_000_000_000
 # Bytes in Postgres: a verdict row with its index entry; a critique's text after zstd (600 tokens of about 4 characters
 # at a ratio of 3); a solution's outcome row.
@@ -34,7 +31,8 @@ _OUTCOME_BYTES = 250
 class SubmitRequest:
     """What to judge, and how. `new` makes a job even when an equal one exists; `skip_bad` leaves bad rows out.
 
-    `rows` are judged instead of what the files at `paths` hold, where a caller reads those itself.
+    `rows` are judged instead of what the files at `paths` hold, where a caller reads those itself. `follow` is the
+    job to be made of this one's solutions, `follows` the job whose solutions these are (rprm_jobs.services.follow).
     """
 
     paths: tuple[str, ...]
@@ -46,6 +44,8 @@ class SubmitRequest:
     skip_bad: bool = False
     rows: Iterable[Row | BadLine] | None = None
     kind: JobKind = JobKind.SCORE
+    follow: Mapping[str, Any] | None = None
+    follows: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,6 +80,7 @@ def make_recipe(
     top_p: float | None = None,
     max_new_tokens: int | None = None,
     policy: Mapping[str, Any] | None = None,
+    until_first_error: bool = False,
 ) -> Recipe:
     """The resolved recipe: the judge's own defaults where nothing is given. Raises ConfigError for a bad value.
 
@@ -102,6 +103,7 @@ def make_recipe(
         policy=options,
         threshold=threshold,
         seed=seed,
+        until_first_error=until_first_error,
     )
 
 
@@ -122,7 +124,7 @@ def submit(context: Context, request: SubmitRequest) -> Submission:
         refused_files = refusals.write()
     finally:
         refusals.close()
-    _ring(context, request.recipe.queue)
+    ring_first(context.database, context.bell, request.recipe.queue)
     with context.database.transaction() as connection:
         job = jobs.get(connection, job_id)
     critiques = job.n_steps * job.recipe.k
@@ -138,23 +140,18 @@ def submit(context: Context, request: SubmitRequest) -> Submission:
     )
 
 
-def _ring(context: Context, queue: str) -> None:
-    try:
-        ring(context.database, context.bell, queue, upto=_FIRST_BELLS)
-    except BrokerError as error:
-        _log.warning("stored, but no bell was rung (idle workers will find it all the same): %s", error.what)
-
-
 def _store(context: Context, request: SubmitRequest, refusals: Refusals) -> int:
     sources: dict[str, int] = {}
     with context.database.transaction() as connection:
-        intake = Intake(connection)
+        intake = Intake(connection, request.kind)
         intake.load(_good_rows(context, request, refusals, sources))
         _refuse_repeated(intake, list(sources), refusals, skip=request.skip_bad)
         refusals.check(sources)
         if intake.n_solutions == 0:
             raise InputError(
-                "there is no solution to judge", where=", ".join(request.paths), mend="give one JSON object a line"
+                f"there is no {'problem to solve' if request.kind.writes else 'solution to judge'}",
+                where=", ".join(request.paths),
+                mend="give one JSON object a line",
             )
         same = intake.seal(
             NewJob(
@@ -163,7 +160,8 @@ def _store(context: Context, request: SubmitRequest, refusals: Refusals) -> int:
                 keep_critiques=request.keep_critiques,
                 sources=tuple(sources),
                 shard_solutions=_shard_size(intake.n_solutions, context.settings.shard_solutions),
-                kind=request.kind,
+                follow=request.follow,
+                follows=request.follows,
             ),
             dedupe=not request.new,
         )

@@ -12,14 +12,19 @@ from rprm_jobs.store.session import Database
 
 _log = logging.getLogger(__name__)
 _RING_AGAIN_S = 30.0
+_FIRST_BELLS = 8
 
 
-def sweep(database: Database) -> list[failures.Settlement]:
-    """Settle every shard whose lease has run out; each in a transaction of its own."""
+def sweep(database: Database, *, after_start_s: float = 0.0) -> list[failures.Settlement]:
+    """Settle every shard whose lease has run out; each in a transaction of its own.
+
+    Not within `after_start_s` seconds of Postgres's start: an outage must not count as the failure of all that was
+    being judged, for two of them would end in quarantine.
+    """
     with database.transaction() as connection:
         if not presence.try_sweep_lock(connection):
             return []
-        ids = failures.lapsed(connection)
+        ids = failures.lapsed(connection, after_start_s=after_start_s)
         presence.forget_silent(connection)
     settled = []
     for shard_id in ids:
@@ -48,6 +53,14 @@ def ring_waiting(database: Database, bell: Bell) -> int:
         except BrokerError as error:
             _log.warning("no bell was rung: %s", error.what)
     return sent
+
+
+def ring_first(database: Database, bell: Bell, queue: str) -> None:
+    """Ring for work that was just stored; without Redis the idle workers find it all the same, only later."""
+    try:
+        ring(database, bell, queue, upto=_FIRST_BELLS)
+    except BrokerError as error:
+        _log.warning("stored, but no bell was rung (idle workers will find it all the same): %s", error.what)
 
 
 def ring(database: Database, bell: Bell, queue: str, *, upto: int) -> int:

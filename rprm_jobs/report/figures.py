@@ -1,0 +1,164 @@
+"""The plots of a report, each as SVG text to stand in a page. What cannot be drawn is left out, with the reason.
+
+Colours are those of Okabe and Ito, which readers with any colour vision tell apart.
+"""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from rprm_jobs.errors import ConfigError, InputError
+from rprm_jobs.evaluation.curves import Judged, accuracy_by_position, calibration, f1_by_k, f1_by_threshold
+from rprm_jobs.services.report import Sampled
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+BLUE, ORANGE, GREEN, GREY = "#0072B2", "#D55E00", "#009E73", "#666666"
+_SIZE = (5.2, 3.3)
+_THRESHOLDS = [i / 40 for i in range(1, 40)]
+
+
+@dataclass(frozen=True, slots=True)
+class Figure:
+    """One plot: `svg` is None where it cannot be drawn, and then `caption` says why."""
+
+    name: str
+    title: str
+    svg: str | None
+    caption: str
+
+
+def draw_all(sample: Sequence[Sampled], threshold: float) -> list[Figure]:
+    """Every plot that the sample allows. Raises ConfigError when matplotlib is not installed."""
+    try:
+        import matplotlib as mpl
+    except ImportError as error:
+        raise ConfigError(
+            "reports are drawn by matplotlib, which is not installed", mend="pip install 'rprm-jobs[report]'"
+        ) from error
+    ok = [one for one in sample if one.status == "ok"]
+    known = [one.known for one in ok if one.known is not None]
+    judged = [one.known for one in ok if one.known is not None and one.label is not None]
+    whole = [one for one in judged if all(one.shares)]
+    # Text stays text, so that it can be searched and takes the page's font; ids repeat from run to run.
+    with mpl.rc_context({"svg.fonttype": "none", "svg.hashsalt": "rprm-jobs", "font.size": 9}):
+        return [
+            _figure("f1-by-k", "F1 against critiques a step", lambda axes: _f1_by_k(axes, whole, judged, threshold)),
+            _figure("f1-by-threshold", "F1 against threshold", lambda axes: _by_threshold(axes, judged, threshold)),
+            _figure("calibration", "Reliability of the reward", lambda axes: _calibration(axes, known)),
+            _figure("position", "Accuracy against position", lambda axes: _position(axes, known, threshold)),
+            _figure("rewards", "Rewards", lambda axes: _rewards(axes, sample, threshold)),
+            _figure("votes", "Agreement of a step's critiques", lambda axes: _votes(axes, sample)),
+        ]
+
+
+def _figure(name: str, title: str, draw: Callable[[Axes], str]) -> Figure:
+    from matplotlib.figure import Figure as Canvas
+
+    canvas = Canvas(figsize=_SIZE, layout="constrained")
+    axes = canvas.subplots()
+    axes.spines[["top", "right"]].set_visible(False)
+    axes.grid(visible=True, alpha=0.25)
+    axes.set_axisbelow(True)
+    try:
+        caption = draw(axes)
+    except InputError as error:
+        return Figure(name, title, None, f"Not drawn: {error.what}.")
+    out = io.StringIO()
+    canvas.savefig(out, format="svg", transparent=True, metadata={"Date": None, "Title": title})
+    text = out.getvalue()
+    return Figure(name, title, text[text.index("<svg") :], caption)
+
+
+def _f1_by_k(axes: Axes, whole: Sequence[Judged], judged: Sequence[Judged], threshold: float) -> str:
+    if len(whole) < len(judged):
+        raise InputError("some steps were not judged, and with fewer critiques they may matter")
+    fewest = min((len(step) for one in whole for step in one.shares), default=0)
+    ks = sorted({k for k in (1, 2, 3, 4, 6, 8, 10, 16, 32, 64) if k <= fewest} | ({fewest} if fewest else set()))
+    points = f1_by_k(whole, ks, threshold)
+    axes.fill_between(ks, [p.low for p in points], [p.high for p in points], color=BLUE, alpha=0.2, linewidth=0)
+    axes.plot(ks, [p.f1 for p in points], color=BLUE, marker="o")
+    axes.set(xlabel="critiques a step (K)", ylabel="F1, %")
+    axes.set_xscale("log", base=2)
+    axes.set_xticks(ks, [str(k) for k in ks])
+    return (
+        f"First K of the stored critiques in 100 random orders: mean and the middle 95%. F1 {points[-1].f1:.1f} at"
+        f" K={ks[-1]}, over {len(whole):,} solutions."
+    )
+
+
+def _by_threshold(axes: Axes, judged: Sequence[Judged], threshold: float) -> str:
+    points = f1_by_threshold(judged, _THRESHOLDS)
+    axes.plot([p.at for p in points], [p.f1 for p in points], color=BLUE)
+    axes.axvline(threshold, color=ORANGE, linestyle="--", label=f"the job's, {threshold:g}")
+    axes.set(xlabel="threshold", ylabel="F1, %", xlim=(0, 1))
+    axes.legend(frameon=False)
+    best = max(points, key=lambda p: p.f1)
+    return f"Highest at {best.at:g}: F1 {best.f1:.1f}. A threshold that is chosen on these labels flatters itself."
+
+
+def _calibration(axes: Axes, judged: Sequence[Judged]) -> str:
+    found = calibration(judged)
+    axes.plot([0, 1], [0, 1], color=GREY, linestyle=":", label="perfect")
+    most = max(one.n for one in found.bins)
+    sizes = [20 + 180 * one.n / most for one in found.bins]
+    axes.scatter([one.reward for one in found.bins], [one.right for one in found.bins], s=sizes, color=BLUE, alpha=0.8)
+    axes.plot([one.reward for one in found.bins], [one.right for one in found.bins], color=BLUE, alpha=0.4)
+    axes.set(xlabel="reward", ylabel="share of such steps that are right", xlim=(0, 1), ylim=(0, 1))
+    axes.legend(frameon=False)
+    return (
+        f"Expected calibration error {found.error:.3f}, Brier score {found.brier:.3f}. The area of a dot is its number"
+        " of steps."
+    )
+
+
+def _position(axes: Axes, judged: Sequence[Judged], threshold: float) -> str:
+    from matplotlib.ticker import MaxNLocator
+
+    points = accuracy_by_position(judged, threshold)
+    places = [point.position + 1 for point in points]
+    axes.bar(places, [100 * point.accuracy for point in points], color=BLUE, width=0.7)
+    for place, point in zip(places, points, strict=True):
+        axes.annotate(f"{point.n:,}", (place, 2), ha="center", fontsize=7, color="white", rotation=90)
+    axes.set(xlabel="step", ylabel="calls that are right, %", ylim=(0, 100))
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+    return (
+        "Of the steps whose truth is known: those up to the first error, or as the step labels tell. In the bars: their"
+        " number."
+    )
+
+
+def _rewards(axes: Axes, sample: Sequence[Sampled], threshold: float) -> str:
+    bins = [i / 20 for i in range(21)]
+    groups: dict[str, list[float]] = {"right": [], "wrong": [], "without a label": []}
+    for one in sample:
+        truths = one.known.truths() if one.known is not None else [None] * len(one.rewards)
+        for reward, truth in zip(one.rewards, truths, strict=True):
+            if reward is not None:
+                groups["without a label" if truth is None else "right" if truth else "wrong"].append(reward)
+    if not any(groups.values()):
+        raise InputError("no step has a reward")
+    colours = [BLUE, ORANGE, GREY]
+    axes.hist(list(groups.values()), bins=bins, label=list(groups), color=colours, stacked=True)
+    axes.axvline(threshold, color=GREY, linestyle="--")
+    axes.set(xlabel="reward (mean P(Yes))", ylabel="steps", xlim=(0, 1))
+    axes.legend(frameon=False)
+    return ", ".join(f"{len(rewards):,} {name}" for name, rewards in groups.items() if rewards) + "."
+
+
+def _votes(axes: Axes, sample: Sequence[Sampled]) -> str:
+    shares = [[share for share in step if share is not None] for one in sample for step in one.shares]
+    steps = [step for step in shares if step]
+    if not steps:
+        raise InputError("no critique has a verdict")
+    agreement = [max(yes, len(step) - yes) / len(step) for step in steps for yes in [sum(s >= 0.5 for s in step)]]
+    axes.hist(agreement, bins=[0.5 + i / 20 for i in range(11)], color=GREEN)
+    axes.set(xlabel="share of critiques on the larger side", ylabel="steps", xlim=(0.5, 1))
+    unanimous = sum(one == 1 for one in agreement)
+    return (
+        f"{unanimous / len(steps):.0%} of {len(steps):,} steps are unanimous: most of their critiques were redundant."
+    )

@@ -1,0 +1,101 @@
+"""The page itself: one HTML file that loads nothing, with every text of users and models escaped.
+
+Besides the escaping, the page's own policy (CSP) lets no script run but its own, whatever a rollout holds.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from rprm_jobs.errors import ConfigError, InputError
+from rprm_jobs.evaluation.processbench_report import Answer, Item, SubsetReport, evaluate, predict, subset_of
+from rprm_jobs.report.figures import draw_all
+from rprm_jobs.services.report import ReportData, Sampled
+
+# Each critique of a real judge is a page long; those beyond are told by their verdict.
+_TEXTS = 4
+
+
+def render(data: ReportData) -> str:
+    """The whole page. Raises ConfigError when jinja2 or matplotlib is not installed."""
+    try:
+        from jinja2 import Environment, PackageLoader, StrictUndefined
+    except ImportError as error:
+        raise ConfigError(
+            "reports are laid out by jinja2, which is not installed", mend="pip install 'rprm-jobs[report]'"
+        ) from error
+    environment = Environment(
+        loader=PackageLoader("rprm_jobs", "report"), autoescape=True, undefined=StrictUndefined, trim_blocks=True
+    )
+    filters = (("percent", _percent), ("span", _span), ("shade", _shade), ("style", _style), ("reward", _reward))
+    environment.filters.update({**dict(filters), "error": _error})
+    job, progress = data.status.job, data.status.progress
+    facts = [
+        ("solutions", f"{progress.solutions:,}"),
+        ("failed", f"{progress.failed + progress.quarantined:,}"),
+        ("steps judged", f"{progress.steps:,}"),
+        ("critiques a step", f"{progress.critiques / progress.steps:.2f}" if progress.steps else "-"),
+        ("tokens", f"{progress.tokens:,}"),
+        ("tokens a critique", f"{progress.tokens / progress.critiques:.0f}" if progress.critiques else "-"),
+    ]
+    until = ", up to the first error" if job.recipe.until_first_error else ""
+    return environment.get_template("report.html.j2").render(
+        job=job,
+        state=data.status.state.value,
+        policy=f"at most {job.recipe.k} critiques a step, {job.recipe.policy['kind']}{until}",
+        facts=facts,
+        subsets=_subsets(data.sample, job.recipe.threshold),
+        figures=draw_all(data.sample, job.recipe.threshold),
+        sampled=f"{len(data.sample):,}",
+        labelled=any(one.label is not None or one.step_labels is not None for one in data.sample),
+        shown=data.shown,
+        texts=_TEXTS,
+    )
+
+
+def _subsets(sample: Sequence[Sampled], threshold: float) -> list[tuple[str, SubsetReport]]:
+    """The table of ProcessBench over the labelled solutions, by the id's part before the dash where all have one."""
+    labelled = [one for one in sample if one.label is not None]
+    prefix = "" if all(map(_names_subset, labelled)) else "all-"
+    items = [Item(f"{prefix}{one.id}", one.label, len(one.rewards)) for one in labelled if one.label is not None]
+    answers = {f"{prefix}{one.id}": _answer(one, threshold) for one in labelled}
+    return list(evaluate(items, answers, allow_incomplete=True).subsets.items())
+
+
+def _names_subset(one: Sampled) -> bool:
+    try:
+        subset_of(one.id)
+    except InputError:
+        return False
+    return True
+
+
+def _answer(one: Sampled, threshold: float) -> Answer:
+    return predict(one.rewards, threshold) if one.status == "ok" else Answer(None, one.status)
+
+
+def _percent(value: float | None) -> str:
+    return "–" if value is None else f"{value:.1f}"
+
+
+def _span(value: tuple[float, float] | None) -> str:
+    return "" if value is None else f"{value[0]:.1f} to {value[1]:.1f}"
+
+
+def _shade(reward: float | None) -> str:
+    return "none" if reward is None else "r"
+
+
+def _style(reward: float | None) -> Any:
+    from markupsafe import Markup
+
+    return Markup("") if reward is None else Markup(' style="--v:{:.3f}"').format(reward)
+
+
+def _reward(reward: float | None) -> str:
+    return "–" if reward is None else f"{reward:.2f}"
+
+
+def _error(first: int | None) -> str:
+    return "no answer" if first is None else "all right" if first < 0 else f"step {first + 1} is wrong"
