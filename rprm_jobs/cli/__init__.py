@@ -13,17 +13,22 @@ import typer
 
 from rprm_jobs import __version__
 from rprm_jobs.cli import (
+    audit,
     control,
     demo,
+    doctor,
     estimate,
     eval,
     improve,
     judges,
     pairs,
     policy,
+    report,
     results,
+    rollout,
     runs,
     sample,
+    search,
     servers,
     sft,
     status,
@@ -68,8 +73,8 @@ def _global(
 
 
 COMMANDS = (
-    submit, sample, estimate, status, results, eval, policy, pairs, sft, train, runs, improve, control, worker, judges,
-    servers, demo,
+    submit, sample, rollout, search, estimate, status, results, report, eval, policy, pairs, sft, train, runs, improve,
+    control, audit, worker, judges, servers, doctor, demo,
 )  # fmt: skip
 for module in COMMANDS:
     module.register(app)

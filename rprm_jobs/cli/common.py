@@ -32,6 +32,11 @@ EngineArgOption = Annotated[
     list[str] | None, typer.Option("--engine-arg", metavar="KEY=VALUE", help="An option of the engine; repeatable.")
 ]
 
+PolicyEngineOption = Annotated[str, typer.Option("--policy-engine", help="The policy's engine, as for --engine.")]
+PolicyEngineArgOption = Annotated[
+    list[str] | None, typer.Option("--policy-engine-arg", metavar="KEY=VALUE", help="An option of it; repeatable.")
+]
+
 
 @dataclass
 class State:

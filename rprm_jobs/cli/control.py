@@ -1,14 +1,15 @@
-"""`cancel`, `retry`, `delete` and `audit`."""
+"""`cancel`, `retry`, `extend` and `delete`."""
 
 from __future__ import annotations
 
 import sys
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
-from rprm_jobs.cli.common import JobArgument, JsonOption, connected, print_json, say
-from rprm_jobs.errors import AuditFailed, ConfigError
+from rprm_jobs.cli.common import EngineArgOption, EngineOption, JobArgument, JsonOption, connected, print_json, say
+from rprm_jobs.cli.submitting import WaitOption, WorkerOption, refuse_idle_engine
+from rprm_jobs.errors import ConfigError
 
 
 def cancel(job: JobArgument, as_json: JsonOption = False) -> None:
@@ -39,6 +40,35 @@ def retry(
         say(f"job {job}: {count:,} solutions are judged again" if count else f"job {job} has no failed solution")
 
 
+def extend(
+    job: JobArgument,
+    k: Annotated[int, typer.Option("-k", "--critiques", min=1, help="Critiques a step, with those it has.")],
+    judge: Annotated[
+        str | None, typer.Option("--judge", help="Of --wait: where the judge lies, if in a folder [its name].")
+    ] = None,
+    wait: WaitOption = False,
+    worker: WorkerOption = True,
+    engine: EngineOption = "auto",
+    engine_arg: EngineArgOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Add critiques to a finished job; those that it has are kept and not paid for again."""
+    from rprm_jobs.services import control
+
+    refuse_idle_engine(wait, engine, engine_arg)
+    with connected() as context:
+        made = control.extend(context, job, k)
+        result: dict[str, Any] = {"job_id": job, "k": k}
+        say(f"job {job}: up to {k} critiques for each of {made.n_steps:,} steps")
+        if wait:
+            from rprm_jobs.cli.waiting import WorkerChoice, wait_for
+
+            choice = WorkerChoice(judge or made.judge, engine, tuple(engine_arg or ())) if worker else None
+            result.update(wait_for(context, job, choice))
+    if as_json:
+        print_json(result)
+
+
 def delete(
     job: JobArgument,
     yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
@@ -59,40 +89,7 @@ def delete(
         say(f"job {job} is deleted")
 
 
-def audit(
-    jobs: Annotated[list[int] | None, typer.Argument(metavar="[JOB]...", help="Default: every job.")] = None,
-    as_json: JsonOption = False,
-) -> None:
-    """Count what is missing, doubled or stale; exit 0 only when nothing is."""
-    from rprm_jobs.services.audit import audit as audit_jobs
-
-    with connected() as context:
-        audits = audit_jobs(context, jobs or None)
-    if as_json:
-        print_json(
-            {
-                "clean": not any(one.findings for one in audits),
-                "jobs": [
-                    {
-                        "job_id": one.job_id,
-                        "findings": [
-                            {"check": f.check, "count": f.count, "examples": list(f.examples)} for f in one.findings
-                        ],
-                    }
-                    for one in audits
-                ],
-            }
-        )
-    for one in audits:
-        for found in one.findings:
-            say(f"job {one.job_id}: {found.check}: {found.count:,}, e.g. {'; '.join(found.examples)}")
-    bad = [one.job_id for one in audits if one.findings]
-    if bad:
-        raise AuditFailed(f"{len(bad)} of {len(audits)} jobs are not clean", mend="see the findings above")
-    say(f"{len(audits)} jobs audited: nothing missing, nothing doubled, nothing stale")
-
-
 def register(app: typer.Typer) -> None:
     """Add the commands."""
-    for command in (cancel, retry, delete, audit):
+    for command in (cancel, retry, extend, delete):
         app.command()(command)

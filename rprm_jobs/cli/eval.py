@@ -5,14 +5,25 @@ Answers come from a finished job, from recorded predictions, or from a job that 
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from rprm_jobs.cli.common import CritiquesOption, EngineArgOption, EngineOption, JsonOption, JudgeOption, connected
 from rprm_jobs.cli.judging import JobOption, Judging, SeedOption, WorkerOption
-from rprm_jobs.cli.policy import ConfidenceOption, MinKOption, PolicyKind, PolicyOption, policy_options
+from rprm_jobs.cli.policy import (
+    ChangedOption,
+    ConfidenceOption,
+    MinKOption,
+    PilotOption,
+    PolicyKind,
+    PolicyOption,
+    UntilOption,
+    policy_options,
+)
 from rprm_jobs.errors import ConfigError
+from rprm_jobs.types import JobKind
 
 eval_app = typer.Typer(no_args_is_help=True, help="Measure a judge on benchmarks.", rich_markup_mode=None)
 
@@ -38,6 +49,9 @@ def processbench(
     policy: PolicyOption = PolicyKind.FIXED,
     confidence: ConfidenceOption = None,
     min_k: MinKOption = None,
+    changed: ChangedOption = None,
+    pilot: PilotOption = None,
+    until_first_error: UntilOption = False,
     seed: SeedOption = 0,
     worker: WorkerOption = True,
     engine: EngineOption = "auto",
@@ -51,8 +65,8 @@ def processbench(
     from rprm_jobs.settings import load_settings
 
     _one_source(job, predictions, files)
-    options = policy_options(policy, confidence, min_k)
-    judging = Judging(judge, k, options, threshold, seed, engine, tuple(engine_arg or ()), worker)
+    options = policy_options(policy, confidence=confidence, min_k=min_k, changed=changed, pilot=pilot)
+    judging = Judging(judge, k, options, threshold, seed, engine, tuple(engine_arg or ()), worker, until_first_error)
     limits = load_settings().limits
     items = read_items(files, limits) if files else None
     if predictions is not None:
@@ -76,6 +90,8 @@ def prmbench(
     policy: PolicyOption = PolicyKind.FIXED,
     confidence: ConfidenceOption = None,
     min_k: MinKOption = None,
+    changed: ChangedOption = None,
+    pilot: PilotOption = None,
     seed: SeedOption = 0,
     worker: WorkerOption = True,
     engine: EngineOption = "auto",
@@ -89,7 +105,7 @@ def prmbench(
     from rprm_jobs.settings import load_settings
 
     _one_source(job, predictions, files)
-    options = policy_options(policy, confidence, min_k)
+    options = policy_options(policy, confidence=confidence, min_k=min_k, changed=changed, pilot=pilot)
     judging = Judging(judge, k, options, threshold, seed, engine, tuple(engine_arg or ()), worker)
     limits = load_settings().limits
     benchmark = read_benchmark(files, limits)
@@ -105,7 +121,10 @@ def prmbench(
 
 @eval_app.command("best-of-n")
 def best_of_n(
-    file: Annotated[str, typer.Argument(help="Problems with responses, labels, and maybe rewards.")],
+    file: Annotated[
+        str,
+        typer.Argument(metavar="FILE|JOB", help="Problems with responses, labels, maybe rewards; or a rollout job."),
+    ],
     n: Annotated[str, typer.Option("--n", help="How many responses to pick among.")] = "1,2,4,8",
     job: JobOption = None,
     judge: Annotated[
@@ -124,6 +143,9 @@ def best_of_n(
     from rprm_jobs.services.eval_best_of_n import read_problems, with_rewards_of
     from rprm_jobs.settings import load_settings
 
+    if file.isdecimal() and not Path(file).exists():
+        _of_rollouts(int(file), _numbers(n), job, judge, seed, as_json)
+        return
     if job is not None and judge is not None:
         raise ConfigError("--job and --judge both name where rewards come from", mend="give one of them")
     ns = _numbers(n)
@@ -137,6 +159,23 @@ def best_of_n(
             problems = with_rewards_of(context, job, problems)
     report = evaluate(problems, ns, seed=seed)
     show_best_of_n(report, as_json=as_json)
+
+
+def _of_rollouts(rollouts: int, ns: list[int], scores: int | None, judge: str | None, seed: int, as_json: bool) -> None:
+    from rprm_jobs.cli.tables import show_best_of_n, show_compared
+    from rprm_jobs.evaluation.best_of_n import evaluate
+    from rprm_jobs.services.eval_rollouts import read_rollouts
+
+    if judge is not None:
+        raise ConfigError(
+            "--judge judges the responses of a file", mend="of rollouts: rprm-jobs rollout ... --then-score"
+        )
+    with connected() as context:
+        read = read_rollouts(context, rollouts, scores)
+    show_compared(read)
+    # A search has one answer a problem.
+    ns = [1] if read.kind is JobKind.SEARCH else ns
+    show_best_of_n(evaluate(read.problems, ns, seed=seed), as_json=as_json, more=read.counts)
 
 
 def _one_source(job: int | None, predictions: str | None, files: list[str] | None) -> None:

@@ -65,7 +65,7 @@ class Round:
 
 def improve(context: Context, loop: Loop) -> Iterator[Round]:
     """Each round as it is done; ends after `rounds`, or with the first whose F1 is not above the best before it."""
-    best = _evaluated(context, loop, 0, loop.judge)
+    best = _evaluated(context, loop, 0, _pinned(loop.judge))
     yield best
     for number in range(1, loop.rounds + 1):
         done = _round(context, loop, number, best.judge)
@@ -74,6 +74,14 @@ def improve(context: Context, loop: Loop) -> Iterator[Round]:
             say(f"round {number} is no better on the validation files: the loop ends")
             return
         best = done
+
+
+def _pinned(judge: str) -> str:
+    """A hub's model by its commit, so that no stage means another when the hub moves on; others as they are."""
+    from rprm_jobs.judge.resolve import resolve_judge
+
+    found = resolve_judge(judge)
+    return judge if found.revision is None else found.name
 
 
 def _round(context: Context, loop: Loop, number: int, judge: str) -> Round:

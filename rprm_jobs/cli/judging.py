@@ -31,6 +31,7 @@ class Judging:
     engine: str
     engine_args: tuple[str, ...]
     worker: bool
+    until_first_error: bool = False
 
     def run(self, context: Context, paths: Sequence[str], rows: Sequence[Row] | None = None) -> int:
         """Submit the files (or rows of theirs), or find the job that judged them, and wait for it; returns its id."""
@@ -39,9 +40,14 @@ class Judging:
         from rprm_jobs.services.submit import SubmitRequest, make_recipe, submit
 
         # All K critiques of a step serve every threshold, so the job of another one is found again.
-        threshold = 0.5 if self.policy["kind"] == "fixed" else self.threshold
+        stops_early = self.policy["kind"] != "fixed" or self.until_first_error
         recipe = make_recipe(
-            resolve_judge(self.judge), k=self.k, policy=self.policy, threshold=threshold, seed=self.seed
+            resolve_judge(self.judge),
+            k=self.k,
+            policy=self.policy,
+            threshold=self.threshold if stops_early else 0.5,
+            seed=self.seed,
+            until_first_error=self.until_first_error,
         )
         made = submit(context, SubmitRequest(tuple(paths), recipe, rows=rows))
         say(

@@ -22,15 +22,16 @@ class PolicyKind(StrEnum):
     FIXED = "fixed"
     EXACT = "exact"
     ADAPTIVE = "adaptive"
+    PLANNED = "planned"
 
 
-PolicyOption = Annotated[
-    PolicyKind,
-    typer.Option(
-        "--policy",
-        help="fixed: always K critiques; exact: no more once the rest cannot change the call; adaptive: likely not.",
-    ),
-]
+_KINDS = (
+    "fixed: always K critiques; exact: no more once the rest cannot change the call; adaptive: likely not;"
+    " planned: as an optimal plan from a pilot of the job has it."
+)
+PolicyOption = Annotated[PolicyKind, typer.Option("--policy", help=_KINDS)]
+# Where --policy names a model.
+JudgePolicyOption = Annotated[PolicyKind, typer.Option("--judge-policy", help=_KINDS)]
 ConfidenceOption = Annotated[
     float | None, typer.Option("--confidence", help="Of adaptive: how sure of the call to be, in (0.5, 1) [0.95].")
 ]
@@ -38,14 +39,32 @@ MinKOption = Annotated[
     int | None, typer.Option("--min-k", help="Of adaptive: the least critiques of a step with a verdict [3].")
 ]
 
+ChangedOption = Annotated[
+    float | None, typer.Option("--changed", help="Of planned: the share of calls that may change, in [0, 1) [0.0025].")
+]
+PilotOption = Annotated[
+    int | None, typer.Option("--pilot", help="Of planned: steps that get all K critiques first [500].")
+]
+UntilOption = Annotated[
+    bool,
+    typer.Option("--until-first-error", help="Do not judge the steps after the first one called wrong."),
+]
 
-def policy_options(kind: PolicyKind, confidence: float | None, min_k: int | None) -> dict[str, Any]:
-    """The options as a recipe takes them. Raises ConfigError for one that the policy does not have."""
-    given = {"confidence": confidence, "min_k": min_k}
+
+_OWN_OPTIONS = {PolicyKind.ADAPTIVE: ("confidence", "min_k"), PolicyKind.PLANNED: ("changed", "pilot")}
+
+
+def policy_options(kind: PolicyKind, *, named: str = "--policy", **given: float | None) -> dict[str, Any]:
+    """The options as a recipe takes them. Raises ConfigError for one that the policy does not have.
+
+    `named` is the option by which the command takes the policy.
+    """
     options = {name: value for name, value in given.items() if value is not None}
-    if options and kind is not PolicyKind.ADAPTIVE:
-        names = ", ".join(f"--{name.replace('_', '-')}" for name in options)
-        raise ConfigError(f"{names}: the {kind} policy has no such option", mend="use --policy adaptive")
+    for name in options:
+        if name not in _OWN_OPTIONS.get(kind, ()):
+            owner = next(owner for owner, names in _OWN_OPTIONS.items() if name in names)
+            option = f"--{name.replace('_', '-')}"
+            raise ConfigError(f"{option}: the {kind} policy has no such option", mend=f"use {named} {owner}")
     return {"kind": kind.value, **options}
 
 

@@ -14,6 +14,7 @@ from rprm_jobs.services.query import JobStatus, rates_between
 from rprm_jobs.types import JobKind
 
 if TYPE_CHECKING:
+    from rprm_jobs.store.records import Job
     from rprm_jobs.store.records import Progress as Counts
 
 # The live display's rates are over this many polls, so that they follow the worker and yet can be read.
@@ -31,6 +32,8 @@ def status_json(status: JobStatus) -> dict[str, Any]:
         "kind": job.kind.value,
         "judge": job.judge,
         "k": job.recipe.k,
+        "policy": job.recipe.policy["kind"],
+        "until_first_error": job.recipe.until_first_error,
         "priority": job.priority,
         "solutions": job.n_solutions,
         "steps": job.n_steps,
@@ -70,8 +73,7 @@ def status_lines(status: JobStatus, *, coming: bool = False) -> list[str]:
     share = counts.solutions / job.n_solutions
     bar = "█" * round(share * 30)
     lines = [
-        f"job {job.id}{kind}  {status.state.value}  judge {job.judge}, {job.recipe.k} critiques a step,"
-        f" priority {job.priority}",
+        f"job {job.id}{kind}  {status.state.value}  {_models(job)}, priority {job.priority}",
         f"  {bar:░<30} {share:.1%}  {counts.solutions:,} of {job.n_solutions:,} solutions",
         f"  ok {counts.ok:,}  failed {counts.failed:,}  quarantined {counts.quarantined:,}",
         f"  {speed(status)}",
@@ -84,19 +86,47 @@ def status_lines(status: JobStatus, *, coming: bool = False) -> list[str]:
     if status.unserved and coming:
         lines.append("  a worker is on its way")
     elif status.unserved:
-        lines.append(f"  no living worker serves this judge; start one: {worker_command(job.judge)}")
+        lines.append(f"  no living worker serves this judge; start one: {worker_command(job)}")
     if counts.last_error:
         first_line, *_ = counts.last_error.split("\n")
         lines.append(f"  last error: {first_line}")
     return lines
 
 
-def worker_command(judge: str) -> str:
-    """The command that starts a worker for a job's judge; of a judge in a folder the job knows the last name only."""
-    from rprm_jobs.judge.resolve import shipped_judges
+def _models(job: Job) -> str:
+    from rprm_jobs.judge.hub import brief
 
-    known = judge in shipped_judges() or "/" in judge
-    return f"rprm-jobs worker --judge {judge if known else f'FOLDER/{judge}'}"
+    writing, model = job.recipe.writing, brief(job.judge)
+    if job.kind is JobKind.ROLLOUT or writing is None:
+        return f"policy {model}" if writing is not None else f"judge {model}, {_critiques(job)}"
+    search = writing.search
+    candidates = "" if search is None else f", {search.candidates} candidates"
+    return f"policy {brief(writing.policy)}{candidates}, judge {model}, {_critiques(job)}"
+
+
+def _critiques(job: Job) -> str:
+    policy = str(job.recipe.policy["kind"])
+    until = " up to the first error" if job.recipe.until_first_error else ""
+    if policy == "fixed":
+        return f"{job.recipe.k} critiques a step{until}"
+    return f"at most {job.recipe.k} critiques a step ({policy}){until}"
+
+
+def worker_command(job: Job) -> str:
+    """The command that starts a worker for a job; of a model in a folder the job knows the last name only."""
+    from rprm_jobs.judge.policy import shipped_policies
+    from rprm_jobs.judge.resolve import ENDPOINT, shipped_judges
+
+    def named(model: str, where: str) -> str:
+        if model.startswith(ENDPOINT):
+            return f"{model} {where}http://HOST:PORT/v1"
+        known = model in shipped_judges() or model in shipped_policies() or "/" in model
+        return model if known else f"FOLDER/{model}"
+
+    writing = job.recipe.writing
+    policy = "" if writing is None else f" --policy {named(writing.policy, '--policy-engine-arg base_url=')}"
+    judge = "" if job.kind is JobKind.ROLLOUT else f" --judge {named(job.judge, '--base-url ')}"
+    return f"rprm-jobs worker{judge}{policy}"
 
 
 def speed(status: JobStatus) -> str:

@@ -16,7 +16,9 @@ def results(
     output: Annotated[
         str, typer.Option("-o", "--output", help=".jsonl, .jsonl.gz, .jsonl.zst or .parquet; - is stdout.")
     ] = "-",
-    critiques: Annotated[bool, typer.Option("--critiques", help="Add the critique texts.")] = False,
+    critiques: Annotated[
+        bool, typer.Option("--critiques", help="Add the critique texts (of a search: its tree).")
+    ] = False,
     steps: Annotated[bool, typer.Option("--steps", help="Add problem and steps.")] = False,
     failed: Annotated[bool, typer.Option("--failed", help="Only failed and quarantined solutions.")] = False,
     as_json: JsonOption = False,

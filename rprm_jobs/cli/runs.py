@@ -46,13 +46,15 @@ def _as_json(run: Run) -> dict[str, Any]:
 
 def _print_list(found: list[Run]) -> None:
     from rprm_jobs.cli.tables import new_table, print_table
+    from rprm_jobs.judge.hub import brief
 
     left = ("phase", "judge", "data", "state", "seen", "folder")
     table = new_table("run", "phase", "judge", "data", "state", "step", "loss", "eval", "seen", "folder", left=left)
     for one in found:
         start = one.started
         table.add_row(
-            str(one.id), start.phase.value, start.judge, start.data, one.state.value, f"{one.step}/{start.total_steps}",
+            str(one.id), start.phase.value, brief(start.judge), start.data, one.state.value,
+            f"{one.step}/{start.total_steps}",
             _number(one.metrics.get("loss")), _number(one.metrics.get("eval_loss")),
             f"{one.seen_at:%Y-%m-%d %H:%M}", start.folder,
         )  # fmt: skip

@@ -1,4 +1,4 @@
-"""`services`, `db` and `doctor`: the servers, the schema, and what is wrong with either."""
+"""`services` and `db`: the servers and the schema."""
 
 from __future__ import annotations
 
@@ -82,23 +82,7 @@ def current(as_json: JsonOption = False) -> None:
         print(f"current {now or 'empty'}, this version needs {head}")
 
 
-def doctor(as_json: JsonOption = False) -> None:
-    """Check what is configured, reachable and installed; one line each, with the mend. Exit 5 if a server is not."""
-    from rprm_jobs.cli.checkup import checkup
-
-    checks = checkup()
-    if as_json:
-        print_json([asdict(check) for check in checks])
-    else:
-        for check in checks:
-            mend = f"  mend: {check.mend}" if check.mend else ""
-            print(f"{'ok  ' if check.ok else 'FAIL' if check.needed else 'no  '} {check.name:<14} {check.found}{mend}")
-    if any(check.needed and not check.ok for check in checks):
-        raise typer.Exit(5)
-
-
 def register(app: typer.Typer) -> None:
     """Add the commands."""
     app.add_typer(services_app, name="services")
     app.add_typer(db_app, name="db")
-    app.command()(doctor)

@@ -64,25 +64,25 @@ def jobs(
             ]
         )
         return
-    from rich.console import Console
-    from rich.table import Table
+    from rprm_jobs.cli.tables import fitting_table, print_table
+    from rprm_jobs.judge.hub import brief
 
-    table = Table(box=None)
-    for name in ("job", "state", "judge", "k", "done", "failed", "created", "from"):
-        table.add_column(name, no_wrap=True)
-    for job, counts in found:
-        table.add_row(
+    names = ("job", "kind", "state", "model", "k", "done", "failed", "created", "from")
+    rows = [
+        (
             str(job.id),
+            job.kind.value,
             counts.state(job).value,
-            job.judge,
+            brief(job.judge),
             str(job.recipe.k),
             f"{counts.solutions:,}/{job.n_solutions:,}",
             str(counts.failed + counts.quarantined),
-            f"{job.created_at:%Y-%m-%d %H:%M}",
+            f"{job.created_at:%m-%d %H:%M}",
             ", ".join(job.sources),
         )
-    # File names may hold square brackets, which are no markup.
-    Console(markup=False).print(table)
+        for job, counts in found
+    ]
+    print_table(fitting_table(names, rows, shrinking=("model", "from")))
 
 
 def register(app: typer.Typer) -> None:

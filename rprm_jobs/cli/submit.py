@@ -17,7 +17,16 @@ from rprm_jobs.cli.common import (
     SplitOption,
     connected,
 )
-from rprm_jobs.cli.policy import ConfidenceOption, MinKOption, PolicyKind, PolicyOption, policy_options
+from rprm_jobs.cli.policy import (
+    ChangedOption,
+    ConfidenceOption,
+    MinKOption,
+    PilotOption,
+    PolicyKind,
+    PolicyOption,
+    UntilOption,
+    policy_options,
+)
 from rprm_jobs.cli.submitting import (
     FilesArgument,
     MaxNewTokensOption,
@@ -44,6 +53,9 @@ def submit(
     policy: PolicyOption = PolicyKind.FIXED,
     confidence: ConfidenceOption = None,
     min_k: MinKOption = None,
+    changed: ChangedOption = None,
+    pilot: PilotOption = None,
+    until_first_error: UntilOption = False,
     prompt: PromptOption = None,
     threshold: Annotated[float, typer.Option(help="A step with a lower reward is called wrong.")] = 0.5,
     seed: SeedOption = 0,
@@ -73,13 +85,14 @@ def submit(
     recipe = make_recipe(
         resolve_judge(judge),
         k=k,
-        policy=policy_options(policy, confidence, min_k),
+        policy=policy_options(policy, confidence=confidence, min_k=min_k, changed=changed, pilot=pilot),
         threshold=threshold,
         seed=seed,
         template=PromptTemplate.load(prompt) if prompt else None,
         temperature=temperature,
         top_p=top_p,
         max_new_tokens=max_new_tokens,
+        until_first_error=until_first_error,
     )
     request = SubmitRequest(
         tuple(files), recipe, ReadOptions(step_separator, split), priority, keep_critiques, new, skip_bad

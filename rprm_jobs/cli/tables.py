@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from rprm_jobs.cli.common import print_json, say
@@ -11,6 +12,7 @@ if TYPE_CHECKING:
     from rich.table import Table
 
     from rprm_jobs.evaluation import best_of_n, prmbench, processbench_report
+    from rprm_jobs.services.eval_rollouts import Rollouts
 
 
 _WIDTH = 120
@@ -65,8 +67,21 @@ def show_prmbench(report: prmbench.Report, *, as_json: bool) -> None:
     print_table(table)
 
 
-def show_best_of_n(report: best_of_n.Report, *, as_json: bool) -> None:
-    """How often each way to pick is right, by N."""
+def show_compared(read: Rollouts) -> None:
+    """What became of the responses of a rollout job, where that is not plain."""
+    said = {
+        "problems_left_out": "problems lack a response and are left out (failed, or not written yet)",
+        "cut": "responses were cut by the token limit, and state no answer",
+        "unparsed": "answers are no expression, and count as wrong",
+        "undecided": "answers took too long to compare, and count as wrong",
+    }
+    for name, what in said.items():
+        if read.counts[name]:
+            say(f"{read.counts[name]:,} {what}")
+
+
+def show_best_of_n(report: best_of_n.Report, *, as_json: bool, more: Mapping[str, int] | None = None) -> None:
+    """How often each way to pick is right, by N. `more` goes into the JSON."""
     if report.without_answer:
         say(f"{report.without_answer:,} responses state no final answer and cast no vote")
     if report.n_judged == 0:
@@ -77,7 +92,7 @@ def show_best_of_n(report: best_of_n.Report, *, as_json: bool) -> None:
             f" {report.n_problems:,} problems"
         )
     if as_json:
-        print_json(report.as_json())
+        print_json({**report.as_json(), **(more or {})})
         return
     ns = list(report.pass_at)
     table = new_table("pick", *(f"N={n}" for n in ns))
@@ -107,8 +122,21 @@ def new_table(first: str, *names: str, left: tuple[str, ...] = ()) -> Table:
     return table
 
 
+def fitting_table(names: Sequence[str], rows: Sequence[Sequence[str]], *, shrinking: Sequence[str]) -> Table:
+    """A table of texts in which only the `shrinking` columns are cut where the terminal is too narrow."""
+    from rich.table import Table
+
+    table = Table(box=None)
+    for place, name in enumerate(names):
+        longest = max(len(cells[place]) for cells in (names, *rows))
+        table.add_column(name, no_wrap=True, min_width=None if name in shrinking else longest)
+    for row in rows:
+        table.add_row(*row)
+    return table
+
+
 def print_table(table: Table) -> None:
-    """On stdout; what is no terminal is wide enough."""
+    """On stdout; what is no terminal is wide enough. Names may hold square brackets, which are no markup."""
     from rich.console import Console
 
-    Console(width=None if sys.stdout.isatty() else _WIDTH).print(table)
+    Console(width=None if sys.stdout.isatty() else _WIDTH, markup=False).print(table)

@@ -27,9 +27,28 @@ _STOP_S = 60.0
 class WorkerChoice:
     """The worker to start when no living one has the judge."""
 
-    judge: str
+    judge: str | None
     engine: str
     engine_args: tuple[str, ...]
+    policy: str | None = None
+    policy_engine: str = "auto"
+    policy_engine_args: tuple[str, ...] = ()
+
+    @property
+    def models(self) -> str:
+        """What it serves, for a human."""
+        return " and ".join(name for name in (self.policy, self.judge) if name is not None)
+
+    def arguments(self) -> list[str]:
+        """Of the worker's command line."""
+        command = ["--judge", self.judge, "--engine", self.engine] if self.judge else []
+        for pair in self.engine_args:
+            command += ["--engine-arg", pair]
+        if self.policy is not None:
+            command += ["--policy", self.policy, "--policy-engine", self.policy_engine]
+        for pair in self.policy_engine_args:
+            command += ["--policy-engine-arg", pair]
+        return command
 
 
 def wait_for(context: Context, job_id: int, choice: WorkerChoice | None) -> dict[str, Any]:
@@ -91,12 +110,12 @@ class _Helper:
             self._child.check()
         elif status.unserved and self._choice is not None:
             self._child = _Child(self._context, self._choice)
-            say(f"no worker serves {self._choice.judge}: started one, its log is {self._child.log}")
+            say(f"no worker serves {self._choice.models}: started one, its log is {self._child.log}")
         elif status.unserved and not self._told:
             from rprm_jobs.cli.progress import worker_command
 
             self._told = True
-            say(f"no living worker serves this judge; start one: {worker_command(status.job.judge)}")
+            say(f"no living worker serves this judge; start one: {worker_command(status.job)}")
 
     def stop(self) -> None:
         """Stop the worker, if there is one, in good order."""
@@ -114,9 +133,7 @@ class _Child:
                 f"the worker's log has no place: {error.strerror}", where=str(folder), mend="set RPRM_HOME"
             ) from error
         self.log: Path = folder / f"worker-{os.getpid()}.log"
-        command = [sys.executable, "-m", "workers", "--judge", choice.judge, "--engine", choice.engine]
-        for pair in choice.engine_args:
-            command += ["--engine-arg", pair]
+        command = [sys.executable, "-m", "workers", *choice.arguments()]
         with self.log.open("wb") as log:
             self._process = subprocess.Popen(
                 [*command, "--exit-with-parent"],

@@ -8,17 +8,25 @@ from typing import Annotated
 
 import typer
 
-from rprm_jobs.cli.common import EngineArgOption, EngineOption, JudgeOption, connected
+from rprm_jobs.cli.common import EngineArgOption, EngineOption, PolicyEngineArgOption, PolicyEngineOption, connected
 from rprm_jobs.errors import ConfigError
 
 
 def worker(
-    judge: JudgeOption = "tiny",
+    judge: Annotated[
+        str | None,
+        typer.Option("--judge", help="A shipped judge, a model folder, or a hub id [tiny, without --policy]."),
+    ] = None,
+    policy: Annotated[
+        str | None, typer.Option("--policy", help="A policy: for rollouts, and with --judge for searches of the two.")
+    ] = None,
     engine: EngineOption = "auto",
     engine_arg: EngineArgOption = None,
     base_url: Annotated[
         str | None, typer.Option("--base-url", help="Of openai, which it implies: the server's address, with /v1.")
     ] = None,
+    policy_engine: PolicyEngineOption = "auto",
+    policy_engine_arg: PolicyEngineArgOption = None,
     lora: Annotated[str | None, typer.Option("--lora", help="Of vllm: the folder of a LoRA adapter.")] = None,
     shards_in_flight: Annotated[int, typer.Option("--shards-in-flight", min=1, help="Shards judged at once.")] = 4,
     critiques_in_flight: Annotated[
@@ -35,7 +43,13 @@ def worker(
 
     if base_url is not None and engine == "auto":
         engine = "openai"
-    command = [sys.executable, "-m", "workers", "--judge", judge, "--engine", engine, "--log-level", log_level]
+    if judge is None and policy is None:
+        judge = "tiny"
+    command = [sys.executable, "-m", "workers", "--engine", engine, "--log-level", log_level]
+    command += [] if judge is None else ["--judge", judge]
+    command += [] if policy is None else ["--policy", policy, "--policy-engine", policy_engine]
+    for pair in policy_engine_arg or ():
+        command += ["--policy-engine-arg", pair]
     command += ["--shards-in-flight", str(shards_in_flight), "--critiques-in-flight", str(critiques_in_flight)]
     for pair in [*(engine_arg or ()), *_named(base_url=base_url, lora=lora)]:
         command += ["--engine-arg", pair]
