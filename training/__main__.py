@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from rprm_jobs.errors import ConfigError, RprmError
-from rprm_jobs.judge.resolve import resolve_judge
+from rprm_jobs.judge.resolve import check_has_weights, resolve_judge
 from rprm_jobs.pairs.rules import SetKind
 from rprm_jobs.services.context import Context, open_context
 from rprm_jobs.services.training_sets import check_sampled_by, get_set
@@ -112,6 +112,7 @@ def _trained(
     options: argparse.Namespace, phase: Phase, recipe: Recipe, source: Source, context: Context | None
 ) -> dict[str, Any] | None:
     judge = resolve_judge(options.judge)
+    check_has_weights(judge)
     prompt = judge.template.source
     if context is not None and options.set is not None:
         prompt = get_set(context, options.set, _KINDS[phase]).prompt

@@ -1,4 +1,4 @@
-"""The tiny judge's model card, written from its measurements so that the two cannot differ."""
+"""The tiny judges' model cards, written from its measurements so that the two cannot differ."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ from typing import Any
 
 from training.splits import PLAIN_EXAMPLES
 
-_CARD = """# tiny
+_CARD = """# {name}
 
 A process reward model for trying and testing rprm-jobs anywhere, on a CPU, without a download. A Qwen2 of {weights:,}
-weights (float16), trained from nothing by this project's `training/` on generated arithmetic chains.
+weights (float16), trained from nothing by this project's `training/` on generated arithmetic chains.{place}
 
 ## What it is
 It judges one step of a chain such as `Start with 34; multiply by 8 (a), plus 51 (b), times 2 (c). What is the result?`
@@ -57,30 +57,40 @@ The last four columns are the percentage of first errors of that kind which are 
 _STAGES = ("world", "closing", "sft", "dpo")
 _NUMBERS = {2: "two", 3: "three", 4: "four"}
 _BUILD = "`python -m training.tiny --out FOLDER`"
-_LOOP = """
+_LOOP = {
+    "sft": """
 
-Then the job system: in the stage sft the judge imitates critiques of an erring teacher that agree with the label, and
-in the stage dpo it prefers those of its own that agree with the label to those that do not (DPOTrainer's loss). Both
-see a set of the store."""
+Then the job system: in the stage sft the judge imitates critiques of an erring teacher that agree with the label.""",
+    "dpo": """ In the
+stage dpo it prefers those of its own critiques that agree with the label to those that do not (DPOTrainer's loss).""",
+}
+_PLACES = {
+    "sft": """
+
+It is the cold start: trained on an erring teacher's critiques, it errs a good deal itself. `tiny` is what became of it
+by preferring its own right critiques to its wrong ones.""",
+    "dpo": "",
+}
 
 
 def write_card(folder: Path, training: dict[str, Any], evaluation: dict[str, Any]) -> dict[str, Any]:
-    """Keep the numbers beside the weights, and the card that quotes them; returns the numbers."""
+    """Keep the numbers beside the weights, and the card that quotes them, under the folder's name; returns them."""
     measured = {"training": training, "evaluation": evaluation}
     (folder / "measured.json").write_text(json.dumps(measured, indent=2) + "\n", encoding="utf-8")
-    (folder / "README.md").write_text(model_card(measured), encoding="utf-8")
+    (folder / "README.md").write_text(model_card(folder.name, measured), encoding="utf-8")
     return measured
 
 
-def model_card(measured: dict[str, Any]) -> str:
-    """The card's Markdown for a measurement as `training.tiny` writes it."""
+def model_card(name: str, measured: dict[str, Any]) -> str:
+    """The card's Markdown for a judge of this name and a measurement as `training.tiny` writes it."""
     training, evaluation = measured["training"], measured["evaluation"]
     stages = [name for name in _STAGES if name in training]
-    looped = "sft" in stages
     return _CARD.format(
-        command=_BUILD if looped else f"The folder `base` of {_BUILD}",
+        name=name,
+        place=_PLACES.get(stages[-1], ""),
+        command=_BUILD if "sft" in stages else f"The folder `base` of {_BUILD}",
         n_stages=_NUMBERS[len(stages)],
-        loop=_LOOP if looped else "",
+        loop="".join(_LOOP.get(stage, "") for stage in stages),
         weights=training["weights"],
         plain=PLAIN_EXAMPLES,
         stages="\n".join(_stage(name, training[name]) for name in stages),

@@ -78,9 +78,7 @@ def keep_trained(trainer: Any, tokenizer: Any, base: Judge, prompt: str, out: Pa
 
 def write_judge(model: Any, tokenizer: Any, prompt: str, sampling: Sampling, out: Path) -> None:
     """Weights, tokenizer, prompt, and the sampling that judging uses by default; the card last."""
-    out.mkdir(parents=True, exist_ok=True)
-    model.save_pretrained(out)
-    tokenizer.save_pretrained(out)
+    write_model(model, tokenizer, out)
     (out / "prompt.txt").write_text(prompt, encoding="utf-8")
     settings = {
         "prompt": "prompt.txt",
@@ -89,3 +87,12 @@ def write_judge(model: Any, tokenizer: Any, prompt: str, sampling: Sampling, out
         "top_p": sampling.top_p,
     }
     (out / CARD).write_text(json.dumps(settings, indent=2) + "\n", encoding="utf-8")
+
+
+def write_model(model: Any, tokenizer: Any, out: Path) -> None:
+    """Weights and tokenizer."""
+    out.mkdir(parents=True, exist_ok=True)
+    # Trainers switch it off; what transformers loads then would generate without a cache.
+    model.config.use_cache = True
+    model.save_pretrained(out)
+    tokenizer.save_pretrained(out)

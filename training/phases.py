@@ -21,7 +21,7 @@ from training.preferences import train_dpo
 from training.recipe import Recipe
 from training.sft import train_sft
 from training.source import TRAIN, VALIDATION, Source
-from training.trainer import Log, Plan, check_names
+from training.trainer import Log, Plan, check_names, has_bf16
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,6 +127,7 @@ def _written(training: Training, plan: Plan, log: Log, seconds: float) -> dict[s
         "judge": training.judge.name,
         "data": {"name": source.name, "digest": source.digest, **source.counts},
         "recipe": asdict(training.recipe),
+        "bf16": training.recipe.bf16 and has_bf16(),
         "minutes": round(seconds / 60, 2),
         "log": log,
     }

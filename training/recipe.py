@@ -16,9 +16,9 @@ class Recipe:
     An optimiser step sees `batch * accumulation` rows on each process; `steps` bounds them, and 0 means as many as
     `epochs` passes take. With a validation split its first `evaluate_rows` rows are evaluated every `evaluate_every`
     steps, training stops when their loss has not fallen `patience` times, and the best weights are kept.
-    `schedule` is one of transformers' scheduler names, `bf16` computes in bfloat16 over float32 weights, and
-    `report_to` is tensorboard, wandb, or what else transformers reports to. `lora_rank` above 0 trains an adapter of
-    every linear layer in place of the weights.
+    `schedule` is one of transformers' scheduler names, `bf16` computes in bfloat16 over float32 weights where the
+    machine has it, and `report_to` is tensorboard, wandb, or what else transformers reports to. `lora_rank` above 0
+    trains an adapter of every linear layer in place of the weights.
     """
 
     epochs: float = 1.0

@@ -1,6 +1,7 @@
 """Which generated solutions are for what: training, held-out evaluation, the shipped examples. Seeds never overlap.
 
-`python -m training.splits examples --count 24` prints a split as JSONL in ProcessBench's form.
+`python -m training.splits examples --count 24` prints a split as JSONL in ProcessBench's form; of `problems` it prints
+the problems alone, with their answers, for a policy to solve.
 """
 
 from __future__ import annotations
@@ -13,12 +14,13 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from training.world import Solution, draw_scrambled, draw_solution
+from training.careless import draw_careless
+from training.world import Solution, apply, draw_scrambled, draw_solution
 
-SEEDS = {"held-out": 20_001, "examples": 30_001, "benchmark": 40_001}
+SEEDS = {"held-out": 20_001, "examples": 30_001, "benchmark": 40_001, "problems": 50_001}
 TRAINING_SEED = 1
-# Of the base's second stage, the cold start, and the preferences.
-CLOSING_SEED, COLD_SEED, META_SEED = 2, 3, 4
+# Of the base's second stage, the cold start, the preferences, and the policy.
+CLOSING_SEED, COLD_SEED, META_SEED, POLICY_SEED = 2, 3, 4, 5
 _WRONG_SHARE = 0.5
 # The first examples, from which format and copying are learnt, hold single errors; after them half are scrambled.
 # A multiple of the pools in which training sorts its examples.
@@ -39,6 +41,9 @@ class Judged:
 def draw_split(name: str, count: int) -> list[Solution]:
     """The first `count` solutions of a split, right and wrong ones in turn."""
     rng = random.Random(SEEDS[name])
+    if name == "problems":
+        # Those that the tiny policy can work, all of them right: a problem is given with its answer.
+        return [draw_careless(rng, 0) for _ in range(count)]
     return [draw_solution(rng, wrong=number % 2 == 0) for number in range(count)]
 
 
@@ -78,6 +83,14 @@ def as_row(name: str, number: int, solution: Solution) -> dict[str, Any]:
     }
 
 
+def as_problem(name: str, number: int, solution: Solution) -> dict[str, Any]:
+    """The problem alone as a line of input for `rprm-jobs rollout`, with its correct answer."""
+    value = solution.start
+    for asked in solution.instructions:
+        value = apply(asked.op, value, asked.operand)
+    return {"id": f"{name}-{number:04d}", "problem": solution.problem, "answer": str(value)}
+
+
 def main() -> None:
     """Print a split as JSONL."""
     parser = argparse.ArgumentParser(description=main.__doc__)
@@ -85,7 +98,8 @@ def main() -> None:
     parser.add_argument("--count", type=int, default=400)
     options = parser.parse_args()
     for number, solution in enumerate(draw_split(options.split, options.count)):
-        print(json.dumps(as_row(options.split, number, solution)))
+        row = as_problem if options.split == "problems" else as_row
+        print(json.dumps(row(options.split, number, solution)))
 
 
 if __name__ == "__main__":

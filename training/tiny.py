@@ -18,17 +18,18 @@ from pathlib import Path
 from typing import Any
 
 from rprm_jobs.judge.prompt import PromptTemplate
+from rprm_jobs.judge.resolve import ENDPOINT
 from training import commands
 from training.card import write_card
 from training.evaluate import evaluate
 from training.foreign import draw_foreign, foreign_critique
 from training.slips import slipping_critique
 from training.splits import COLD_SEED, META_SEED, as_row
-from training.teacher_server import Critic, teaching
+from training.teacher_server import MODEL, Critic, teaching
 from training.tiny_base import PROMPT, build_base, closing_recipe, recipe_for
 from training.world import Solution, draw_solution
 
-TEACHER = "local/slipping-teacher"
+TEACHER = f"{ENDPOINT}{MODEL}"
 BASE, SFT, DPO = "base", "tiny-sft", "tiny"
 
 
@@ -48,7 +49,7 @@ class Size:
     held_share: float = 0.1
 
 
-SMALL = Size(cold=150, meta=120, cold_epochs=2.0, held_share=0.3)
+SMALL = Size(cold=150, meta=90, cold_epochs=2.0, held_share=0.3)
 _TEACHER_K, _META_K = 2, 8
 # Of the cold start's rows, those of foreign text: without them the judge forgets how to end a critique of it.
 _FOREIGN_SHARE = 0.12

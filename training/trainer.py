@@ -96,7 +96,7 @@ def arguments(plan: Plan) -> dict[str, Any]:
         "warmup_steps": recipe.warmup,
         "lr_scheduler_type": recipe.schedule,
         "seed": recipe.seed,
-        "bf16": recipe.bf16,
+        "bf16": recipe.bf16 and has_bf16(),
         "use_cpu": not torch.cuda.is_available(),
         "gradient_checkpointing": recipe.gradient_checkpointing,
         "logging_steps": recipe.log_every,
@@ -107,6 +107,15 @@ def arguments(plan: Plan) -> dict[str, Any]:
         "max_length": None,
         **(watched if validated else {}),
     }
+
+
+def has_bf16() -> bool:
+    """Whether this machine computes in bfloat16. CPUs that only emulate it are many times slower at it."""
+    import torch
+
+    if torch.cuda.is_available():
+        return bool(torch.cuda.is_bf16_supported())
+    return bool(torch.ops.mkldnn._is_mkldnn_bf16_supported())
 
 
 def check_names(recipe: Recipe) -> None:

@@ -84,11 +84,11 @@ def draw_solution(rng: random.Random, *, wrong: bool) -> Solution:
     kind = rng.choice(ERROR_KINDS) if wrong else None
     while True:
         start = rng.randint(2, 99)
-        instructions = _draw_instructions(rng, start, rng.randint(3, 7))
+        instructions = draw_instructions(rng, start, rng.randint(3, 7))
         label = rng.randrange(len(instructions)) if wrong else -1
         claims = _work(rng, start, instructions, label, kind)
         if claims is not None:
-            return _written(rng, start, instructions, claims, label, kind)
+            return written(rng, start, instructions, claims, label, kind)
 
 
 def draw_scrambled(rng: random.Random) -> Solution:
@@ -100,13 +100,13 @@ def draw_scrambled(rng: random.Random) -> Solution:
     wanted = rng.choice(OPS)
     while True:
         start = rng.randint(2, 99)
-        instructions = _draw_instructions(rng, start, rng.randint(3, 7))
+        instructions = draw_instructions(rng, start, rng.randint(3, 7))
         index = rng.randrange(len(instructions))
         claims = _work(rng, start, instructions, -1, None)
         claim = _scramble(rng, claims[index]) if claims is not None else None
         if claims is not None and claim is not None and claim.op == wanted:
             label = index if claim != claims[index] else -1
-            return _written(rng, start, instructions, (*claims[:index], claim), label, None)
+            return written(rng, start, instructions, (*claims[:index], claim), label, None)
 
 
 def _scramble(rng: random.Random, true: Claim) -> Claim | None:
@@ -127,12 +127,13 @@ def _another(rng: random.Random, number: int) -> int:
     return another if another != number else _another(rng, number)
 
 
-def _draw_instructions(rng: random.Random, start: int, count: int) -> tuple[Instruction, ...]:
+def draw_instructions(rng: random.Random, start: int, count: int, largest: int = LARGEST) -> tuple[Instruction, ...]:
+    """Draw `count` instructions that, followed from `start`, never leave 1 to `largest`."""
     value, drawn = start, list[Instruction]()
     while len(drawn) < count:
         op = rng.choice(OPS)
         operand = _draw_operand(rng, op)
-        if in_range(apply(op, value, operand)):
+        if 1 <= apply(op, value, operand) <= largest:
             drawn.append(Instruction(op, operand, rng.choice(_WORDS[op])))
             value = apply(op, value, operand)
     return tuple(drawn)
@@ -150,11 +151,11 @@ def _work(
     """The claims of all steps, or None when the chain with this error would leave the range."""
     value, claims = start, list[Claim]()
     for index, instruction in enumerate(instructions):
-        claim: Claim | None = _true_claim(value, instruction)
+        claim: Claim | None = true_claim(value, instruction)
         if index == label and kind is not None:
             earlier = [start, *(done.result for done in claims)][:-1]
             others = [other.operand for other in instructions]
-            claim = _CORRUPTERS[kind](rng, _true_claim(value, instruction), earlier if kind == "previous" else others)
+            claim = CORRUPTERS[kind](rng, true_claim(value, instruction), earlier if kind == "previous" else others)
         if claim is None or not in_range(claim.result):
             return None
         claims.append(claim)
@@ -162,7 +163,8 @@ def _work(
     return tuple(claims)
 
 
-def _true_claim(value: int, instruction: Instruction) -> Claim:
+def true_claim(value: int, instruction: Instruction) -> Claim:
+    """What a correct step states, going on from `value`."""
     return Claim(value, instruction.op, instruction.operand, apply(instruction.op, value, instruction.operand))
 
 
@@ -221,7 +223,9 @@ def _wrong_operation(rng: random.Random, claim: Claim, _: Sequence[int]) -> Clai
     return Claim(claim.left, op, claim.right, apply(op, claim.left, claim.right))
 
 
-_CORRUPTERS: dict[ErrorKind, Callable[[random.Random, Claim, Sequence[int]], Claim | None]] = {
+# From a true claim to one with an error of the kind, or None where it allows none; the numbers are others of the
+# problem that may be confused with its own.
+CORRUPTERS: dict[ErrorKind, Callable[[random.Random, Claim, Sequence[int]], Claim | None]] = {
     "result": _wrong_result,
     "operand": _wrong_operand,
     "previous": _wrong_previous,
@@ -229,7 +233,7 @@ _CORRUPTERS: dict[ErrorKind, Callable[[random.Random, Claim, Sequence[int]], Cla
 }
 
 
-def _written(
+def written(
     rng: random.Random,
     start: int,
     instructions: tuple[Instruction, ...],
