@@ -10,18 +10,23 @@ import json
 import os
 import platform
 import secrets
+import shutil
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import psutil
 import psycopg
 from psycopg import sql
 
+from rprm_jobs import local
+from rprm_jobs.local.places import find_places
 from rprm_jobs.services.context import Context
 from rprm_jobs.settings import Settings, load_settings
 from rprm_jobs.store import schema
@@ -55,6 +60,24 @@ def scratch_database() -> Iterator[str]:
             yield url
         finally:
             admin.execute(sql.SQL("DROP DATABASE {} WITH (FORCE)").format(sql.Identifier(name)))
+
+
+@contextmanager
+def own_servers() -> Iterator[tuple[Settings, Path]]:
+    """Embedded servers with this version's schema, and the folder that they live in; both are gone at the end."""
+    folder = Path(tempfile.mkdtemp(prefix="rprm-bench-"))
+    folder.chmod(0o755)
+    home = Settings(home=folder / "home")
+    try:
+        settings = local.ensure_services(home)
+        database = Database(settings.database_url or "")
+        schema.upgrade(database)
+        database.close()
+        yield settings, folder
+    finally:
+        local.stop_services(home)
+        for place in (find_places(home.home).base, find_places(home.home).sockets, folder):
+            shutil.rmtree(place, ignore_errors=True)
 
 
 def environment(database_url: str, extra: Mapping[str, str] | None = None) -> dict[str, str]:

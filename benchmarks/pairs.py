@@ -26,7 +26,7 @@ from rprm_jobs.judge.verdict import MARKER
 from rprm_jobs.pairs.reading import pack_readings, read_steps
 from rprm_jobs.pairs.rules import SetKind
 from rprm_jobs.store.partitions import partition
-from rprm_jobs.store.results import pack_texts
+from rprm_jobs.store.texts import pack_texts
 
 _STEPS, _K, _MADE, _CHARS = 8, 8, 400, 240
 _READ = 50_000

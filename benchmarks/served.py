@@ -48,9 +48,12 @@ class Served:
     context: Context
     pid: int
 
-    def run_job(self, rows: Path, k: int) -> dict[str, Any]:
-        """Submit, wait to the end, and say what it took: seconds from before the submission to the last record."""
-        recipe = make_recipe(resolve_judge("tiny"), k=k)
+    def run_job(self, rows: Path, k: int, **options: Any) -> dict[str, Any]:
+        """Submit, wait to the end, and say what it took: seconds from before the submission to the last record.
+
+        `options` are those of `make_recipe`.
+        """
+        recipe = make_recipe(resolve_judge("tiny"), k=k, **options)
         cpu, started = _cpu_seconds(self.pid), time.time()
         made = submit(self.context, SubmitRequest((str(rows),), recipe, ReadOptions(), new=True))
         while (status := job_status(self.context, made.job_id)).state is not JobState.DONE:
@@ -61,6 +64,8 @@ class Served:
         # Both clocks are this machine's: the database runs here.
         seconds = progress.finished_at.timestamp() - started
         return {
+            "job": made.job_id,
+            "steps": progress.steps,
             "critiques": progress.critiques,
             "seconds": round(seconds, 2),
             "tokens": progress.tokens,

@@ -1,0 +1,180 @@
+"""The storm: `python -m benchmarks.storm`, a job under faults drawn at random, on servers of its own. Seeded.
+
+Four workers judge with the scripted engine while workers are killed, stopped and asked to leave, both servers crash
+and freeze, links break, fall silent and lose answers, bells ring thrice, jobs are cancelled and submitted again, and
+some rollouts kill whoever judges them. At the end nothing may be lost, doubled or changed.
+"""
+
+from __future__ import annotations
+
+import argparse
+import random
+import sys
+import time
+from collections import Counter
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from benchmarks import harness
+from benchmarks.storm_faults import Faults, Fleet
+from rprm_jobs.errors import StoreError
+from rprm_jobs.services.audit import audit
+from rprm_jobs.services.context import Context, open_context
+from rprm_jobs.store import jobs
+from rprm_jobs.store.records import JobState
+from rprm_jobs.store.session import Database
+from tests.support import jobs as made
+from tests.support.proxy import Proxy
+from tests.support.servers import quick, subprocess_env
+from tests.support.store import run
+
+_WORKERS, _K, _STEPS, _SHARD = 4, 2, 3, 20
+_POISON = "[[scripted:exit]]"
+
+
+class Watch:
+    """How the job goes: the longest time without an outcome, and what the workers' engines have generated."""
+
+    def __init__(self, database: Database, job: int) -> None:
+        self._database, self._job = database, job
+        self._last, self._since = 0, time.monotonic()
+        self.longest_stall = 0.0
+        self.generated: dict[str, int] = {}
+        self.state = JobState.QUEUED
+
+    def look(self) -> None:
+        """Once; a Postgres that is away is a stall like any other."""
+        try:
+            with self._database.transaction() as connection:
+                progress = jobs.progress(connection, self._job)
+                self.state = progress.state(jobs.get(connection, self._job))
+            for row in run(self._database, "SELECT id, generated_tokens FROM workers"):
+                self.generated[row.id] = max(self.generated.get(row.id, 0), row.generated_tokens)
+        except StoreError:
+            return
+        now = time.monotonic()
+        if progress.solutions > self._last:
+            self._last, self._since = progress.solutions, now
+        self.longest_stall = max(self.longest_stall, now - self._since)
+
+
+def main() -> None:
+    """Parse, storm, print."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--solutions", type=int, default=20_000)
+    parser.add_argument("--faults", type=int, default=300, help="at least so many")
+    parser.add_argument("--poison", type=int, default=3, help="rollouts that kill their worker")
+    parser.add_argument("--rate", type=float, default=40.0, help="critiques/s of each worker")
+    parser.add_argument("--every", type=float, default=2.0, help="mean seconds between faults")
+    parser.add_argument("--seed", type=int, default=0)
+    args = parser.parse_args()
+    before = harness.machine()
+    found = storm(args.solutions, args.faults, args.poison, args.rate, args.every, args.seed)
+    harness.report("storm", before, found)
+    sys.exit(0 if found["lost"] == found["doubled"] == found["changed_rewards"] == 0 and found["clean"] else 1)
+
+
+def storm(solutions: int, faults: int, poison: int, rate: float, every: float, seed: int) -> dict[str, Any]:
+    """Run it on embedded servers in a folder of their own, which is removed afterwards."""
+    with harness.own_servers() as (settings, folder), open_context(quick(settings)) as context:
+        return _Storm(context, folder, solutions, poison, rate, seed).run(faults, every)
+
+
+class _Storm:
+    def __init__(self, context: Context, folder: Path, solutions: int, poison: int, rate: float, seed: int) -> None:
+        self._context, self._rng = context, random.Random(seed)
+        marked = dict.fromkeys(self._rng.sample(range(solutions), poison), _POISON)
+        self._solutions = made.make_solutions(solutions, steps=_STEPS, seed=seed, marks=marked)
+        self._poison = {f"s{ord_}" for ord_ in marked}
+        self._recipe = made.make_recipe(k=_K, seed=seed)
+        settings = context.settings
+        self._proxies, urls = {}, {}
+        for name, url in (("postgres", settings.database_url), ("redis", settings.redis_url)):
+            self._proxies[name], urls[name] = Proxy.before(url or "")
+        env = subprocess_env(replace(settings, database_url=urls["postgres"], redis_url=urls["redis"]))
+        arguments = ("--engine-arg", f"rate={rate}", "--log-level", "warning")
+        self._fleet = Fleet(_WORKERS, env, arguments, folder / "workers.log")
+        self._faults = Faults(settings, context.database, self._fleet, self._proxies, self._side_job, self._rng)
+        self._side: list[int] = []
+
+    def run(self, faults: int, every: float) -> dict[str, Any]:
+        started = time.monotonic()
+        job = made.take_in(self._context.database, self._solutions, self._recipe, shard=_SHARD).job_id
+        watch, struck = Watch(self._context.database, job), Counter[str]()
+        due = started
+        while not self._over(watch, struck, faults):
+            self._fleet.tend()
+            watch.look()
+            if time.monotonic() >= due and watch.state is not JobState.DONE:
+                struck[self._strike()] += 1
+                due = time.monotonic() + self._rng.expovariate(1.0 / every)
+            time.sleep(0.1)
+        seconds = time.monotonic() - started
+        exits = Counter(self._fleet.stop())
+        return {
+            "solutions": len(self._solutions),
+            "workers": _WORKERS,
+            "seconds": round(seconds, 1),
+            "faults": struck.total(),
+            "faults_by_kind": dict(struck.most_common()),
+            "exits": {str(status): count for status, count in sorted((exits + Counter(self._fleet.exits)).items())},
+            "longest_stall_s": round(watch.longest_stall, 1),
+            **self._compare(job, watch),
+        }
+
+    def _over(self, watch: Watch, struck: Counter[str], faults: int) -> bool:
+        if watch.state is not JobState.DONE:
+            return False
+        if struck.total() < faults:
+            print(f"the job ended after {struck.total()} faults: give it more --solutions", file=sys.stderr)
+        return True
+
+    def _strike(self) -> str:
+        try:
+            return self._faults.strike()
+        except StoreError as error:
+            return f"(not struck: {type(error).__name__})"
+
+    def _side_job(self) -> None:
+        """A small job that is cancelled while it runs, and submitted again."""
+        solutions = made.make_solutions(10, seed=len(self._side), prefix=f"side{len(self._side)}-")
+        for cancels in (True, False):
+            job = made.take_in(self._context.database, solutions, self._recipe, shard=2, priority=1, dedupe=True).job_id
+            self._side.append(job)
+            if cancels:
+                time.sleep(0.3)
+                with self._context.database.transaction() as connection:
+                    state = jobs.progress(connection, job).state(jobs.get(connection, job))
+                    if state is not JobState.DONE:
+                        jobs.cancel(connection, job)
+
+    def _compare(self, job: int, watch: Watch) -> dict[str, Any]:
+        """Outcomes against those of an undisturbed run, the audit, and what was generated in vain."""
+        found = made.outcomes(self._context.database, job)
+        plain = [one for one in self._solutions if one.id not in self._poison]
+        expected = made.expected_rewards(plain, self._recipe)
+        quarantined = {id_ for id_, one in found.items() if one.status == "quarantined"}
+        kept = run(self._context.database, f"SELECT coalesce(sum(tokens), 0)::bigint AS n FROM verdicts_j{job}")[0].n
+        made_in_all = sum(watch.generated.values())
+        for one in self._side:
+            made.wait_for(lambda one=one: self._ended(one), within=120, what=f"side job {one}")
+        findings = [finding for one in audit(self._context) for finding in one.findings]
+        counts = run(self._context.database, f"SELECT count(*) AS n, count(DISTINCT ord) AS d FROM scores_j{job}")[0]
+        return {
+            "lost": sum(one.status is None for one in found.values()) + len(self._poison - quarantined),
+            "doubled": counts.n - counts.d,
+            "changed_rewards": sum(found[id_].rewards != rewards for id_, rewards in expected.items()),
+            "quarantined": len(quarantined),
+            "poison": len(self._poison),
+            "repeated_work": round(max(0, made_in_all - kept) / max(1, kept), 4),
+            "clean": not findings,
+            "findings": [f"{one.check}: {one.count}" for one in findings],
+        }
+
+    def _ended(self, job: int) -> bool:
+        return made.state(self._context.database, job) in (JobState.DONE, JobState.CANCELLED)
+
+
+if __name__ == "__main__":
+    main()
