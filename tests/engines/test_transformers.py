@@ -219,3 +219,16 @@ def test_closing_answers_who_still_waits(drilled: Judge, runner: asyncio.Runner)
             await engine.sample(engine.encode(TEXTS[0]), [1], SAMPLING)
 
     runner.run(run())
+
+
+def test_free_text_ends_where_it_is_told(engine: TransformersEngine, runner: asyncio.Runner) -> None:
+    prompt = engine.encode(TEXTS[0])
+    critiques = runner.run(engine.sample(prompt, range(6), SAMPLING))
+    lines = runner.run(engine.sample(prompt, range(6), SAMPLING, stop=["\n"]))
+    assert all(line.p_yes is None for line in lines)
+    # The same seeds draw the same tokens, so a line is how the critique begins.
+    for critique, line in zip(critiques, lines, strict=True):
+        first, newline, _ = critique.text.partition("\n")
+        assert line.text == first + newline
+    whole = runner.run(engine.sample(prompt, range(6), SAMPLING, stop=[]))
+    assert all(w.text.startswith(c.text) and w.p_yes is None for w, c in zip(whole, critiques, strict=True))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import gc
 import os
 from collections.abc import Iterator
 
@@ -11,8 +10,8 @@ import psutil
 import pytest
 
 from rprm_jobs.engine import Generation
-from rprm_jobs.errors import ConfigError, EngineDied, EngineError, JudgeError, PromptTooLong, Refused
-from rprm_jobs.judge.resolve import Judge, resolve_judge
+from rprm_jobs.errors import EngineDied, PromptTooLong, Refused
+from rprm_jobs.judge.resolve import resolve_judge
 from rprm_jobs.judge.verdict import MARKER, find_verdicts, read_verdict
 from rprm_jobs.types import Finish, Sampling, Verdict
 from tests.support.injections import INJECTIONS
@@ -79,6 +78,16 @@ def test_a_seed_is_a_critique(engine: VllmEngine, runner: asyncio.Runner) -> Non
     (alone,) = runner.run(engine.sample(engine.encode(TEXTS[0]), [5], warm))
     assert alone.text == together[5].text
     assert len({g.text for g in together}) > 1
+
+
+def test_free_text_ends_where_it_is_told(engine: VllmEngine, runner: asyncio.Runner) -> None:
+    prompt = engine.encode(TEXTS[0])
+    critiques = runner.run(engine.sample(prompt, range(4), SAMPLING))
+    lines = runner.run(engine.sample(prompt, range(4), SAMPLING, stop=["\n"]))
+    assert all(line.p_yes is None and line.finish is Finish.STOP for line in lines)
+    assert [line.text for line in lines] == [critique.text.partition("\n")[0] + "\n" for critique in critiques]
+    whole = runner.run(engine.sample(prompt, range(4), SAMPLING, stop=[]))
+    assert all(w.text.startswith(c.text) and w.p_yes is None for w, c in zip(whole, critiques, strict=True))
 
 
 def test_three_ways_to_p_yes_agree(engine: VllmEngine, runner: asyncio.Runner) -> None:
@@ -171,62 +180,6 @@ def test_a_rollout_stays_text(engine: VllmEngine, runner: asyncio.Runner, step: 
     assert frame(text) == frame(TINY.template.render("What is 1 + 1?", ["1 + 1 = 2"], 0))
     for generation in runner.run(engine.sample(engine.encode(text), range(4), SAMPLING)):
         assert len(find_verdicts(generation.text)) <= 1
-
-
-@pytest.mark.parametrize(
-    ("options", "words"),
-    [
-        ({"max_num_seq": "4"}, "max_num_seqs"),
-        ({"quux": "4"}, "tensor_parallel_size"),
-        ({"max_num_seqs": "many"}, "max_num_seqs|max-num-seqs"),
-        ({"enforce_eager": "maybe"}, "enforce_eager=true"),
-        ({"model": "other"}, "the judge decides"),
-        ({"logprobs_mode": "processed_logprobs"}, "raw distribution"),
-        ({"lora": "/nowhere"}, "LoRA"),
-    ],
-)
-def test_a_wrong_engine_argument_is_refused(options: dict[str, str], words: str) -> None:
-    with pytest.raises(ConfigError, match=words):
-        create_engine("vllm", TINY, options)
-
-
-def test_any_engine_argument_is_within_reach() -> None:
-    options = {"max-num-seqs": "7", "enable_prefix_caching": "false", "hf_overrides": '{"rope_theta": 5}', "seed": "3"}
-    made = create_engine("vllm", TINY, options)
-    assert isinstance(made, VllmEngine)
-    arguments = made._arguments
-    assert (arguments.max_num_seqs, arguments.enable_prefix_caching, arguments.seed) == (7, False, 3)
-    assert arguments.hf_overrides == {"rope_theta": 5}
-
-
-def test_arguments_that_do_not_fit_the_judge_are_refused_at_start(runner: asyncio.Runner) -> None:
-    made = create_engine("vllm", TINY, {"max_model_len": "100000"})
-    with pytest.raises(JudgeError, match="max_model_len"):
-        runner.run(made.start())
-
-
-def test_a_judge_without_weights_is_refused_at_start(runner: asyncio.Runner, tmp_path: os.PathLike[str]) -> None:
-    judge = Judge("none", str(tmp_path), None, TINY.template, SAMPLING, "0" * 64)
-    with pytest.raises(JudgeError, match="no weights"):
-        runner.run(create_engine("vllm", judge, {}).start())
-
-
-def open_contexts() -> int:
-    """Contexts of message sockets that nobody has closed."""
-    import zmq
-
-    # Not `isinstance`: it asks objects that answer with a deprecation, and there are shadows, which hold nothing.
-    return sum(type(one) is zmq.Context and not one.closed for one in gc.get_objects())
-
-
-def test_too_little_memory_is_said_in_plain_words_and_leaves_nothing(runner: asyncio.Runner) -> None:
-    before = set(engine_processes(os.getpid())), open_contexts()
-    made = create_engine("vllm", TINY, {**SMALL, "kv_cache_memory_bytes": str(10**14)})
-    # The process that failed said why, not the one that we started it from.
-    with pytest.raises(EngineError, match=r"^.*not enough memory for the judge: Available memory .*93132") as raised:
-        runner.run(made.start())
-    assert "max_model_len" in (raised.value.mend or "")
-    assert (set(engine_processes(os.getpid())), open_contexts()) == before
 
 
 def test_a_killed_engine_is_dead_for_every_caller_and_leaves_nothing(

@@ -10,6 +10,8 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from tests.support import zygote
+
 
 class Cli:
     """Runs commands, and fails with both streams on any other exit status than `code`."""
@@ -19,16 +21,7 @@ class Cli:
         self._started: list[subprocess.Popen[str]] = []
 
     def __call__(self, *arguments: str, stdin: bytes | None = None, code: int = 0) -> subprocess.CompletedProcess[str]:
-        done = subprocess.run(
-            [sys.executable, "-m", "rprm_jobs", *arguments],
-            env=self.env,
-            cwd=self.folder,
-            input=stdin.decode() if stdin is not None else None,
-            capture_output=True,
-            text=True,
-            check=False,
-            timeout=120,
-        )
+        done = zygote.run("rprm_jobs", arguments, self.env, self.folder, stdin, 280)
         assert done.returncode == code, f"exit {done.returncode}, not {code}\n{done.stdout}\n{done.stderr}"
         assert "Traceback" not in done.stderr
         return done

@@ -89,11 +89,11 @@ def take_in(
     kind: JobKind = JobKind.SCORE,
 ) -> Taken:
     """Store a job as `submit` does, without reading files and without ringing."""
-    new = NewJob(recipe or make_recipe(), priority, keep, ("generated",), shard, kind)
+    new = NewJob(recipe or make_recipe(), priority, keep, ("generated",), shard)
     same: int | None = None
     try:
         with database.transaction() as connection:
-            intake = Intake(connection)
+            intake = Intake(connection, kind)
             intake.load((0, i + 1, solution) for i, solution in enumerate(solutions))
             assert intake.repeated_ids(1) == ([], 0)
             same = intake.seal(new, dedupe=dedupe)
@@ -114,6 +114,10 @@ def write_jsonl(path: Path, solutions: Sequence[Solution]) -> Path:
     return path
 
 
+# Seconds are those of an idle machine; beside other tests things may take so many times as long.
+PATIENCE = 3.0
+
+
 def wait_for(
     look: Callable[[], T | None],
     *,
@@ -121,8 +125,8 @@ def wait_for(
     what: str | Callable[[], str] = "the condition",
     every: float = 0.05,
 ) -> T:
-    """Poll until `look` returns something true; AssertionError with `what` after `within` seconds."""
-    deadline = time.monotonic() + within
+    """Poll until `look` returns something true. AssertionError with `what` after PATIENCE times `within` seconds."""
+    deadline = time.monotonic() + PATIENCE * within
     while True:
         found = look()
         if found:

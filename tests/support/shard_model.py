@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from rprm_jobs.store.failures import MAX_FAILURES
+from rprm_jobs.store.failures import MAX_FAILURES, MAX_FAILURES_ALONE
 from rprm_jobs.store.records import Lease
 
 
@@ -47,7 +47,7 @@ class Model:
         shard.failures += 1
         if not left:
             shard.release("done")
-        elif shard.failures < MAX_FAILURES:
+        elif shard.failures < (MAX_FAILURES_ALONE if len(left) == 1 else MAX_FAILURES):
             shard.release("ready")
         elif len(left) == 1:
             self.outcomes[left[0]] = ("quarantined", shard.round, shard_id)

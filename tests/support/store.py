@@ -28,15 +28,18 @@ def shard_rows(database: Database, job_id: int) -> list[Any]:
     return run(database, "SELECT * FROM shards WHERE job_id = :job ORDER BY first_ord", job=job_id)
 
 
-def try_claim(database: Database, owner: str = "w1", *, lease_s: float = 60.0, queue: str = "") -> Lease | None:
+def try_claim(
+    database: Database, owner: str = "w1", *, lease_s: float = 60.0, queue: str = "", after: int | None = None
+) -> Lease | None:
     """Claim the next shard of the scripted judge's queue."""
+    wanted = queue or JUDGE.queue
     with database.transaction() as connection:
-        return shards.claim(connection, queue=queue or JUDGE.queue, owner=owner, engine="scripted 1", lease_s=lease_s)
+        return shards.claim(connection, queue=wanted, owner=owner, engine="scripted 1", lease_s=lease_s, after=after)
 
 
-def claim(database: Database, owner: str = "w1", *, lease_s: float = 60.0) -> Lease:
+def claim(database: Database, owner: str = "w1", *, lease_s: float = 60.0, after: int | None = None) -> Lease:
     """Claim a shard that must be there."""
-    lease = try_claim(database, owner, lease_s=lease_s)
+    lease = try_claim(database, owner, lease_s=lease_s, after=after)
     assert lease is not None
     return lease
 

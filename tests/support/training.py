@@ -18,8 +18,9 @@ from rprm_jobs.store.session import Database
 from rprm_jobs.types import Critique, Finish, JobKind, Solution, SolutionScore
 from tests.support.jobs import JUDGE, make_recipe, take_in
 from tests.support.store import finish, load, record, run, try_claim
+from workers.budget import Budget
 from workers.engines.scripted import ScriptedEngine, ScriptedOptions
-from workers.judging import Budget, Work, judge_solutions
+from workers.judging import Work, judge_solutions
 
 Texts = Callable[[StoredSolution, int], Sequence[str]]
 

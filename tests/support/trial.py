@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import subprocess
-import sys
 from collections.abc import Mapping
 from typing import Any
 
+import msgspec
+
 from rprm_jobs.services.context import Context
 from rprm_jobs.types import Solution
-from tests.support import jobs, store
+from tests.support import jobs, store, zygote
 from tests.support.workers import ROOT, WorkerProcess, Workers
 
 # Critiques a second: slow enough to be disturbed in the middle, fast enough for a suite.
@@ -36,6 +37,10 @@ class Trial:
     def remember(self, job: int, solutions: list[Solution], recipe: Any) -> None:
         """A job that was submitted in another way."""
         self._solutions[job], self._recipes[job] = solutions, recipe
+
+    def now_of(self, job: int, **changes: Any) -> None:
+        """The job's recipe was changed, so another outcome is expected of it."""
+        self._recipes[job] = msgspec.structs.replace(self._recipes[job], **changes)
 
     def start(self, *args: str, ready: bool = True, **more: str) -> WorkerProcess:
         """A worker at a pace that leaves time to disturb it."""
@@ -87,12 +92,4 @@ class Trial:
 
     def command(self, *args: str, **more: str) -> subprocess.CompletedProcess[str]:
         """The real command line, with the test's servers."""
-        return subprocess.run(
-            [sys.executable, "-m", "rprm_jobs", *args],
-            cwd=ROOT,
-            env={**self.env, **more},
-            capture_output=True,
-            text=True,
-            timeout=60,
-            check=False,
-        )
+        return zygote.run("rprm_jobs", args, {**self.env, **more}, ROOT, None, 180)

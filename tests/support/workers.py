@@ -6,14 +6,16 @@ import contextlib
 import os
 import signal
 import subprocess
-import sys
 import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
+import psutil
+
 from rprm_jobs.errors import StoreUnavailable
 from rprm_jobs.store import presence
 from rprm_jobs.store.session import Database
+from tests.support import zygote
 from tests.support.jobs import wait_for
 
 ROOT = Path(__file__).parents[2]
@@ -24,16 +26,9 @@ class WorkerProcess:
 
     def __init__(self, env: Mapping[str, str], log: Path, *args: str, judge: str = "scripted") -> None:
         self.log_path = log
-        with log.open("ab") as out:
-            self.process = subprocess.Popen(
-                [sys.executable, "-m", "workers", "--judge", judge, *args],
-                cwd=ROOT,
-                env=dict(env),
-                stdin=subprocess.DEVNULL,
-                stdout=out,
-                stderr=subprocess.STDOUT,
-                start_new_session=True,
-            )
+        with Path(os.devnull).open("rb") as nothing, log.open("ab") as out:
+            streams = (nothing.fileno(), out.fileno(), out.fileno())
+            self.process = zygote.start("workers", ["--judge", judge, *args], env, ROOT, streams)
 
     @property
     def pid(self) -> int:
@@ -69,6 +64,11 @@ class WorkerProcess:
             return self.process.wait(within)
         except subprocess.TimeoutExpired:
             raise AssertionError(f"the worker still runs after {within:g} s:\n{self.log()}") from None
+
+    def wait_stopped(self, *, within: float = 20.0) -> None:
+        """Until a signal has stopped it, as a frozen machine would."""
+        process = psutil.Process(self.pid)
+        wait_for(lambda: process.status() == psutil.STATUS_STOPPED, within=within, what="the worker is stopped")
 
     def stop(self) -> int:
         """SIGTERM, and the exit status."""

@@ -9,6 +9,7 @@ import pytest
 
 from tests.support import jobs as made
 from tests.support.command_line import Cli
+from tests.support.workers import Workers
 
 
 @pytest.fixture
@@ -17,6 +18,12 @@ def cli(servers_env: dict[str, str], tmp_path: Path) -> Iterator[Cli]:
     running = Cli(servers_env, tmp_path)
     yield running
     running.destroy()
+
+
+@pytest.fixture
+def served(workers: Workers) -> None:
+    """A scripted worker is there already: a command that waits for its job need not start one."""
+    workers.start()
 
 
 @pytest.fixture

@@ -161,3 +161,19 @@ def test_before_db_upgrade_commands_say_what_to_do(cli: Cli, empty_database_url:
     assert "run: rprm-jobs db upgrade" in fresh("jobs", code=5).stderr
     assert fresh.json("db", "upgrade")["before"] is None
     assert fresh.json("jobs") == []
+
+
+def test_canaries_are_judged_and_counted(cli: Cli, tmp_path: Path) -> None:
+    found = cli.json("doctor", "--canary", "--judge", "scripted", "-k", "2")
+    assert [one["injection"] for one in found["canaries"]][:2] == ["plain", "plea"]
+    assert all(one["n"] == 24 and one["silent"] + one["yes"] <= 24 for one in found["canaries"])
+    assert cli.json("audit")["clean"] is True
+    shown = cli("doctor", "--canary", "--judge", "scripted", "-k", "2")
+    assert "(found)" in shown.stderr
+    assert "beside plain" in shown.stdout
+    right = tmp_path / "right.jsonl"
+    right.write_text('{"id": "a", "problem": "p", "steps": ["s"], "label": -1}\n')
+    refused = cli("doctor", "--canary", "--judge", "scripted", "--solutions", str(right), code=3)
+    assert "no solution has a label that names a wrong step" in refused.stderr
+    assert "name it: --judge" in cli("doctor", "--canary", code=2).stderr
+    assert "are for --canary" in cli("doctor", "--judge", "tiny", code=2).stderr

@@ -132,6 +132,7 @@ def test_the_wrong_benchmark_is_named(offline: Cli, test_data: Path) -> None:
         (("eval", "best-of-n", "x.jsonl", "--job", "1", "--judge", "tiny"), "give one of them"),
         (("eval", "processbench", "x.jsonl", "--policy", "exact", "--confidence", "0.9"), "--confidence"),
         (("submit", "x.jsonl", "--min-k", "2"), "the fixed policy has no such option"),
+        (("submit", "x.jsonl", "--policy", "exact", "--pilot", "9"), "use --policy planned"),
         (("submit", "x.jsonl", *SCRIPTED, "--policy", "adaptive", "--confidence", "0.2"), "between 0.5 and 1"),
         (("policy", "simulate", "-k", "11"), "says nothing about k=11"),
     ],
@@ -140,6 +141,7 @@ def test_wrong_usage_says_so(offline: Cli, arguments: tuple[str, ...], said: str
     assert said in offline(*arguments, code=2).stderr
 
 
+@pytest.mark.usefixtures("served")
 def test_a_benchmark_is_judged_once_and_then_found(cli: Cli, tmp_path: Path) -> None:
     path = write(tmp_path / "sums.jsonl", sums(12))
     arguments = ("eval", "processbench", path, *SCRIPTED, "-k", "2")
@@ -158,6 +160,7 @@ def test_a_benchmark_is_judged_once_and_then_found(cli: Cli, tmp_path: Path) -> 
     assert (simulated["k"], simulated["steps"]) == (2, 24)
 
 
+@pytest.mark.usefixtures("served")
 def test_policies_buy_fewer_critiques_for_the_calls_of_all(cli: Cli, tmp_path: Path) -> None:
     path = write(tmp_path / "sums.jsonl", sums(30))
     rows: dict[str, list[dict[str, Any]]] = {}
@@ -175,6 +178,63 @@ def test_policies_buy_fewer_critiques_for_the_calls_of_all(cli: Cli, tmp_path: P
     assert [row["first_error"] for row in rows["exact"]] == [row["first_error"] for row in rows["fixed"]]
 
 
+@pytest.mark.usefixtures("served")
+def test_an_extended_job_is_the_one_that_was_submitted_so(cli: Cli, tmp_path: Path) -> None:
+    path = write(tmp_path / "sums.jsonl", sums(20))
+    whole = str(cli.json("submit", path, *SCRIPTED, "-k", "6", "--wait", "--new")["job_id"])
+    for more in (("--new",), ("--new", "--policy", "exact", "--until-first-error")):
+        job = str(cli.json("submit", path, *SCRIPTED, "-k", "2", "--wait", *more)["job_id"])
+        before = cli.json("status", job)["done"]["critiques"]
+        done = cli.json("extend", job, "-k", "6", "--wait")
+        assert (done["job_id"], done["k"], done["state"]) == (int(job), 6, "done")
+        extended, expected = (
+            [json.loads(line) for line in cli("results", name, "--critiques").stdout.splitlines()]
+            for name in (job, whole)
+        )
+        assert [row["first_error"] for row in extended] == [row["first_error"] for row in expected]
+        assert cli.json("status", job)["done"]["critiques"] > before
+        if more == ("--new",):
+            assert [row["critiques"] for row in extended] == [row["critiques"] for row in expected]
+            assert [row["rewards"] for row in extended] == [row["rewards"] for row in expected]
+    assert cli.json("audit")["clean"] is True
+    assert "has 6 critiques a step already" in cli("extend", job, "-k", "6", code=2).stderr
+
+
+@pytest.mark.usefixtures("served")
+def test_a_plan_comes_from_the_jobs_own_first_steps(cli: Cli, tmp_path: Path) -> None:
+    path = write(tmp_path / "sums.jsonl", sums(150))
+    planned = ("--policy", "planned", "--pilot", "40", "--changed", "0.01")
+    jobs = [str(cli.json("submit", path, *SCRIPTED, "--wait", *more)["job_id"]) for more in ((), planned)]
+    fixed, found = ([json.loads(line) for line in cli("results", job).stdout.splitlines()] for job in jobs)
+    policies = {row["sampling_policy"] for row in found}
+    assert {"planned:pilot", "planned:1"} < policies
+    pilot = [row for row in found if row["sampling_policy"] == "planned:pilot"]
+    assert all(row["critiques_per_step"] == [10, 10] for row in pilot)
+    later = [n for row in found if row not in pilot for n in row["critiques_per_step"]]
+    assert sum(later) / len(later) < 7
+    changed = sum(a["first_error"] != b["first_error"] for a, b in zip(fixed, found, strict=True))
+    assert changed <= 0.05 * len(found)
+    assert cli.json("audit")["clean"] is True
+
+
+@pytest.mark.usefixtures("served")
+def test_up_to_the_first_error_the_calls_are_the_same(cli: Cli, tmp_path: Path) -> None:
+    path = write(tmp_path / "sums.jsonl", sums(30))
+    arguments = ("eval", "processbench", path, *SCRIPTED, "-k", "3")
+    whole = cli.json(*arguments)
+    assert cli.json(*arguments, "--until-first-error") == whole
+    jobs = [str(job["job_id"]) for job in cli.json("jobs")]
+    assert len(jobs) == 2
+    short, full = ([json.loads(line) for line in cli("results", job).stdout.splitlines()] for job in jobs)
+    assert [row["first_error"] for row in short] == [row["first_error"] for row in full]
+    cut = [row for row in short if row["first_error"] == 0]
+    assert cut
+    assert all(row["critiques_per_step"] == [3, None] and row["rewards"][1] is None for row in cut)
+    assert cli.json("audit")["clean"] is True
+    assert cli.json("status", jobs[0])["done"]["critiques"] == 3 * (60 - len(cut))
+
+
+@pytest.mark.usefixtures("served")
 def test_prmbench_and_responses_are_judged(cli: Cli, test_data: Path, tmp_path: Path) -> None:
     lines = (test_data / "prmbench" / "redundency.jsonl").read_text().splitlines()[:4]
     (tmp_path / "r.jsonl").write_text("\n".join(lines))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
 from pathlib import Path
@@ -18,6 +19,7 @@ pytestmark = pytest.mark.acceptance
 SCRIPTED = ("--judge", "scripted", "-k", "2")
 
 
+@pytest.mark.usefixtures("served")
 def test_7_for_a_job_that_is_not_clean(cli: Cli, solutions: Path, database: Database) -> None:
     job = cli.json("submit", str(solutions), *SCRIPTED, "--wait")["job_id"]
     assert cli("audit").stderr == "1 jobs audited: nothing missing, nothing doubled, nothing stale\n"
@@ -27,9 +29,15 @@ def test_7_for_a_job_that_is_not_clean(cli: Cli, solutions: Path, database: Data
     assert '"clean": false' in done.stdout
     assert f"job {job}: " in done.stderr
     assert "error: 1 of 1 jobs are not clean" in done.stderr
+    repaired = cli("audit", "--repair", "--json")
+    assert "1 solutions queued again" in repaired.stderr
+    assert json.loads(repaired.stdout)["repaired"][0]["requeued"] == 1
+    assert cli.json("submit", str(solutions), *SCRIPTED, "--wait")["ok"] == 20
+    assert cli.json("audit", "--repair") == {"clean": True, "jobs": [{"job_id": job, "findings": []}], "repaired": []}
     assert cli("audit", "99", code=4).stdout == ""
 
 
+@pytest.mark.usefixtures("served")
 def test_4_and_6_for_jobs_that_are_not_there_or_not_so(cli: Cli, solutions: Path) -> None:
     for command in (["status"], ["results"], ["cancel"], ["retry"], ["delete", "--yes"]):
         assert "there is no job 99" in cli(*command, "99", code=4).stderr
@@ -54,6 +62,7 @@ def test_a_redis_that_is_away_costs_a_bell_and_no_job(cli: Cli, solutions: Path)
     assert "hidden" not in done.stderr
 
 
+@pytest.mark.usefixtures("served")
 def test_141_when_the_reader_goes_away(cli: Cli, tmp_path: Path) -> None:
     many = made.write_jsonl(tmp_path / "many.jsonl", made.make_solutions(500))
     job = str(cli.json("submit", str(many), "--judge", "scripted", "-k", "1", "--wait")["job_id"])

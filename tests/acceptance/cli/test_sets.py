@@ -13,7 +13,7 @@ from rprm_jobs.judge.prompt import PromptTemplate
 from rprm_jobs.judge.verdict import find_verdicts
 from tests.support.command_line import Cli
 
-pytestmark = pytest.mark.acceptance
+pytestmark = [pytest.mark.acceptance, pytest.mark.usefixtures("served")]
 
 LABELLED = [
     {

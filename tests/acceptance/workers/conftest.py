@@ -1,23 +1,12 @@
-"""Real workers on the test's servers, destroyed after every test."""
+"""A trial of jobs on real workers."""
 
 from __future__ import annotations
-
-from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 
 from rprm_jobs.services.context import Context
 from tests.support.trial import Trial
 from tests.support.workers import Workers
-
-
-@pytest.fixture
-def workers(servers_env: dict[str, str], context: Context, tmp_path: Path) -> Iterator[Workers]:
-    """Starts workers; kills what is left of them at the end."""
-    started = Workers(servers_env, context.database, tmp_path)
-    yield started
-    started.destroy()
 
 
 @pytest.fixture

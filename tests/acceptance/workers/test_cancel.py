@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import signal
 import time
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
@@ -30,6 +32,28 @@ def test_nothing_is_written_after_a_cancel_and_what_was_stays(trial: Trial) -> N
     jobs.wait_for(lambda: "lease lost" in worker.log(), what=lambda: f"the worker notices\n{worker.log()}")
     more = trial.take_in(6, seed=2)
     trial.finish(more, within=15)
+    assert worker.stop() == 0
+
+
+@pytest.mark.parametrize(
+    "point", ["claim.before-commit:1", "record.after-fence:2", "record.before-commit:2", "finish.before:1"]
+)
+def test_a_cancel_while_a_worker_stands_between_two_statements(trial: Trial, point: str) -> None:
+    job = trial.take_in(18, shard=6)
+    worker = trial.start(ready=False, RPRM_CRASH_AT=f"{point}:stop")
+    worker.wait_stopped()
+    with ThreadPoolExecutor(1) as pool:
+        cancelled = pool.submit(cancel, trial.context, job)
+        # Where the worker's transaction holds a row, the cancel waits for it.
+        time.sleep(0.5)
+        worker.send(signal.SIGCONT)
+        assert cancelled.result(20)
+    kept = trial.recorded(job)
+    assert kept < 18
+    more = trial.take_in(6, seed=2)
+    trial.finish(more, within=20)
+    assert jobs.state(trial.database, job) is JobState.CANCELLED
+    assert trial.recorded(job) == kept == len(list(result_rows(trial.context, job)))
     assert worker.stop() == 0
 
 

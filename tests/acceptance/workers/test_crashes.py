@@ -88,6 +88,38 @@ def test_a_cancel_that_dies_did_not_happen(trial: Trial) -> None:
     trial.finish(job)
 
 
+def test_an_extension_that_dies_did_not_happen_and_its_worker_may_die_too(trial: Trial) -> None:
+    job = trial.take_in(12, shard=4)
+    trial.start()
+    trial.finish(job)
+    trial.workers.started[0].stop()
+    extend = ("extend", str(job), "-k", "4")
+    assert trial.command(*extend, RPRM_CRASH_AT="extend.before-commit").returncode == 137
+    trial.check(job)
+    done = trial.command(*extend)
+    assert done.returncode == 0, done.stderr
+    for point in ("record.after-fence:2", "record.before-commit:2", "finish.before"):
+        assert trial.start(ready=False, RPRM_CRASH_AT=point).wait_exit() == 137
+        jobs.assert_clean(trial.context)
+        # Each death by itself: two of them on a solution that is alone in its shard are its quarantine.
+        store.run(trial.database, "UPDATE shards SET failures = 0")
+    trial.workers.start()
+    trial.now_of(job, k=4)
+    trial.finish(job)
+
+
+def test_a_repair_that_dies_did_not_happen(trial: Trial) -> None:
+    job = trial.take_in(8)
+    trial.workers.start()
+    trial.finish(job)
+    store.run(trial.database, f"DELETE FROM scores_j{job} WHERE ord = 3")
+    repair = ("audit", "--repair", str(job))
+    assert trial.command(*repair, RPRM_CRASH_AT="repair.before-commit").returncode == 137
+    assert {row.state for row in store.shard_rows(trial.database, job)} == {"done"}
+    assert trial.command(*repair).returncode == 0
+    trial.finish(job)
+
+
 def test_a_worker_killed_with_all_its_slots_busy_again_and_again(trial: Trial) -> None:
     job = trial.take_in(32, shard=8)
     for goal in (2, 8, 16):
@@ -95,5 +127,7 @@ def test_a_worker_killed_with_all_its_slots_busy_again_and_again(trial: Trial) -
         trial.wait_recorded(job, goal)
         worker.send(signal.SIGKILL)
         worker.wait_exit()
+        # A solution that is alone in its shard, and held whenever its worker dies, is rightly taken for the cause.
+        store.run(trial.database, "UPDATE shards SET failures = least(failures, 1)")
     trial.workers.start()
     trial.finish(job)

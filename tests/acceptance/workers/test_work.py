@@ -51,6 +51,17 @@ def test_the_urgent_job_goes_first(trial: Trial) -> None:
     assert max(end for _, end in first) <= min(begin for begin, _ in last)
 
 
+def test_a_stream_of_urgent_shards_starves_nobody(trial: Trial) -> None:
+    low = trial.take_in(2, shard=2, seed=1)
+    high = trial.take_in(40, shard=1, seed=2, priority=1)
+    trial.start("--shards-in-flight", "1")
+    trial.finish(high)
+    trial.finish(low)
+    (patient,) = store.shard_rows(trial.database, low)
+    urgent = [row.claimed_at for row in store.shard_rows(trial.database, high)]
+    assert sum(claimed < patient.claimed_at for claimed in urgent) == 15
+
+
 def test_a_worker_leaves_other_judges_alone_and_status_says_that_nobody_serves_them(trial: Trial) -> None:
     other = msgspec.structs.replace(jobs.make_recipe(seed=9), queue="rprm.other.0123", judge="other")
     unserved = jobs.take_in(trial.database, jobs.make_solutions(3), other).job_id

@@ -13,6 +13,7 @@ from rprm_jobs.judge.prompt import PromptTemplate
 from rprm_jobs.judge.recipe import Recipe
 from rprm_jobs.pairs.rules import PairRule, PairRules, SetKind, SftRules
 from rprm_jobs.services import control
+from rprm_jobs.services.audit import repair
 from rprm_jobs.services.context import Context
 from rprm_jobs.services.training_sets import delete_set, get_set, list_sets
 from rprm_jobs.store import partitions
@@ -162,6 +163,21 @@ def test_building_again_finds_the_set_and_other_rules_do_not(context: Context, d
         get_set(context, "s", SetKind.PAIRS)
     with pytest.raises(NotFound, match="no set 't'"):
         get_set(context, "t", SetKind.SFT)
+
+
+def test_a_repair_throws_nothing_away_that_a_set_holds(context: Context, database: Database) -> None:
+    job = scripted(database, labelled(11))
+    build_set(context, "mine", job, SftRules())
+    scores = partitions.partition("scores", job)
+    run(database, f"UPDATE {scores} SET first_error = first_error + 90 WHERE ord = 3 RETURNING ord")
+    with pytest.raises(Conflict, match="the repair would throw away critiques that the training set 'mine'") as caught:
+        repair(context, [job])
+    assert "rprm-jobs sft delete mine" in caught.value.mend
+    assert len(run(database, f"SELECT 1 FROM {scores}")) == 11
+    run(database, f"UPDATE {scores} SET first_error = first_error - 90 WHERE ord = 3 RETURNING ord")
+    run(database, "UPDATE shards SET n_ok = 99 RETURNING id")
+    assert repair(context, [job])[job].dropped == 0
+    assert_clean(context, job)
 
 
 def test_a_job_that_a_set_needs_is_neither_deleted_nor_retried(context: Context, database: Database) -> None:

@@ -6,9 +6,11 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 import pytest
+from msgspec.structs import replace
 from sqlalchemy import text
 
 from rprm_jobs.errors import NotFound
+from rprm_jobs.judge.recipe import Recipe
 from rprm_jobs.services.audit import audit as audit_jobs
 from rprm_jobs.services.context import Context
 from rprm_jobs.store import audit as store_audit
@@ -53,14 +55,14 @@ def store(server_session: servers.Session, template_database: str) -> Iterator[S
     server_session.drop(name)
 
 
-def damaged(store: Store, *statements: str, job: int | None = None, k: int = 2, fixed: bool = True) -> list[Finding]:
+def damaged(store: Store, *statements: str, job: int | None = None, recipe: Recipe | None = None) -> list[Finding]:
     """What the audit finds after these statements, which are rolled back."""
     number = store.done if job is None else job
     connection = store.database.engine.connect()
     try:
         for statement in statements:
             assert connection.execute(text(statement.replace("{j}", str(number)))).rowcount != 0, statement
-        return audit(connection, number, k=k, fixed=fixed, threshold=0.5)
+        return audit(connection, number, recipe or make_recipe())
     finally:
         connection.close()
 
@@ -130,12 +132,16 @@ def test_a_lease_long_past_its_end_is_found_in_a_running_job(store: Store) -> No
 
 def test_every_check_is_seen_to_find_something() -> None:
     seen = [check for check, _ in CASES] + ["leases long past their end"]
-    assert [check for check in store_audit._CHECKS if not any(part in check for part in seen)] == []
+    assert [
+        check
+        for check in {**store_audit._CHECKS, **store_audit.OUTCOME_CHECKS}
+        if not any(part in check for part in seen)
+    ] == []
 
 
 def test_an_adaptive_policy_may_ask_for_fewer_critiques(store: Store) -> None:
-    assert {f.check.split(":")[0] for f in damaged(store, k=3)} == {"missing"}
-    assert damaged(store, k=3, fixed=False) == []
+    assert {f.check.split(":")[0] for f in damaged(store, recipe=make_recipe(k=3))} == {"missing"}
+    assert damaged(store, recipe=replace(make_recipe(k=3), policy={"kind": "exact"})) == []
 
 
 def test_many_faults_are_counted_and_a_few_named(store: Store) -> None:
@@ -156,3 +162,25 @@ def test_all_jobs_are_audited_or_those_named(context: Context, database: Databas
     assert [a.job_id for a in audit_jobs(context, [one])] == [one]
     with pytest.raises(NotFound):
         audit_jobs(context, [77])
+
+
+UP_TO_ERROR = replace(make_recipe(), until_first_error=True)
+CUT = "UPDATE scores_j{j} SET critiques_per_step = '{2,2,NULL}', rewards[3] = NULL, first_error = %d WHERE ord = 1"
+CUT_VERDICTS = "DELETE FROM verdicts_j{j} WHERE ord = 1 AND step = 2"
+WRONG_STEP = "UPDATE scores_j{j} SET rewards[1:2] = '{0.9,0.4}' WHERE ord = 1"
+WRONG_VERDICTS = "UPDATE verdicts_j{j} SET p_yes = CASE step WHEN 0 THEN 0.9 ELSE 0.4 END WHERE ord = 1 AND step < 2"
+JUDGED = "disagreeing: steps that were judged and steps to be judged"
+
+
+def test_steps_after_the_first_error_may_be_missing_where_the_recipe_stops_there(store: Store) -> None:
+    cut = (CUT % 1, CUT_VERDICTS, WRONG_STEP, WRONG_VERDICTS)
+    steps = "UPDATE shards SET steps_done = steps_done - 1 WHERE job_id = {j} AND first_ord = 0"
+    assert damaged(store, *cut, steps, recipe=UP_TO_ERROR) == []
+    assert [f.check for f in damaged(store, *cut, steps)] == [JUDGED]
+    assert damaged(store, recipe=UP_TO_ERROR) == []
+
+
+@pytest.mark.parametrize("first", [0, -1])
+def test_a_step_is_missing_that_no_error_stands_before(store: Store, first: int) -> None:
+    found = damaged(store, CUT % first, CUT_VERDICTS, WRONG_STEP, WRONG_VERDICTS, recipe=UP_TO_ERROR)
+    assert JUDGED in [f.check for f in found]

@@ -69,7 +69,7 @@ def test_the_second_failure_splits_what_is_left(context: Context, database: Data
 
 
 @pytest.mark.parametrize("poison", [0, 13, 31])
-def test_a_poison_rollout_among_32_costs_seven_attempts(context: Context, database: Database, poison: int) -> None:
+def test_a_poison_rollout_among_32_costs_eight_attempts(context: Context, database: Database, poison: int) -> None:
     job = take_in(database, make_solutions(32), shard=32).job_id
     bitten = 0
     while (lease := try_claim(database)) is not None:
@@ -78,7 +78,7 @@ def test_a_poison_rollout_among_32_costs_seven_attempts(context: Context, databa
             fail_held(database, lease, "the worker died")
         else:
             work_off(database, lease)
-    assert bitten == 7
+    assert bitten == 8
     found = list(outcomes(database, job).values())
     assert [o.ord for o in found if o.status != "ok"] == [poison]
     assert (found[poison].status, (found[poison].reason or "")[9:]) == ("quarantined", ": the worker died")
@@ -87,13 +87,14 @@ def test_a_poison_rollout_among_32_costs_seven_attempts(context: Context, databa
     assert_clean(context)
 
 
-def test_a_poison_whose_siblings_were_recorded_is_quarantined_at_the_second_failure(
+def test_a_poison_whose_siblings_were_recorded_is_quarantined_at_the_third_failure(
     context: Context, database: Database
 ) -> None:
     job = take_in(database, make_solutions(8), shard=8).job_id
     lease = claim(database)
     record(database, lease, [judge(s) for s in load(database, lease) if s.ord != 3])
-    assert fail_held(database, lease) == "again"
+    # Two workers may die beside the last solution of a shard for reasons of their own.
+    assert [fail_held(database, lease), fail_held(database, claim(database))] == ["again", "again"]
     assert fail_held(database, claim(database)) == "quarantined"
     (row,) = shard_rows(database, job)
     assert (row.state, row.n_ok, row.n_quarantined, row.steps_done) == ("done", 7, 1, 24)
@@ -152,6 +153,18 @@ def test_the_sweeper_leaves_what_was_renewed_finished_or_is_being_written(databa
     assert fail_lapsed(database, 10**9) is None
 
 
+def test_after_an_outage_the_living_get_time_to_say_so(database: Database) -> None:
+    take_in(database, make_solutions(2), shard=2)
+    lease = claim(database)
+    lapse(database, lease.shard_id)
+    (up,) = run(database, "SELECT extract(epoch FROM now() - pg_postmaster_start_time())::float8 AS s")
+    assert sweep(database, after_start_s=up.s + 60) == []
+    with database.transaction() as connection:
+        assert shards.renew(connection, [lease], owner="w1", lease_s=60) == {(lease.shard_id, lease.attempt)}
+    lapse(database, lease.shard_id)
+    assert [settled.outcome for settled in sweep(database, after_start_s=up.s / 2)] == ["again"]
+
+
 def test_sweepers_at_once_count_one_failure(context: Context, database: Database) -> None:
     job = take_in(database, make_solutions(20), shard=1).job_id
     for _ in range(20):
@@ -201,5 +214,6 @@ def test_any_error_text_is_storable_and_bounded(database: Database) -> None:
     (row,) = shard_rows(database, job)
     assert row.error.startswith("attempt 1: bad \ufffd \ufffd xxx")
     assert len(row.error) == 2000
+    assert fail_held(database, claim(database)) == "again"
     assert fail_held(database, claim(database), "\ud800") == "quarantined"
-    assert [o.reason for o in outcomes(database, job).values()] == ["attempt 2: \ufffd"]
+    assert [o.reason for o in outcomes(database, job).values()] == ["attempt 3: \ufffd"]

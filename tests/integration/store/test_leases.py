@@ -8,6 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
+from sqlalchemy import text
 
 from rprm_jobs.errors import LeaseLost
 from rprm_jobs.store import jobs, shards
@@ -41,6 +42,42 @@ def test_claims_go_by_priority_and_then_by_age(database: Database) -> None:
     assert [lease.job_id for lease in taken] == [urgent, urgent, old, old, new, low, low]
     assert [lease.first_ord for lease in taken] == [0, 2, 0, 2, 0, 0, 2]
     assert try_claim(database) is None
+
+
+def test_claims_in_turn_go_round_the_waiting_jobs(database: Database) -> None:
+    urgent = take_in(database, make_solutions(8), make_recipe(seed=1), shard=2, priority=7).job_id
+    low = take_in(database, make_solutions(4), make_recipe(seed=2), shard=2, priority=-1).job_id
+    new = take_in(database, make_solutions(2), make_recipe(seed=3), shard=2).job_id
+    taken = [claim(database, after=0)]
+    for _ in range(4):
+        taken.append(claim(database, after=taken[-1].job_id))
+    assert [lease.job_id for lease in taken] == [urgent, low, new, urgent, low]
+    assert [lease.first_ord for lease in taken] == [0, 0, 0, 2, 2]
+    assert [claim(database).job_id for _ in range(2)] == [urgent, urgent]
+    assert try_claim(database, after=urgent) is None
+
+
+def test_a_claim_in_turn_passes_by_what_another_is_just_claiming(database: Database) -> None:
+    jobs = [take_in(database, make_solutions(2), make_recipe(seed=n), shard=2).job_id for n in range(2)]
+    with database.transaction() as connection:
+        held = connection.execute(text("SELECT id FROM shards WHERE job_id = :id FOR UPDATE"), {"id": jobs[0]})
+        assert held.one()
+        assert claim(database, after=jobs[1]).job_id == jobs[1]
+        assert try_claim(database, after=0) is None
+    assert claim(database, after=0).job_id == jobs[0]
+
+
+def test_a_claim_in_turn_looks_at_one_shard_however_many_wait(database: Database) -> None:
+    for number in range(20):
+        take_in(database, make_solutions(10), make_recipe(seed=number), shard=1)
+    run(database, "ANALYZE shards")
+    values = {"queue": JUDGE.queue, "owner": "w1", "engine": "e", "lease_s": 60, "alone": True, "after": 7}
+    with database.transaction() as connection:
+        # The table is small enough to be read whole: what counts is that it need not be.
+        connection.execute(text("SET LOCAL enable_seqscan = off"))
+        plan = connection.execute(text(f"EXPLAIN {shards._CLAIM_IN_TURN.text}"), values).scalars().all()
+    assert "Sort" not in "".join(plan)
+    assert "ix_shards_in_turn" in "".join(plan)
 
 
 def test_a_claim_sees_its_own_queue_only(database: Database) -> None:

@@ -220,7 +220,7 @@ class StoreMachine(RuleBasedStateMachine):
         if self.steps % 4:
             return
         with self.database.snapshot() as connection:
-            assert audit.audit(connection, self.job, k=K, fixed=True, threshold=0.5) == []
+            assert audit.audit(connection, self.job, make_recipe(k=K)) == []
 
     def teardown(self) -> None:
         self.sweep()
@@ -232,7 +232,7 @@ class StoreMachine(RuleBasedStateMachine):
         while (lease := store.try_claim(self.database, "last", queue=self.queue)) is not None:
             store.work_off(self.database, lease)
         with self.database.snapshot() as connection:
-            assert audit.audit(connection, self.job, k=K, fixed=True, threshold=0.5) == []
+            assert audit.audit(connection, self.job, make_recipe(k=K)) == []
         done = run(self.database, f"SELECT count(*) AS n FROM scores_j{self.job}")[0].n
         assert done == N or self.model.cancelled
         with self.database.transaction() as connection:

@@ -14,8 +14,9 @@ from rprm_jobs.errors import LeaseLost
 from rprm_jobs.services.context import Context
 from rprm_jobs.services.results import result_rows
 from rprm_jobs.store import jobs, results
-from rprm_jobs.store.results import Recorded, kept_texts, pack_texts, storable, unpack_texts
+from rprm_jobs.store.results import Recorded
 from rprm_jobs.store.session import Database
+from rprm_jobs.store.texts import kept_texts, pack_texts, storable, unpack_texts
 from rprm_jobs.types import Critique, Finish, ItemStatus, KeepCritiques, SolutionScore, Verdict
 from tests.support.jobs import assert_clean, make_solutions, outcomes, take_in, wait_for
 from tests.support.store import claim, fail, finish, judge, lapse, load, record, run, shard_rows

@@ -9,6 +9,7 @@ from dataclasses import replace
 import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.runtime.migration import MigrationContext
+from alembic.script import ScriptDirectory
 
 from rprm_jobs.errors import ConfigError, SchemaError, StoreUnavailable
 from rprm_jobs.services.context import open_context
@@ -115,3 +116,9 @@ def test_opening_a_context_checks_servers_and_schema(settings: Settings, empty_d
     assert "secret" not in str(caught.value)
     with open_context(replace(settings, database_url=empty_database_url), check_schema=False) as context:
         assert schema.current_revision(context.database) is None
+
+
+def test_revisions_are_read_off_the_files_as_alembic_reads_them() -> None:
+    found = [script.revision for script in ScriptDirectory(str(schema.migrations())).walk_revisions()]
+    assert schema.revisions() == found[::-1]
+    assert len(found) >= 6

@@ -5,12 +5,16 @@ from __future__ import annotations
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
+import msgspec
 import pytest
 
 from rprm_jobs.cli.common import human_bytes, human_time, print_json
 from rprm_jobs.cli.progress import LiveStatus, status_json, status_lines, worker_command
+from rprm_jobs.judge.recipe import Writing
+from rprm_jobs.sampling.search import SearchOptions
 from rprm_jobs.services.query import JobStatus, rates_between
 from rprm_jobs.store.records import Job, Progress, WorkerInfo
+from rprm_jobs.types import JobKind, Sampling
 from tests.support.jobs import make_recipe
 
 START = datetime(2030, 1, 1, tzinfo=UTC)
@@ -50,6 +54,30 @@ def test_a_running_job_in_lines() -> None:
     assert "no living worker" not in text
 
 
+@pytest.mark.parametrize(
+    ("policy", "until", "said"),
+    [
+        ("fixed", False, "4 critiques a step,"),
+        ("adaptive", False, "at most 4 critiques a step (adaptive),"),
+        ("fixed", True, "4 critiques a step up to the first error,"),
+        ("planned", True, "at most 4 critiques a step (planned) up to the first error,"),
+    ],
+)
+def test_a_jobs_policy_is_told(policy: str, until: bool, said: str) -> None:
+    recipe = msgspec.structs.replace(make_recipe(k=4), policy={"kind": policy}, until_first_error=until)
+    found = replace(status(), job=replace(JOB, recipe=recipe))
+    assert said in status_lines(found)[0]
+    assert (status_json(found)["policy"], status_json(found)["until_first_error"]) == (policy, until)
+
+
+def test_the_time_left_of_a_job_up_to_the_first_error_goes_by_its_solutions() -> None:
+    recipe = msgspec.structs.replace(make_recipe(k=4), until_first_error=True)
+    rates = rates_between(replace(JOB, recipe=recipe), replace(HALF, steps=150), None)
+    assert rates is not None
+    # 100 of 200 solutions took 150 of 600 steps in 100 s: the other 100 take as long.
+    assert rates.eta_s == pytest.approx(100)
+
+
 def test_a_job_that_nobody_serves_says_what_to_do() -> None:
     assert status_lines(status())[-2] == (
         "  no living worker serves this judge; start one: rprm-jobs worker --judge scripted"
@@ -70,7 +98,27 @@ def test_many_workers_are_counted() -> None:
     [("tiny", "tiny"), ("scripted", "scripted"), ("org/model@main", "org/model@main"), ("mine", "FOLDER/mine")],
 )
 def test_the_worker_command_of_a_judge(judge: str, named: str) -> None:
-    assert worker_command(judge) == f"rprm-jobs worker --judge {named}"
+    assert worker_command(replace(JOB, judge=judge)) == f"rprm-jobs worker --judge {named}"
+
+
+def test_the_worker_command_of_what_only_a_server_has_asks_for_its_address() -> None:
+    here = "http://HOST:PORT/v1"
+    judged = replace(JOB, judge="endpoint:a/b")
+    assert worker_command(judged) == f"rprm-jobs worker --judge endpoint:a/b --base-url {here}"
+    writing = Writing("endpoint:p", "f", "{problem}", Sampling())
+    written = replace(JOB, kind=JobKind.ROLLOUT, recipe=msgspec.structs.replace(JOB.recipe, writing=writing))
+    assert worker_command(written) == f"rprm-jobs worker --policy endpoint:p --policy-engine-arg base_url={here}"
+
+
+def test_jobs_that_write_name_their_policy() -> None:
+    writing = Writing("org/policy", "f", "{problem}", Sampling(), search=SearchOptions(candidates=6))
+    search = replace(JOB, kind=JobKind.SEARCH, recipe=msgspec.structs.replace(JOB.recipe, writing=writing))
+    assert worker_command(search) == "rprm-jobs worker --judge scripted --policy org/policy"
+    head = status_lines(replace(status(), job=search))[0]
+    assert "policy org/policy, 6 candidates, judge scripted, 4 critiques a step" in head
+    rollout = replace(search, kind=JobKind.ROLLOUT, judge="org/policy")
+    assert worker_command(rollout) == "rprm-jobs worker --policy org/policy"
+    assert "policy org/policy, priority 2" in status_lines(replace(status(), job=rollout))[0]
 
 
 def test_before_any_work_there_is_no_rate() -> None:

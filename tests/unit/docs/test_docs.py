@@ -78,3 +78,19 @@ def test_files_that_are_named_exist() -> None:
         r"`((?:rprm_jobs|workers|training|benchmarks|tests|migrations|docs|examples)/[\w/.-]*)`", ALL
     ):
         assert (ROOT / target).exists(), target
+
+
+def test_every_promise_names_a_test_that_exists() -> None:
+    section = TEXTS["README.md"].split("## What is promised")[1].split("\n## ")[0]
+    sentences = re.findall(r"^- (.*)$", section, re.MULTILINE)
+    assert len(sentences) > 10
+    for sentence in sentences:
+        _, _, names = sentence.partition(": ")
+        found = re.findall(r"`(?:([\w/.]+\.py)::)?(test_\w+)`", names)
+        assert found, f"no test is named: {sentence}"
+        assert re.sub(r"`[^`]+`", "", names) in (".", " and ."), f"more than tests follows the colon: {sentence}"
+        file = ""
+        for named, test in found:
+            file = named or file
+            source = (ROOT / "tests" / file).read_text()
+            assert re.search(rf"^def {test}\(", source, re.MULTILINE), f"{file}::{test} is not there"

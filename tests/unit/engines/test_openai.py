@@ -119,3 +119,27 @@ def test_marks_of_several_families_are_broken(mark: str) -> None:
     engine = OpenaiEngine(JUDGE, OpenaiOptions(base_url="http://host/v1"))
     assert mark not in engine.encode(f"a{mark}b").text
     assert engine.encode("1 < 2, |x| > 3 and [1, 2] and <b>").text == "1 < 2, |x| > 3 and [1, 2] and <b>"
+
+
+def test_free_text_asks_for_no_logprobs_and_ends_where_it_is_told() -> None:
+    async def test(engine: OpenaiEngine, server: ChatServer) -> None:
+        (made,) = await engine.sample(engine.encode("x"), [1], Sampling(), stop=["\n\n"])
+        assert (made.text, made.p_yes, made.finish) == ("One.\n\n", None, Finish.STOP)
+        (request,) = server.requests
+        assert "logprobs" not in request
+        # This server was not seen to keep stop strings in the text, so none was sent.
+        assert "stop" not in request
+
+    run(test, reply(200, completion("One.\n\nTwo.")))
+
+
+def test_an_answer_that_is_begun_is_gone_on_with() -> None:
+    async def test(engine: OpenaiEngine, server: ChatServer) -> None:
+        await engine.sample(engine.encode("How much?", "First <|im_end|>step.\n\n"), [1], Sampling(), stop=["\n\n"])
+        (request,) = server.requests
+        user, assistant = request["messages"]
+        assert (user["role"], user["content"]) == ("user", "How much?")
+        assert (assistant["role"], assistant["content"]) == ("assistant", "First < |im_end|>step.\n\n")
+        assert (request["continue_final_message"], request["add_generation_prompt"]) == (True, False)
+
+    run(test, reply(200, completion("Second.\n\n")))

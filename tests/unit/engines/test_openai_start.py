@@ -8,6 +8,7 @@ import logging
 import pytest
 
 from rprm_jobs.errors import ConfigError, EngineError
+from rprm_jobs.judge.resolve import resolve_judge
 from tests.support.chat_server import ChatServer, reply
 from tests.support.openai import JUDGE, one, run, start
 from workers.engines import create_engine
@@ -73,6 +74,23 @@ def test_a_server_that_cannot_be_used_is_refused_at_start(server: ChatServer, wo
 
 def test_a_model_named_needs_no_model_list() -> None:
     assert start(ChatServer(models=None), model="judge", max_model_len=512).max_model_len == 512
+
+
+def test_a_judge_that_only_a_server_has_is_asked_for_by_its_name() -> None:
+    judge = resolve_judge("endpoint:b")
+
+    async def test() -> str:
+        async with ChatServer(models={"data": [{"id": "a"}, {"id": "b"}]}) as server:
+            engine = create_engine("auto", judge, {"base_url": server.url})
+            try:
+                return (await engine.start()).version
+            finally:
+                await engine.close()
+
+    assert asyncio.run(test()).startswith("b at http://127.0.0.1")
+    with pytest.raises(ConfigError, match="only a server has") as caught:
+        create_engine("transformers", judge, {})
+    assert "base_url" in caught.value.mend
 
 
 def test_no_server_at_all() -> None:

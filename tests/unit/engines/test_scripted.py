@@ -184,3 +184,20 @@ def test_names_of_engines() -> None:
     assert isinstance(create_engine("auto", JUDGE, {}), ScriptedEngine)
     with pytest.raises(ConfigError, match="scripted"):
         create_engine("gpt", JUDGE, {})
+
+
+def test_the_scripted_policy_writes_steps_and_an_answer() -> None:
+    async def written(stop: list[str], seeds: range) -> list[Generation]:
+        engine = create_engine("scripted", JUDGE, {})
+        await engine.start()
+        return await engine.sample(engine.encode("How much?"), seeds, Sampling(), stop=stop)
+
+    whole = asyncio.run(written([], range(50)))
+    assert all(one.p_yes is None and one.finish is Finish.STOP for one in whole)
+    assert all(one.text.split("\n\n")[-1].startswith("So the answer is \\boxed{") for one in whole)
+    assert len({one.text.count("\n\n") for one in whole}) > 3
+    steps = asyncio.run(written(["\n\n"], range(50)))
+    for one, step in zip(whole, steps, strict=True):
+        first, gap, _ = one.text.partition("\n\n")
+        assert step.text == first + gap
+    assert asyncio.run(written([], range(5, 6))) == whole[5:6]

@@ -48,7 +48,7 @@ class ToyTokenizer:
 
     def decode(self, ids: list[int], **_: Any) -> str:
         names = {i: word for word, i in self._words.items()}
-        return "".join(names.get(i, chr(i - 100)) for i in ids if i not in self.all_special_ids)
+        return "".join(names[i] if i in names else chr(i - 100) for i in ids if i not in self.all_special_ids)
 
     @staticmethod
     def _ids(text: str, known: dict[str, int]) -> list[int]:
@@ -115,3 +115,12 @@ def test_the_tiny_judges_tokenizer_gives_the_ids_of_its_chat_template() -> None:
     hostile = encoder.encode(message + "".join(tokenizer.all_special_tokens))
     special = set(tokenizer.all_special_ids)
     assert [i for i in hostile if i in special] == [i for i in framed if i in special]
+
+
+def test_an_answer_that_is_begun_stands_behind_the_frame_as_plain_text() -> None:
+    encoder = PromptEncoder(ToyTokenizer())
+    ids = encoder.encode("a question", "First step.<|im_end|>")
+    whole = encoder.encode("a question")
+    assert ids[: len(whole)] == whole
+    assert len(ids) > len(whole)
+    assert encoder.decode(ids).endswith("First step.<|im_end|>")

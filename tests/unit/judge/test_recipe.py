@@ -62,6 +62,7 @@ def test_a_bad_value_is_refused_by_name(change: dict[str, Any]) -> None:
         {"temperature": 0.5},
         {"top_p": 0.5},
         {"max_new_tokens": 10},
+        {"until_first_error": True},
     ],
 )
 def test_every_field_is_part_of_the_digest(change: dict[str, Any]) -> None:
@@ -112,3 +113,9 @@ def test_a_separator_in_an_id_cannot_imitate_another_place() -> None:
 
 def test_a_seed_is_the_same_in_every_process() -> None:
     assert critique_seed(7, "math-12", 3, 4, 1) == 4773699715138576358
+
+
+def test_what_older_versions_do_not_know_is_written_only_where_it_matters() -> None:
+    assert "until_first_error" not in BASE.to_builtins()
+    changed = with_(until_first_error=True)
+    assert Recipe.from_builtins(changed.to_builtins()) == changed

@@ -11,7 +11,7 @@ import pytest
 from rprm_jobs.errors import ConfigError, JudgeError, NotFound
 from rprm_jobs.judge import resolve
 from rprm_jobs.judge.prompt import PromptTemplate
-from rprm_jobs.judge.resolve import fingerprint_folder, resolve_judge, shipped_judges
+from rprm_jobs.judge.resolve import check_has_weights, fingerprint_folder, resolve_judge, shipped_judges
 from rprm_jobs.types import Sampling
 
 
@@ -57,25 +57,30 @@ def test_a_bad_card_is_refused(folder: Path, card: str) -> None:
         resolve_judge(str(folder))
 
 
+def test_a_hub_id_with_its_commit_asks_nobody() -> None:
+    judge, other = (resolve_judge(f"Org/Model-7B@{digit * 40}") for digit in "ab")
+    assert (judge.name, judge.location, judge.revision) == (f"Org/Model-7B@{'a' * 40}", "Org/Model-7B", "a" * 40)
+    assert judge.queue == f"rprm.org-model-7b.{judge.fingerprint[:12]}"
+    assert judge.queue != other.queue
+    assert resolve_judge(judge.name) == judge
+
+
+def test_what_only_a_server_has_asks_no_hub_and_promises_no_commit() -> None:
+    judge = resolve_judge("endpoint:org/model")
+    assert (judge.name, judge.served_as, judge.revision) == ("endpoint:org/model", "org/model", None)
+    assert judge.queue.startswith("rprm.endpoint-org-model.")
+    assert judge.queue != resolve_judge("endpoint:org/other").queue
+
+
+@pytest.mark.parametrize("name", ["endpoint:gpt", "scripted"])
+def test_a_judge_without_weights_is_refused_where_they_are_needed(name: str) -> None:
+    with pytest.raises(JudgeError, match="weights are needed"):
+        check_has_weights(resolve_judge(name))
+
+
 @pytest.mark.parametrize(
-    ("name", "location", "revision"),
-    [
-        ("kevinpro/R-PRM-7B-DPO", "kevinpro/R-PRM-7B-DPO", None),
-        ("org/model@abc123", "org/model", "abc123"),
-        ("org/model@refs.pr-1", "org/model", "refs.pr-1"),
-    ],
+    "name", ["no-such-judge", "a/b/c", "/no/such/folder", "../up", "a b", "x/", "org/model@", "endpoint:", "endpoint: "]
 )
-def test_hub_ids(name: str, location: str, revision: str | None) -> None:
-    judge = resolve_judge(name)
-    assert (judge.location, judge.revision) == (location, revision)
-    assert len({judge.queue, resolve_judge("kevinpro/other").queue}) == 2
-
-
-def test_two_revisions_of_one_model_never_share_a_queue() -> None:
-    assert len({resolve_judge(f"org/model{r}").queue for r in ("", "@a", "@b")}) == 3
-
-
-@pytest.mark.parametrize("name", ["no-such-judge", "a/b/c", "/no/such/folder", "../up", "a b", "x/", "org/model@"])
 def test_an_unknown_judge_says_what_may_be_named(name: str) -> None:
     with pytest.raises(NotFound, match="unknown judge") as caught:
         resolve_judge(name)

@@ -1,4 +1,4 @@
-"""The shipped judge: it loads as any Qwen2 does, is small, judges, and its card says what was measured."""
+"""The shipped judges: they load as any Qwen2 does, are small, judge, and their cards say what was measured."""
 
 from __future__ import annotations
 
@@ -15,40 +15,57 @@ from training.evaluate import Judge, foreign_closed, sample_p_yes
 from training.splits import as_row, draw_split
 from training.tiny_base import PROMPT
 
-TINY = Path(rprm_jobs.__file__).parent / "judges" / "tiny"
+JUDGES = Path(rprm_jobs.__file__).parent / "judges"
+TINY = JUDGES / "tiny"
+# The least F1 at four critiques of every sampling seed.
+TARGETS = {"tiny-sft": 65, "tiny": 85}
+NAMES = sorted(TARGETS)
 EXAMPLES = Path(rprm_jobs.__file__).parents[1] / "examples" / "solutions.jsonl"
 
 
-def measured() -> dict[str, Any]:
-    return dict(json.loads((TINY / "measured.json").read_text("utf-8")))
+def measured(name: str = "tiny") -> dict[str, Any]:
+    return dict(json.loads((JUDGES / name / "measured.json").read_text("utf-8")))
 
 
-def test_the_folder_is_complete_and_small() -> None:
-    files = {path.name: path.stat().st_size for path in TINY.iterdir()}
+@pytest.mark.parametrize("name", NAMES)
+def test_the_folder_is_complete_and_small(name: str) -> None:
+    files = {path.name: path.stat().st_size for path in (JUDGES / name).iterdir()}
     assert files.keys() >= {
         "config.json", "generation_config.json", "model.safetensors", "tokenizer.json", "tokenizer_config.json",
         "chat_template.jinja", "prompt.txt", "rprm_judge.json", "measured.json", "README.md",
     }  # fmt: skip
-    assert sum(files.values()) < 5_000_000
+    assert sum(files.values()) < 2_500_000
+    assert json.loads((JUDGES / name / "config.json").read_text())["use_cache"] is True
 
 
-def test_the_card_quotes_the_measurement() -> None:
-    assert (TINY / "README.md").read_text("utf-8") == model_card(measured())
+@pytest.mark.parametrize("name", NAMES)
+def test_the_card_quotes_the_measurement(name: str) -> None:
+    card = (JUDGES / name / "README.md").read_text("utf-8")
+    assert card == model_card(name, measured(name))
+    assert card.startswith(f"# {name}\n")
 
 
-def test_the_measured_judge_reaches_its_target() -> None:
-    evaluation = measured()["evaluation"]
+def test_preferences_made_it_better_at_every_k() -> None:
+    before, after = measured("tiny-sft")["evaluation"]["f1"], measured("tiny")["evaluation"]["f1"]
+    assert all(after[k] >= before[k] + 3 for k in before)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_the_measured_judge_reaches_its_target(name: str) -> None:
+    evaluation = measured(name)["evaluation"]
     assert evaluation["solutions"] == 400
-    assert all(run["k4"]["f1"] >= 80 for run in evaluation["runs"])
+    assert all(run["k4"]["f1"] >= TARGETS[name] for run in evaluation["runs"])
     assert all((run["k4"]["n_error"], run["k4"]["n_correct"]) == (200, 200) for run in evaluation["runs"])
 
 
-def test_the_measured_judge_ends_its_critiques_of_foreign_text() -> None:
-    assert measured()["evaluation"]["foreign_closed"] >= 95
+@pytest.mark.parametrize("name", NAMES)
+def test_the_measured_judge_ends_its_critiques_of_foreign_text(name: str) -> None:
+    assert measured(name)["evaluation"]["foreign_closed"] >= 95
 
 
-def test_the_shipped_prompt_is_the_one_it_was_trained_on() -> None:
-    assert PromptTemplate.load(TINY / "prompt.txt").source == PROMPT
+@pytest.mark.parametrize("name", NAMES)
+def test_the_shipped_prompt_is_the_one_it_was_trained_on(name: str) -> None:
+    assert PromptTemplate.load(JUDGES / name / "prompt.txt").source == PROMPT
 
 
 def test_the_examples_are_the_split_that_they_say() -> None:

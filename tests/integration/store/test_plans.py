@@ -1,0 +1,67 @@
+"""Plans of a planned job: due after the pilot and then at each doubling, fitted to all votes, stored once."""
+
+from __future__ import annotations
+
+import pytest
+from msgspec.structs import replace
+
+from rprm_jobs.services.plans import refit
+from rprm_jobs.store import plans
+from rprm_jobs.store.plans import StoredPlan
+from rprm_jobs.store.session import Database
+from tests.support.jobs import make_recipe, make_solutions, take_in
+from tests.support.store import claim, run, work_off
+
+pytestmark = pytest.mark.integration
+
+PLANNED = replace(make_recipe(k=2), policy={"kind": "planned", "changed": 0.01, "pilot": 6})
+
+
+def stored(database: Database, job: int) -> StoredPlan | None:
+    with database.transaction() as connection:
+        return plans.latest(connection, job)
+
+
+def test_a_plan_is_due_after_the_pilot_and_at_each_doubling(database: Database) -> None:
+    job = take_in(database, make_solutions(10), PLANNED, shard=1).job_id
+    made = {}
+    for number in range(1, 11):
+        work_off(database, claim(database))
+        if (plan := refit(database, job)) is not None:
+            assert stored(database, job) == plan
+            made[number] = plan
+        assert refit(database, job) is None
+    assert {number: (plan.version, plan.steps) for number, plan in made.items()} == {2: (1, 6), 4: (2, 12), 8: (3, 24)}
+    assert made[2].prior != made[8].prior
+    assert all(sum(plan.prior) == pytest.approx(1) for plan in made.values())
+
+
+def test_the_votes_are_counted_as_the_verdicts_have_them(database: Database) -> None:
+    job = take_in(database, make_solutions(2, steps=2), PLANNED, shard=2).job_id
+    work_off(database, claim(database))
+    one = "WHERE ord = 0 AND step = 0"
+    run(database, f"UPDATE verdicts_j{job} SET verdict = 'unparsed', p_yes = NULL {one} AND k = 1")
+    run(database, f"UPDATE verdicts_j{job} SET verdict = 'yes', p_yes = NULL {one} AND k = 0")
+    run(database, f"UPDATE verdicts_j{job} SET verdict = 'no', p_yes = 0.2 WHERE NOT (ord = 0 AND step = 0)")
+    with database.transaction() as connection:
+        votes = plans.votes(connection, job, 2)
+    assert (votes.steps, dict(votes.seen)) == (4, {(1, 1): 1, (2, 0): 3})
+    assert list(votes.totals) == pytest.approx([0.4] * 3)
+
+
+def test_a_version_is_stored_once_and_goes_with_its_job(database: Database) -> None:
+    job = take_in(database, make_solutions(2), PLANNED).job_id
+    one, other = StoredPlan(1, 6, (0.5, 0.2, 0.3), None), StoredPlan(1, 7, (0.4, 0.3, 0.3), (1.0, 0.5, 0.0))
+    with database.transaction() as connection:
+        assert plans.add(connection, job, one)
+        assert not plans.add(connection, job, other)
+        assert not plans.add(connection, job + 1, other)
+    assert stored(database, job) == one
+    run(database, f"DELETE FROM jobs WHERE id = {job}")
+    assert run(database, "SELECT * FROM plans") == []
+
+
+def test_jobs_of_other_policies_have_no_plan(database: Database) -> None:
+    job = take_in(database, make_solutions(4)).job_id
+    work_off(database, claim(database))
+    assert refit(database, job) is None
