@@ -124,7 +124,8 @@ class _Storm:
         }
 
     def _over(self, watch: Watch, struck: Counter[str], faults: int) -> bool:
-        if watch.state is not JobState.DONE:
+        # The side jobs too, while there are workers to finish them: a late fault may have submitted one just now.
+        if watch.state is not JobState.DONE or not self._sides_ended():
             return False
         if struck.total() < faults:
             print(f"the job ended after {struck.total()} faults: give it more --solutions", file=sys.stderr)
@@ -157,8 +158,6 @@ class _Storm:
         quarantined = {id_ for id_, one in found.items() if one.status == "quarantined"}
         kept = run(self._context.database, f"SELECT coalesce(sum(tokens), 0)::bigint AS n FROM verdicts_j{job}")[0].n
         made_in_all = sum(watch.generated.values())
-        for one in self._side:
-            made.wait_for(lambda one=one: self._ended(one), within=120, what=f"side job {one}")
         findings = [finding for one in audit(self._context) for finding in one.findings]
         counts = run(self._context.database, f"SELECT count(*) AS n, count(DISTINCT ord) AS d FROM scores_j{job}")[0]
         return {
@@ -172,8 +171,12 @@ class _Storm:
             "findings": [f"{one.check}: {one.count}" for one in findings],
         }
 
-    def _ended(self, job: int) -> bool:
-        return made.state(self._context.database, job) in (JobState.DONE, JobState.CANCELLED)
+    def _sides_ended(self) -> bool:
+        try:
+            states = [made.state(self._context.database, job) for job in self._side]
+        except StoreError:
+            return False
+        return all(state in (JobState.DONE, JobState.CANCELLED) for state in states)
 
 
 if __name__ == "__main__":
