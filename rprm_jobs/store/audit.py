@@ -57,6 +57,12 @@ OUTCOME_CHECKS: Mapping[str, str] = {
       FULL JOIN (SELECT ord, step::int + 1 AS step, count(*) AS n, max(k) + 1 AS top FROM {verdicts}
                  GROUP BY ord, step) AS v USING (ord, step)
       WHERE c.n IS DISTINCT FROM v.n OR v.top <> v.n""",
+    "missing: critique texts that the job keeps": """
+      SELECT r.ord, 'solution ' || r.ord AS example FROM {scores} AS r JOIN jobs AS j ON j.id = :job
+      WHERE j.keep_critiques <> 'none' AND NOT EXISTS (SELECT 1 FROM {critiques} AS c WHERE c.ord = r.ord) AND EXISTS (
+        SELECT 1 FROM {verdicts} AS v WHERE v.ord = r.ord GROUP BY v.step
+        HAVING j.keep_critiques = 'all' OR j.keep_critiques = 'disputed'
+          AND (count(DISTINCT v.verdict) > 1 OR bool_or(v.verdict NOT IN ('yes', 'no'))))""",
     "disagreeing: rewards that are not the mean of their critiques": """
       SELECT r.ord, 'solution ' || r.ord || ' step ' || u.step AS example
       FROM {scores} AS r CROSS JOIN unnest(r.rewards) WITH ORDINALITY AS u (reward, step)
@@ -140,6 +146,32 @@ _CHECKS: Mapping[str, str] = {
       WHERE j.id = :job AND j.cancelled_at IS NOT NULL AND h.state IN ('ready', 'leased')""",
 }
 
+# About training sets that have rows from the job. Judging again makes other critiques than those a set was built of, so
+# nothing of this is mended: the set is to be deleted and built again.
+SET_CHECKS: Mapping[str, str] = {
+    "orphaned: rows of training sets whose critiques are gone": """
+      SELECT t.kind || ' ' || t.name || ': solution ' || r.ord || ' step ' || r.step + 1 AS example
+      FROM training_set_jobs AS u JOIN training_sets AS t ON t.id = u.set_id
+      JOIN training_rows AS r ON r.set_id = u.set_id AND r.job_id = u.job_id
+      LEFT JOIN {critiques} AS c ON c.ord = r.ord
+      LEFT JOIN {verdicts} AS v ON (v.ord, v.step, v.k) = (r.ord, r.step, r.chosen)
+      LEFT JOIN {verdicts} AS w ON (w.ord, w.step, w.k) = (r.ord, r.step, r.rejected)
+      WHERE u.job_id = :job AND (c.ord IS NULL OR v.k IS NULL OR r.rejected IS NOT NULL AND w.k IS NULL)""",
+    "disagreeing: rows of training sets and the verdicts of their critiques": """
+      SELECT t.kind || ' ' || t.name || ': solution ' || r.ord || ' step ' || r.step + 1 AS example
+      FROM training_set_jobs AS u JOIN training_sets AS t ON t.id = u.set_id
+      JOIN training_rows AS r ON r.set_id = u.set_id AND r.job_id = u.job_id
+      LEFT JOIN {verdicts} AS v ON (v.ord, v.step, v.k) = (r.ord, r.step, r.chosen)
+      LEFT JOIN {verdicts} AS w ON (w.ord, w.step, w.k) = (r.ord, r.step, r.rejected)
+      WHERE u.job_id = :job AND (v.verdict <> CASE WHEN r.correct THEN 'yes' ELSE 'no' END
+        OR w.verdict <> CASE WHEN r.correct THEN 'no' ELSE 'yes' END)""",
+    "missing: rows that a training set was built with": """
+      SELECT t.kind || ' ' || t.name || ': of ' || t.n_train + t.n_validation || ' there are ' || r.n AS example
+      FROM training_set_jobs AS u JOIN training_sets AS t ON t.id = u.set_id
+      CROSS JOIN LATERAL (SELECT count(*) AS n FROM training_rows WHERE set_id = t.id) AS r
+      WHERE u.job_id = :job AND r.n <> t.n_train + t.n_validation""",
+}
+
 
 @dataclass(frozen=True, slots=True)
 class Finding:
@@ -153,7 +185,7 @@ class Finding:
 def audit(connection: Connection, job_id: int, recipe: Recipe) -> list[Finding]:
     """Run every check on the job, which is judged (or written) by this recipe; an empty list is a clean audit."""
     findings = []
-    for check, query in {**_CHECKS, **outcome_checks(recipe)}.items():
+    for check, query in {**_CHECKS, **SET_CHECKS, **outcome_checks(recipe)}.items():
         statement, values = filled(query, job_id, recipe)
         rows = connection.execute(
             text(f"SELECT example, count(*) OVER () AS n FROM ({statement}) AS f ORDER BY 1 LIMIT {_EXAMPLES}"), values
@@ -161,6 +193,12 @@ def audit(connection: Connection, job_id: int, recipe: Recipe) -> list[Finding]:
         if rows:
             findings.append(Finding(check, rows[0].n, tuple(row.example for row in rows)))
     return sorted(findings, key=lambda finding: finding.check)
+
+
+def sets_unmade(connection: Connection, job_id: int, recipe: Recipe) -> bool:
+    """Whether some training set no longer stands on the job's critiques as it was built."""
+    queries = (filled(query, job_id, recipe) for query in SET_CHECKS.values())
+    return any(connection.execute(text(f"{statement} LIMIT 1"), values).first() for statement, values in queries)
 
 
 def filled(query: str, job_id: int, recipe: Recipe) -> tuple[str, dict[str, Any]]:

@@ -15,7 +15,7 @@ from sqlalchemy.engine import Connection
 
 from rprm_jobs.crash import crash_point
 from rprm_jobs.store import jobs, training_sets
-from rprm_jobs.store.audit import filled, outcome_checks
+from rprm_jobs.store.audit import filled, outcome_checks, sets_unmade
 from rprm_jobs.store.partitions import partition, tables_of
 
 
@@ -35,7 +35,8 @@ class Repaired:
 def repair(connection: Connection, job_id: int) -> Repaired:
     """Mend the job in one transaction; of a cancelled one only its live shards are ended.
 
-    Raises NotFound, and Conflict where outcomes would go whose critiques a training set may hold.
+    Raises NotFound, and Conflict where outcomes would go whose critiques a training set may hold, or where a set has
+    lost what it was built of: judged again the critiques would be others than it chose.
     """
     jobs.get(connection, job_id)
     connection.execute(text("SELECT 1 FROM jobs WHERE id = :job FOR UPDATE"), {"job": job_id})
@@ -53,6 +54,8 @@ def repair(connection: Connection, job_id: int) -> Repaired:
     untrusted = _untrusted(connection, job_id)
     if untrusted:
         training_sets.refuse_used(connection, job_id, "the repair would throw away critiques that")
+    if sets_unmade(connection, job_id, jobs.get(connection, job_id).recipe):
+        training_sets.refuse_used(connection, job_id, "something is gone, and not to be made again, that")
     dropped = _drop_outcomes(connection, job_id, untrusted, bulk)
     orphans = _drop_orphans(connection, job_id)
     made = _cover(connection, job_id)

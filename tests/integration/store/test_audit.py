@@ -97,6 +97,9 @@ CASES = [
     ("counters are not the number", "UPDATE shards SET n_ok = n_ok + 1, n_failed = n_failed - 1 WHERE job_id = {j}"),
     ("counters are not the number", "UPDATE shards SET steps_done = 0 WHERE job_id = {j} AND first_ord = 0"),
     ("outcomes without a solution", "UPDATE scores_j{j} SET ord = 99 WHERE ord = 1"),
+    ("critique texts that the job keeps", "DELETE FROM critiques_j{j} WHERE ord = 1"),
+    ("critique texts that the job keeps", "UPDATE jobs SET keep_critiques = 'disputed' WHERE id = {j};"
+     "UPDATE verdicts_j{j} SET verdict = 'truncated' WHERE ord = 1 AND k = 0; DELETE FROM critiques_j{j}"),
     ("critique texts without an outcome", "UPDATE critiques_j{j} SET ord = 99 WHERE ord = 1"),
     ("written by an attempt that never held", "UPDATE scores_j{j} SET attempt = 99 WHERE ord = 1"),
     ("written by an attempt that never held", "UPDATE scores_j{j} SET attempt = 0 WHERE ord = 1"),
@@ -120,6 +123,14 @@ def test_a_fault_is_found_under_its_name(store: Store, check: str, damage: str) 
     assert finding.count >= 1
     assert all(finding.examples)
     assert damaged(store) == []
+
+
+@pytest.mark.parametrize(("keep", "missing"), [("all", 1), ("disputed", 0), ("none", 0)])
+def test_texts_are_missing_only_where_the_job_keeps_them(store: Store, keep: str, missing: int) -> None:
+    agreed = "UPDATE verdicts_j{j} SET verdict = 'yes'"
+    kept = f"UPDATE jobs SET keep_critiques = '{keep}' WHERE id = {{j}}"
+    found = damaged(store, agreed, kept, "DELETE FROM critiques_j{j} WHERE ord = 1")
+    assert sum("critique texts that the job keeps" in finding.check for finding in found) == missing
 
 
 def test_a_lease_long_past_its_end_is_found_in_a_running_job(store: Store) -> None:
