@@ -25,6 +25,10 @@ from rprm_jobs.services.results import result_rows
 from training.splits import as_row, draw_split
 
 _K, _DRAWS, _RENEW_S = 10, 2000, 2.0
+# Twice the default: a job that stops early keeps fewer critiques of a solution in flight, so it takes more solutions to
+# fill the engine with what is surely needed. With 4 the rest are guesses, of which 11% of the tokens are given up (7%
+# with 8); a job that judges everything fills it either way.
+_SHARDS = "8"
 _WAYS: dict[str, dict[str, Any]] = {
     "fixed": {},
     "adaptive, up to the first error": {"policy": {"kind": "adaptive"}, "until_first_error": True},
@@ -51,7 +55,7 @@ def main() -> None:
 
 def _judge(file: Path, options: dict[str, Any]) -> dict[str, Any]:
     """What the job took, with `answers`, the first error that each solution was given (-2 where there is none)."""
-    with serving(file.parent, RPRM_RENEW_S=str(_RENEW_S)) as served:
+    with serving(file.parent, "--shards-in-flight", _SHARDS, RPRM_RENEW_S=str(_RENEW_S)) as served:
         before = _generated(served)
         done = served.run_job(file, _K, **options)
         firsts = [row["first_error"] for row in result_rows(served.context, done["job"])]

