@@ -26,7 +26,7 @@ from training.splits import as_row, draw_split
 
 _K, _DRAWS, _RENEW_S = 10, 2000, 2.0
 # Twice the default: a job that stops early keeps fewer critiques of a solution in flight, so it takes more solutions to
-# fill the engine with what is surely needed. With 4 the rest are guesses, of which 11% of the tokens are given up (7%
+# fill the engine with what is surely needed. With 4 the rest are guesses, of which 11% of the tokens are given up (6%
 # with 8); a job that judges everything fills it either way.
 _SHARDS = "8"
 _WAYS: dict[str, dict[str, Any]] = {
