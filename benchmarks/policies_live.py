@@ -25,10 +25,6 @@ from rprm_jobs.services.results import result_rows
 from training.splits import as_row, draw_split
 
 _K, _DRAWS, _RENEW_S = 10, 2000, 2.0
-# Twice the default: a job that stops early keeps fewer critiques of a solution in flight, so it takes more solutions to
-# fill the engine with what is surely needed. With 4 the rest are guesses, of which 11% of the tokens are given up (6%
-# with 8); a job that judges everything fills it either way.
-_SHARDS = "8"
 _WAYS: dict[str, dict[str, Any]] = {
     "fixed": {},
     "adaptive, up to the first error": {"policy": {"kind": "adaptive"}, "until_first_error": True},
@@ -40,6 +36,10 @@ def main() -> None:
     """Parse, judge in every way, print."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--solutions", type=int, default=800)
+    # Twice a worker's default: a job that stops early keeps fewer critiques of a solution in flight, so it takes more
+    # solutions to fill the engine with what is surely needed, and the rest are guesses (11% of the tokens given up with
+    # 4, 6% with 8). A job that judges everything fills it either way.
+    parser.add_argument("--shards-in-flight", type=int, default=8)
     args = parser.parse_args()
     before = harness.machine()
     solutions = draw_split("held-out", args.solutions)
@@ -47,15 +47,16 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         rows = [as_row("heldout", n, one) for n, one in enumerate(solutions)]
         file = write_rows(Path(folder) / "heldout.jsonl", rows)
-        jobs = {name: _judge(file, options) for name, options in _WAYS.items()}
+        jobs = {name: _judge(file, options, args.shards_in_flight) for name, options in _WAYS.items()}
     hits = {name: job.pop("answers") == labels for name, job in jobs.items()}
     found = {name: _beside(jobs[name], jobs["fixed"], hits[name], hits["fixed"], labels) for name in _WAYS}
-    harness.report("policies_live", before, {"solutions": args.solutions, "k": _K, "judge": "tiny", "ways": found})
+    asked = {"solutions": args.solutions, "k": _K, "judge": "tiny", "shards_in_flight": args.shards_in_flight}
+    harness.report("policies_live", before, {**asked, "ways": found})
 
 
-def _judge(file: Path, options: dict[str, Any]) -> dict[str, Any]:
+def _judge(file: Path, options: dict[str, Any], shards: int) -> dict[str, Any]:
     """What the job took, with `answers`, the first error that each solution was given (-2 where there is none)."""
-    with serving(file.parent, "--shards-in-flight", _SHARDS, RPRM_RENEW_S=str(_RENEW_S)) as served:
+    with serving(file.parent, "--shards-in-flight", str(shards), RPRM_RENEW_S=str(_RENEW_S)) as served:
         before = _generated(served)
         done = served.run_job(file, _K, **options)
         firsts = [row["first_error"] for row in result_rows(served.context, done["job"])]

@@ -17,9 +17,9 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks import harness
-from benchmarks.served import QUIET, write_rows
+from benchmarks.served import QUIET, wait_for_worker, write_rows
 from rprm_jobs.services.context import Context
-from rprm_jobs.services.query import job_status, living_workers
+from rprm_jobs.services.query import job_status
 from rprm_jobs.store.records import JobState
 from training.splits import as_problem, draw_split
 
@@ -52,7 +52,7 @@ def _way(args: argparse.Namespace, problems: int, *, slots: int) -> dict[str, An
         worker = subprocess.Popen(command, env=environment)
         try:
             with harness.context(url, settings) as context:
-                _wait_for_worker(context, worker)
+                wait_for_worker(context, worker)
                 for name, some in (("warm", rows[:2]), ("timed", rows)):
                     file = write_rows(Path(folder) / f"{name}.jsonl", some)
                     done = _search(context, environment, [str(file), *models, "-k", str(args.k)])
@@ -60,13 +60,6 @@ def _way(args: argparse.Namespace, problems: int, *, slots: int) -> dict[str, An
             worker.send_signal(signal.SIGTERM)
             worker.wait(90)
     return {"problems": problems, **done}
-
-
-def _wait_for_worker(context: Context, worker: subprocess.Popen[bytes]) -> None:
-    while not living_workers(context):
-        if worker.poll() is not None:
-            raise RuntimeError(f"the worker exited with {worker.returncode}")
-        time.sleep(0.2)
 
 
 def _search(context: Context, environment: dict[str, str], asked: list[str]) -> dict[str, Any]:

@@ -83,16 +83,21 @@ def serving(folder: Path, *args: str, **settings: str) -> Iterator[Served]:
         command = [sys.executable, "-m", "workers", "--judge", "tiny", "--engine", "vllm", "--log-level", "WARNING"]
         worker = subprocess.Popen([*command, *args], env=harness.environment(url, settings))
         try:
-            while not living_workers(context):
-                if worker.poll() is not None:
-                    raise RuntimeError(f"the worker exited with {worker.returncode}")
-                time.sleep(0.2)
+            wait_for_worker(context, worker)
             served = Served(context, worker.pid)
             served.run_job(write_rows(folder / "warm.jsonl", made_rows(2)), 2)
             yield served
         finally:
             worker.send_signal(signal.SIGTERM)
             worker.wait(90)
+
+
+def wait_for_worker(context: Context, worker: subprocess.Popen[bytes]) -> None:
+    """Until it has signed on. RuntimeError when it exits instead."""
+    while not living_workers(context):
+        if worker.poll() is not None:
+            raise RuntimeError(f"the worker exited with {worker.returncode}")
+        time.sleep(0.2)
 
 
 def _cpu_seconds(pid: int) -> float:

@@ -146,23 +146,19 @@ _CHECKS: Mapping[str, str] = {
       WHERE j.id = :job AND j.cancelled_at IS NOT NULL AND h.state IN ('ready', 'leased')""",
 }
 
-# About training sets that have rows from the job. Judging again makes other critiques than those a set was built of, so
-# nothing of this is mended: the set is to be deleted and built again.
-SET_CHECKS: Mapping[str, str] = {
-    "orphaned: rows of training sets whose critiques are gone": """
+_SET_ROWS = """
       SELECT t.kind || ' ' || t.name || ': solution ' || r.ord || ' step ' || r.step + 1 AS example
       FROM training_set_jobs AS u JOIN training_sets AS t ON t.id = u.set_id
       JOIN training_rows AS r ON r.set_id = u.set_id AND r.job_id = u.job_id
       LEFT JOIN {critiques} AS c ON c.ord = r.ord
       LEFT JOIN {verdicts} AS v ON (v.ord, v.step, v.k) = (r.ord, r.step, r.chosen)
-      LEFT JOIN {verdicts} AS w ON (w.ord, w.step, w.k) = (r.ord, r.step, r.rejected)
+      LEFT JOIN {verdicts} AS w ON (w.ord, w.step, w.k) = (r.ord, r.step, r.rejected)"""
+# About training sets that have rows from the job. Judging again makes other critiques than those a set was built of, so
+# nothing of this is mended: the set is to be deleted and built again.
+SET_CHECKS: Mapping[str, str] = {
+    "orphaned: rows of training sets whose critiques are gone": f"""{_SET_ROWS}
       WHERE u.job_id = :job AND (c.ord IS NULL OR v.k IS NULL OR r.rejected IS NOT NULL AND w.k IS NULL)""",
-    "disagreeing: rows of training sets and the verdicts of their critiques": """
-      SELECT t.kind || ' ' || t.name || ': solution ' || r.ord || ' step ' || r.step + 1 AS example
-      FROM training_set_jobs AS u JOIN training_sets AS t ON t.id = u.set_id
-      JOIN training_rows AS r ON r.set_id = u.set_id AND r.job_id = u.job_id
-      LEFT JOIN {verdicts} AS v ON (v.ord, v.step, v.k) = (r.ord, r.step, r.chosen)
-      LEFT JOIN {verdicts} AS w ON (w.ord, w.step, w.k) = (r.ord, r.step, r.rejected)
+    "disagreeing: rows of training sets and the verdicts of their critiques": f"""{_SET_ROWS}
       WHERE u.job_id = :job AND (v.verdict <> CASE WHEN r.correct THEN 'yes' ELSE 'no' END
         OR w.verdict <> CASE WHEN r.correct THEN 'no' ELSE 'yes' END)""",
     "missing: rows that a training set was built with": """

@@ -14,6 +14,7 @@ from sqlalchemy import text
 from sqlalchemy.engine import Connection
 
 from rprm_jobs.crash import crash_point
+from rprm_jobs.judge.recipe import Recipe
 from rprm_jobs.store import jobs, training_sets
 from rprm_jobs.store.audit import filled, outcome_checks, sets_unmade
 from rprm_jobs.store.partitions import partition, tables_of
@@ -40,7 +41,8 @@ def repair(connection: Connection, job_id: int) -> Repaired:
     """
     jobs.get(connection, job_id)
     connection.execute(text("SELECT 1 FROM jobs WHERE id = :job FOR UPDATE"), {"job": job_id})
-    if jobs.get(connection, job_id).cancelled_at is not None:
+    job = jobs.get(connection, job_id)
+    if job.cancelled_at is not None:
         ended = text(
             "UPDATE shards SET state = 'cancelled', owner = NULL, lease_until = NULL"
             " WHERE job_id = :job AND state IN ('ready', 'leased')"
@@ -50,11 +52,11 @@ def repair(connection: Connection, job_id: int) -> Repaired:
         text("SELECT 1 FROM shards WHERE job_id = :job AND state <> 'leased' ORDER BY id FOR UPDATE"), {"job": job_id}
     )
     _trim(connection, job_id)
-    bulk = tuple(table.name for table in tables_of(jobs.get(connection, job_id).kind))
-    untrusted = _untrusted(connection, job_id)
+    bulk = tuple(table.name for table in tables_of(job.kind))
+    untrusted = _untrusted(connection, job_id, job.recipe)
     if untrusted:
         training_sets.refuse_used(connection, job_id, "the repair would throw away critiques that")
-    if sets_unmade(connection, job_id, jobs.get(connection, job_id).recipe):
+    if sets_unmade(connection, job_id, job.recipe):
         training_sets.refuse_used(connection, job_id, "something is gone, and not to be made again, that")
     dropped = _drop_outcomes(connection, job_id, untrusted, bulk)
     orphans = _drop_orphans(connection, job_id)
@@ -76,10 +78,9 @@ def _trim(connection: Connection, job_id: int) -> None:
     connection.execute(text(f"UPDATE shards AS h SET first_ord = o.reached + 1 {overlap}"), {"job": job_id})
 
 
-def _untrusted(connection: Connection, job_id: int) -> list[int]:
+def _untrusted(connection: Connection, job_id: int, recipe: Recipe) -> list[int]:
     """Solutions with an outcome that some check names, and that no worker has in hand."""
     found: set[int] = set()
-    recipe = jobs.get(connection, job_id).recipe
     for query in outcome_checks(recipe).values():
         statement, values = filled(query, job_id, recipe)
         in_hand = (
