@@ -17,8 +17,8 @@ from typing import Any
 from sqlalchemy import text
 
 from benchmarks import harness
-from rprm_jobs.services.query import job_status
-from rprm_jobs.store.partitions import partition
+from rprm_jobs.services.jobs.query import job_status
+from rprm_jobs.store.schema.partitions import partition
 
 
 def main() -> None:

@@ -26,10 +26,10 @@ import psycopg
 from psycopg import sql
 
 from rprm_jobs import local
-from rprm_jobs.local.places import find_places
+from rprm_jobs.local.paths import find_paths
 from rprm_jobs.services.context import Context
 from rprm_jobs.settings import Settings, load_settings
-from rprm_jobs.store import schema
+from rprm_jobs.store.schema import migrations
 from rprm_jobs.store.session import Database
 
 _DATABASE = os.environ.get("RPRM_DATABASE_URL", "postgresql://postgres@127.0.0.1:5432/postgres")
@@ -55,7 +55,7 @@ def scratch_database() -> Iterator[str]:
         url = _DATABASE.rsplit("/", 1)[0] + "/" + name
         try:
             database = Database(url)
-            schema.upgrade(database)
+            migrations.upgrade(database)
             database.close()
             yield url
         finally:
@@ -71,12 +71,12 @@ def own_servers() -> Iterator[tuple[Settings, Path]]:
     try:
         settings = local.ensure_services(home)
         database = Database(settings.database_url or "")
-        schema.upgrade(database)
+        migrations.upgrade(database)
         database.close()
         yield settings, folder
     finally:
         local.stop_services(home)
-        for place in (find_places(home.home).base, find_places(home.home).sockets, folder):
+        for place in (find_paths(home.home).base, find_paths(home.home).sockets, folder):
             shutil.rmtree(place, ignore_errors=True)
 
 

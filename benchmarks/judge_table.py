@@ -23,7 +23,7 @@ from benchmarks.served import write_rows
 from rprm_jobs.evaluation.processbench import score_rewards
 from rprm_jobs.judge.resolve import resolve_judge
 from rprm_jobs.services.context import open_context
-from rprm_jobs.services.results import result_rows
+from rprm_jobs.services.jobs.results import result_rows
 from rprm_jobs.settings import load_settings
 from training.splits import as_row, draw_split
 

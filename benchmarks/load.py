@@ -21,11 +21,11 @@ from typing import Any
 
 from benchmarks import harness
 from rprm_jobs.judge.resolve import resolve_judge
-from rprm_jobs.services.audit import audit
 from rprm_jobs.services.context import Context, open_context
-from rprm_jobs.services.query import job_status, living_workers
+from rprm_jobs.services.jobs.query import alive_workers, job_status
+from rprm_jobs.services.upkeep.audit import audit
 from rprm_jobs.settings import Settings
-from rprm_jobs.store import shards
+from rprm_jobs.store.queue import leases
 from rprm_jobs.store.records import JobState
 from rprm_jobs.store.session import Database
 from tests.support import jobs as made
@@ -127,7 +127,7 @@ def _probe(database: Database) -> float:
     try:
         with database.transaction() as connection:
             queue = resolve_judge("scripted").queue
-            shards.claim(connection, queue=queue, owner="probe", engine="probe", lease_s=60)
+            leases.claim(connection, queue=queue, owner="probe", engine="probe", lease_s=60)
             raise _Undone
     except _Undone:
         return time.perf_counter() - started
@@ -140,7 +140,7 @@ def _fleet(context: Context, settings: Settings, count: int, *arguments: str) ->
     env = {name: value for name, value in subprocess_env(settings).items() if name not in QUICK}
     workers = [subprocess.Popen(command, env=env, start_new_session=True) for _ in range(count)]
     try:
-        while len(living_workers(context)) < count:
+        while len(alive_workers(context)) < count:
             time.sleep(0.2)
         yield
     finally:

@@ -16,11 +16,11 @@ from typing import Any
 
 from benchmarks import harness
 from rprm_jobs.judge.resolve import resolve_judge
-from rprm_jobs.services.audit import audit
 from rprm_jobs.services.context import Context
-from rprm_jobs.services.query import job_status
-from rprm_jobs.services.submit import make_recipe
-from rprm_jobs.store.intake import Intake, NewJob
+from rprm_jobs.services.jobs.query import job_status
+from rprm_jobs.services.jobs.submit import make_recipe
+from rprm_jobs.services.upkeep.audit import audit
+from rprm_jobs.store.jobs.intake import Intake, NewJob
 from rprm_jobs.store.records import JobState
 from rprm_jobs.types import KeepCritiques, Solution
 

@@ -23,9 +23,9 @@ from benchmarks import harness
 from rprm_jobs.judge.encode import PromptEncoder
 from rprm_jobs.judge.resolve import resolve_judge
 from rprm_jobs.judge.verdict import MARKER
-from rprm_jobs.pairs.reading import pack_readings, read_steps
 from rprm_jobs.pairs.rules import SetKind
-from rprm_jobs.store.partitions import partition
+from rprm_jobs.pairs.summary import pack_readings, read_steps
+from rprm_jobs.store.schema.partitions import partition
 from rprm_jobs.store.texts import pack_texts
 
 _STEPS, _K, _MADE, _CHARS = 8, 8, 400, 240

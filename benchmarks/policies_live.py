@@ -20,8 +20,8 @@ import numpy as np
 from benchmarks import harness
 from benchmarks.served import Served, serving, write_rows
 from rprm_jobs.evaluation.metrics import NO_ERROR, f1
-from rprm_jobs.services.query import living_workers
-from rprm_jobs.services.results import result_rows
+from rprm_jobs.services.jobs.query import alive_workers
+from rprm_jobs.services.jobs.results import result_rows
 from training.splits import as_row, draw_split
 
 _K, _DRAWS, _RENEW_S = 10, 2000, 2.0
@@ -67,7 +67,7 @@ def _judge(file: Path, options: dict[str, Any], shards: int) -> dict[str, Any]:
 def _generated(served: Served) -> int:
     """Tokens that the worker's engine has generated; it tells with each sign of life, and this waits for the next."""
     time.sleep(2 * _RENEW_S)
-    (worker,) = living_workers(served.context)
+    (worker,) = alive_workers(served.context)
     return worker.generated_tokens
 
 

@@ -19,7 +19,7 @@ from typing import Any
 from benchmarks import harness
 from benchmarks.served import QUIET, wait_for_worker, write_rows
 from rprm_jobs.services.context import Context
-from rprm_jobs.services.query import job_status
+from rprm_jobs.services.jobs.query import job_status
 from rprm_jobs.store.records import JobState
 from training.splits import as_problem, draw_split
 

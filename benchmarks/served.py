@@ -18,10 +18,10 @@ import psutil
 from benchmarks import harness
 from rprm_jobs.formats import ReadOptions
 from rprm_jobs.judge.resolve import resolve_judge
-from rprm_jobs.services.audit import audit
 from rprm_jobs.services.context import Context
-from rprm_jobs.services.query import job_status, living_workers
-from rprm_jobs.services.submit import SubmitRequest, make_recipe, submit
+from rprm_jobs.services.jobs.query import alive_workers, job_status
+from rprm_jobs.services.jobs.submit import SubmitRequest, make_recipe, submit
+from rprm_jobs.services.upkeep.audit import audit
 from rprm_jobs.store.records import JobState
 
 # Standard output is for the one JSON object.
@@ -94,7 +94,7 @@ def serving(folder: Path, *args: str, **settings: str) -> Iterator[Served]:
 
 def wait_for_worker(context: Context, worker: subprocess.Popen[bytes]) -> None:
     """Until it has signed on. RuntimeError when it exits instead."""
-    while not living_workers(context):
+    while not alive_workers(context):
         if worker.poll() is not None:
             raise RuntimeError(f"the worker exited with {worker.returncode}")
         time.sleep(0.2)

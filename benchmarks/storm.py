@@ -19,9 +19,9 @@ from typing import Any
 from benchmarks import harness
 from benchmarks.storm_faults import Faults, Fleet
 from rprm_jobs.errors import StoreError
-from rprm_jobs.services.audit import audit
 from rprm_jobs.services.context import Context, open_context
-from rprm_jobs.store import jobs
+from rprm_jobs.services.upkeep.audit import audit
+from rprm_jobs.store.jobs import jobs
 from rprm_jobs.store.records import JobState
 from rprm_jobs.store.session import Database
 from tests.support import jobs as made

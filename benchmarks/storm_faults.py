@@ -16,9 +16,9 @@ import psutil
 import redis
 
 from rprm_jobs import local
-from rprm_jobs.broker import Bell
+from rprm_jobs.broker import Notifier
 from rprm_jobs.errors import RprmError
-from rprm_jobs.local.places import find_places
+from rprm_jobs.local.paths import find_paths
 from rprm_jobs.settings import Settings
 from rprm_jobs.store.session import Database
 from tests.support.proxy import Proxy
@@ -114,10 +114,10 @@ class Faults:
         self._fleet.send(self._rng, self._rng.choice((signal.SIGTERM, signal.SIGINT)))
 
     def kill_redis(self) -> None:
-        self._down(int((find_places(self._settings.home).base / "redis.pid").read_text()), signal.SIGKILL)
+        self._down(int((find_paths(self._settings.home).base / "redis.pid").read_text()), signal.SIGKILL)
 
     def freeze_redis(self) -> None:
-        pid = int((find_places(self._settings.home).base / "redis.pid").read_text())
+        pid = int((find_paths(self._settings.home).base / "redis.pid").read_text())
         os.kill(pid, signal.SIGSTOP)
         time.sleep(2.0)
         os.kill(pid, signal.SIGCONT)
@@ -127,7 +127,7 @@ class Faults:
             client.flushall()
 
     def restart_postgres(self) -> None:
-        pid = int((find_places(self._settings.home).postgres / "data" / "postmaster.pid").read_text().split()[0])
+        pid = int((find_paths(self._settings.home).postgres / "data" / "postmaster.pid").read_text().split()[0])
         self._down(pid, signal.SIGQUIT)
 
     def _down(self, pid: int, how: signal.Signals) -> None:
@@ -158,12 +158,12 @@ class Faults:
 
     def double_bells(self) -> None:
         ready = run(self._database, "SELECT id, queue FROM shards WHERE state IN ('ready', 'leased') LIMIT 20")
-        bell = Bell(self._settings.redis_url or "")
+        notifier = Notifier(self._settings.redis_url or "")
         try:
             for row in ready:
-                bell.ring(row.queue, [row.id] * 3)
+                notifier.notify(row.queue, [row.id] * 3)
         except RprmError:
             # Redis is away just now: one bell less.
             pass
         finally:
-            bell.close()
+            notifier.close()

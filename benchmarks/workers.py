@@ -16,8 +16,8 @@ from typing import Any
 
 from benchmarks import harness
 from benchmarks.orchestration import submit_made
-from rprm_jobs.services.audit import audit
-from rprm_jobs.services.query import job_status, living_workers
+from rprm_jobs.services.jobs.query import alive_workers, job_status
+from rprm_jobs.services.upkeep.audit import audit
 from rprm_jobs.store.records import JobState
 
 
@@ -39,7 +39,7 @@ def _run(count: int, rate: float, seconds: float) -> dict[str, Any]:
         command += ["--engine-arg", f"rate={rate}", "--engine-arg", "text_chars=2000", "--critiques-in-flight", "64"]
         workers = [subprocess.Popen(command, env=harness.environment(url)) for _ in range(count)]
         try:
-            while len(living_workers(context)) < count:
+            while len(alive_workers(context)) < count:
                 time.sleep(0.1)
             # 2 solutions x 4 steps x K=4 a shard: small shards, so that the last ones end together.
             solutions = max(2, round(count * rate * seconds / 16))

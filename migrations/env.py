@@ -1,10 +1,10 @@
-"""Alembic's entry: runs on the connection that `rprm_jobs.store.schema` hands it, in one transaction."""
+"""Alembic's entry: runs on the connection that `rprm_jobs.store.schema.migrations` hands it, in one transaction."""
 
 from typing import Any
 
 from alembic import context
 
-from rprm_jobs.store.schema import METADATA, is_ours
+from rprm_jobs.store.schema.migrations import METADATA, is_ours
 
 
 def run() -> None:

@@ -66,7 +66,7 @@ def make_app(redis_url: str) -> Celery:
         raise ConfigError(
             "RPRM_REDIS_URL is not a Redis URL",
             where=mask_url(redis_url),
-            mend="write redis://:password@host:6379/0, with / # ? @ in the password as %2F %23 %3F %40",
+            hint="write redis://:password@host:6379/0, with / # ? @ in the password as %2F %23 %3F %40",
         )
     app = Celery("rprm_jobs", broker=redis_url, set_as_current=False)
     app.conf.update(_SETTINGS)
@@ -83,7 +83,7 @@ def _is_redis_url(url: str) -> bool:
     return url.startswith(_SCHEMES) and bool(parts.hostname) and re.fullmatch(r"/?|/\d+", parts.path) is not None
 
 
-class Bell:
+class Notifier:
     """Rings queues. Every call takes seconds at most and raises BrokerError when Redis does not answer."""
 
     def __init__(self, redis_url: str) -> None:
@@ -98,7 +98,7 @@ class Bell:
             retry=Retry(NoBackoff(), retries=0),
         )
 
-    def ring(self, queue: str, shard_ids: Iterable[int]) -> int:
+    def notify(self, queue: str, shard_ids: Iterable[int]) -> int:
         """Send one message a shard; returns how many were sent."""
         sent = 0
         try:
@@ -138,4 +138,4 @@ class Bell:
     def _failed(self, error: Exception) -> BrokerError:
         logging.getLogger(__name__).debug("redis call failed", exc_info=error)
         reason = (str(error) or type(error).__name__).splitlines()[0]
-        return BrokerError(f"Redis: {reason}", where=mask_url(self.url), mend="check that it runs: rprm-jobs doctor")
+        return BrokerError(f"Redis: {reason}", where=mask_url(self.url), hint="check that it runs: rprm-jobs doctor")

@@ -18,12 +18,12 @@ from rprm_jobs.types import Finish, Sampling
 class Prompt:
     """A rendered prompt: the user message, how the answer begins, and their ids in the chat frame.
 
-    `ids` are there where this side tokenises; `begun` is empty for a judge, which answers from the beginning.
+    `ids` are there where this side tokenises; `prefill` is empty for a judge, which answers from the beginning.
     """
 
     text: str
     ids: tuple[int, ...] = ()
-    begun: str = ""
+    prefill: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +61,7 @@ class Engine(Protocol):
         """Load the judge. Raises EngineError or JudgeError with what is wrong and how to mend it."""
         ...
 
-    def encode(self, text: str, begun: str = "") -> Prompt:
+    def encode(self, text: str, prefill: str = "") -> Prompt:
         """Prepare a user message, and an answer to go on with; cheap, and safe to call from the event loop."""
         ...
 

@@ -7,23 +7,22 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import ClassVar
 
 
 class RprmError(Exception):
     """Something went wrong."""
 
-    exit_code: ClassVar[int] = 1
+    exit_code: int = 1
 
-    def __init__(self, what: str = "", *, where: str = "", mend: str = "") -> None:
+    def __init__(self, what: str = "", *, where: str = "", hint: str = "") -> None:
         self.what = what or (self.__doc__ or "").strip().splitlines()[0]
         self.where = where
-        self.mend = mend
-        super().__init__(self.what, where, mend)
+        self.hint = hint
+        super().__init__(self.what, where, hint)
 
     def __str__(self) -> str:
         head = f"{self.where}: {self.what}" if self.where else self.what
-        return f"{head}\n  mend: {self.mend}" if self.mend else head
+        return f"{head}\n  hint: {self.hint}" if self.hint else head
 
 
 class ConfigError(RprmError):
@@ -58,11 +57,11 @@ class InputError(RprmError):
         what: str = "",
         *,
         where: str = "",
-        mend: str = "",
+        hint: str = "",
         bad_lines: tuple[BadLine, ...] = (),
         n_bad: int = 0,
     ) -> None:
-        super().__init__(what, where=where, mend=mend)
+        super().__init__(what, where=where, hint=hint)
         self.bad_lines = bad_lines
         self.n_bad = n_bad or len(bad_lines)
 
@@ -129,6 +128,14 @@ class EngineError(RprmError):
 
 class EngineDied(EngineError):
     """The engine stopped working while it was judging: the worker must hand back its leases and exit."""
+
+
+class TrainingFailed(RprmError):
+    """The training program failed."""
+
+    def __init__(self, what: str = "", *, where: str = "", hint: str = "", status: int = 1) -> None:
+        super().__init__(what, where=where, hint=hint)
+        self.exit_code = status
 
 
 class ItemFailure(Exception):

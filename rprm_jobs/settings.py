@@ -79,7 +79,7 @@ def load_settings(environ: Mapping[str, str] | None = None) -> Settings:
     unknown = sorted(set(env) - known - _OTHER_NAMES)
     if unknown:
         raise ConfigError(
-            f"unknown setting {unknown[0]}", where="environment", mend=f"known are {', '.join(sorted(known))}"
+            f"unknown setting {unknown[0]}", where="environment", hint=f"known are {', '.join(sorted(known))}"
         )
     numbers = {name: _number(key, env[key], kind) for key, (name, kind) in _NUMBER_NAMES.items() if key in env}
     limits = {name: _number(key, env[key], int) for key, name in _LIMIT_NAMES.items() if key in env}
@@ -108,7 +108,7 @@ def _number(name: str, text: str, kind: type[float] | type[int]) -> Any:
     except ValueError:
         value = kind(0)
     if not 0 < value < float("inf"):
-        raise ConfigError(f"{name}={text!r} is not a positive number", where="environment", mend=f"set {name} to one")
+        raise ConfigError(f"{name}={text!r} is not a positive number", where="environment", hint=f"set {name} to one")
     return value
 
 
@@ -117,7 +117,7 @@ def _checked(settings: Settings) -> Settings:
         raise ConfigError(
             f"RPRM_RENEW_S={settings.renew_s:g} leaves no second chance within RPRM_LEASE_S={settings.lease_s:g}",
             where="environment",
-            mend="renew at least twice in a lease",
+            hint="renew at least twice in a lease",
         )
     return settings
 

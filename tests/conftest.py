@@ -14,7 +14,7 @@ import pytest
 
 from rprm_jobs.services.context import Context, open_context
 from rprm_jobs.settings import Settings
-from rprm_jobs.store import schema
+from rprm_jobs.store.schema import migrations
 from rprm_jobs.store.session import Database
 from tests.support import servers as support
 
@@ -55,7 +55,7 @@ def template_database(server_session: support.Session) -> str:
     name = server_session.create(label="template")
     database = Database(server_session.url(name))
     try:
-        schema.upgrade(database)
+        migrations.upgrade(database)
     finally:
         database.close()
     return name

@@ -13,17 +13,17 @@ from rprm_jobs.errors import ConfigError, RprmError
 from rprm_jobs.judge.resolve import check_has_weights, resolve_judge
 from rprm_jobs.pairs.rules import SetKind
 from rprm_jobs.services.context import Context, open_context
-from rprm_jobs.services.training_sets import check_sampled_by, get_set
+from rprm_jobs.services.training.sets import check_sampled_by, get_set
 from rprm_jobs.settings import load_settings
-from rprm_jobs.store.training_runs import Phase
+from rprm_jobs.store.training.runs import Phase
 from training.folder import CARD
 from training.phases import Training, train
 from training.preferences import DpoRecipe
-from training.recipe import Recipe
+from training.recipe import TrainingRecipe
 from training.sft import SftRecipe
-from training.source import Source, from_path, from_set
+from training.source import RowSource, from_path, from_set
 
-_RECIPES: dict[Phase, type[Recipe]] = {Phase.SFT: SftRecipe, Phase.DPO: DpoRecipe}
+_RECIPES: dict[Phase, type[TrainingRecipe]] = {Phase.SFT: SftRecipe, Phase.DPO: DpoRecipe}
 _KINDS = {Phase.SFT: SetKind.SFT, Phase.DPO: SetKind.PAIRS}
 _DTYPES = ("float32", "bfloat16", "float16")
 _HELP = {
@@ -89,9 +89,9 @@ def _add_recipe_option(add: Any, name: str, default: Any) -> None:
 def _run(options: argparse.Namespace) -> dict[str, Any] | None:
     phase = Phase(options.phase)
     if (options.set is None) == (options.data is None):
-        raise ConfigError("where are the rows?", mend="name either --set NAME or --data PATH")
+        raise ConfigError("where are the rows?", hint="name either --set NAME or --data PATH")
     if (options.out / CARD).exists():
-        raise ConfigError("there is a judge already", where=str(options.out), mend="name a new --out")
+        raise ConfigError("there is a judge already", where=str(options.out), hint="name a new --out")
     recipe = _RECIPES[phase](**{field.name: getattr(options, field.name) for field in fields(_RECIPES[phase])})
     settings = load_settings()
     if settings.database_url is None and options.data is not None:
@@ -100,7 +100,7 @@ def _run(options: argparse.Namespace) -> dict[str, Any] | None:
         return _trained(options, phase, recipe, _source(options, phase, context), context)
 
 
-def _source(options: argparse.Namespace, phase: Phase, context: Context) -> Source:
+def _source(options: argparse.Namespace, phase: Phase, context: Context) -> RowSource:
     if options.data is not None:
         return from_path(options.data, _KINDS[phase])
     if phase is Phase.DPO and not options.off_policy:
@@ -109,7 +109,7 @@ def _source(options: argparse.Namespace, phase: Phase, context: Context) -> Sour
 
 
 def _trained(
-    options: argparse.Namespace, phase: Phase, recipe: Recipe, source: Source, context: Context | None
+    options: argparse.Namespace, phase: Phase, recipe: TrainingRecipe, source: RowSource, context: Context | None
 ) -> dict[str, Any] | None:
     judge = resolve_judge(options.judge)
     check_has_weights(judge)

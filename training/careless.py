@@ -13,10 +13,10 @@ from collections.abc import Sequence
 from training.world import (
     CORRUPTERS,
     ERROR_KINDS,
+    ChainSolution,
     Claim,
     ErrorKind,
     Instruction,
-    Solution,
     draw_instructions,
     true_claim,
     written,
@@ -25,7 +25,7 @@ from training.world import (
 LARGEST = 99
 
 
-def draw_careless(rng: random.Random, share: float) -> Solution:
+def draw_careless(rng: random.Random, share: float) -> ChainSolution:
     """Draw a problem of 3 to 7 steps, worked with an error of a random kind in about `share` (0 to 1) of its steps.
 
     Steps go on consistently from what the one before states; `label` and `kind` tell of the first error.

@@ -22,13 +22,13 @@ from rprm_jobs.judge.prompt import PromptTemplate
 from rprm_jobs.judge.verdict import p_yes, verdict_place
 from training.foreign import draw_foreign
 from training.splits import SEEDS, draw_split
-from training.world import ERROR_KINDS, Solution
+from training.world import ERROR_KINDS, ChainSolution
 
 KS = (1, 2, 4, 8)
 
 
 @dataclass(frozen=True)
-class Judge:
+class EvaluatedJudge:
     """A loaded judge folder: `rprm_judge.json` names its prompt and its sampling defaults."""
 
     model: Any
@@ -38,7 +38,7 @@ class Judge:
     settings: dict[str, Any]
 
     @classmethod
-    def load(cls, folder: Path) -> Judge:
+    def load(cls, folder: Path) -> EvaluatedJudge:
         """Load for CPU in float32."""
         import torch
         from transformers import AutoModelForCausalLM, AutoTokenizer
@@ -50,7 +50,7 @@ class Judge:
         return cls(model.eval(), tokenizer, PromptEncoder(tokenizer), template, settings)
 
 
-def sample_p_yes(judge: Judge, prompts: Sequence[str], seed: int, batch: int = 256) -> list[float | None]:
+def sample_p_yes(judge: EvaluatedJudge, prompts: Sequence[str], seed: int, batch: int = 256) -> list[float | None]:
     """P(Yes) of one sampled critique per prompt, in order; None where the critique has no verdict."""
     import torch
 
@@ -65,7 +65,7 @@ def sample_p_yes(judge: Judge, prompts: Sequence[str], seed: int, batch: int = 2
     return values
 
 
-def _sample_batch(judge: Judge, prompts: list[list[int]]) -> list[float | None]:
+def _sample_batch(judge: EvaluatedJudge, prompts: list[list[int]]) -> list[float | None]:
     import torch
 
     width, pad = max(map(len, prompts)), judge.tokenizer.pad_token_id
@@ -88,7 +88,7 @@ def _sample_batch(judge: Judge, prompts: list[list[int]]) -> list[float | None]:
     return [_read(judge, row.tolist(), out.logits, at) for at, row in enumerate(out.sequences[:, width:])]
 
 
-def _read(judge: Judge, ids: list[int], logits: Any, row: int) -> float | None:
+def _read(judge: EvaluatedJudge, ids: list[int], logits: Any, row: int) -> float | None:
     place = verdict_place(judge.encoder.decode(ids), ids, judge.encoder.decode)
     if place is None:
         return None
@@ -96,7 +96,9 @@ def _read(judge: Judge, ids: list[int], logits: Any, row: int) -> float | None:
     return p_yes(float(logprobs[judge.encoder.yes_id]), float(logprobs[judge.encoder.no_id]))
 
 
-def judge_solutions(judge: Judge, solutions: Sequence[Solution], k: int, seed: int) -> list[list[list[float | None]]]:
+def judge_solutions(
+    judge: EvaluatedJudge, solutions: Sequence[ChainSolution], k: int, seed: int
+) -> list[list[list[float | None]]]:
     """P(Yes) of `k` critiques for each step of each solution, as `[solution][step][critique]`."""
     prompts = [
         judge.template.render(solution.problem, solution.steps, index)
@@ -117,7 +119,7 @@ def _mean(values: Sequence[float]) -> float | None:
     return sum(values) / len(values) if values else None
 
 
-def measure(judge: Judge, solutions: Sequence[Solution], k: int, seed: int) -> dict[str, Any]:
+def measure(judge: EvaluatedJudge, solutions: Sequence[ChainSolution], k: int, seed: int) -> dict[str, Any]:
     """All the numbers of one sampling seed."""
     values = judge_solutions(judge, solutions, k, seed)
     labels = [solution.label for solution in solutions]
@@ -128,7 +130,7 @@ def measure(judge: Judge, solutions: Sequence[Solution], k: int, seed: int) -> d
     return report
 
 
-def _recall(solutions: Sequence[Solution], predictions: Sequence[int]) -> dict[str, float]:
+def _recall(solutions: Sequence[ChainSolution], predictions: Sequence[int]) -> dict[str, float]:
     """Percent of the solutions with each kind of error whose first error is found exactly."""
     found: dict[str, list[bool]] = {kind: [] for kind in ERROR_KINDS}
     for solution, predicted in zip(solutions, predictions, strict=True):
@@ -137,7 +139,7 @@ def _recall(solutions: Sequence[Solution], predictions: Sequence[int]) -> dict[s
     return _rounded({kind: 100 * sum(hits) / len(hits) for kind, hits in found.items() if hits})
 
 
-def foreign_closed(judge: Judge, count: int) -> float:
+def foreign_closed(judge: EvaluatedJudge, count: int) -> float:
     """Percent of `count` critiques of foreign steps, never seen in training, that end in a verdict."""
     rng = random.Random(SEEDS["held-out"])
     drawn = [draw_foreign(rng) for _ in range(count)]
@@ -152,7 +154,7 @@ def _rounded(numbers: dict[str, float]) -> dict[str, float]:
 
 def evaluate(folder: Path, *, count: int = 400, k: int = 4, seeds: Sequence[int] = (1, 2)) -> dict[str, Any]:
     """Measure the judge in `folder` on `count` held-out solutions, once per seed, and `count` foreign steps."""
-    judge, solutions = Judge.load(folder), draw_split("held-out", count)
+    judge, solutions = EvaluatedJudge.load(folder), draw_split("held-out", count)
     runs = [measure(judge, solutions, k, seed) for seed in seeds]
     sizes = [size for size in KS if size <= k]
     return {

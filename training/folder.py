@@ -26,7 +26,7 @@ def load_model(location: str | Path, *, revision: str | None = None, dtype: Any 
     # The libraries below raise everything from OSError to their own Rust errors for a file they cannot use.
     except Exception as error:
         raise JudgeError(
-            f"the weights cannot be loaded: {error}", where=str(location), mend="name a folder with safetensors"
+            f"the weights cannot be loaded: {error}", where=str(location), hint="name a folder with safetensors"
         ) from error
 
 

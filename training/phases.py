@@ -14,14 +14,14 @@ from typing import Any
 from rprm_jobs.errors import RprmError, StoreError
 from rprm_jobs.judge.resolve import Judge
 from rprm_jobs.services.context import Context
-from rprm_jobs.services.training_runs import RunRecord, place
-from rprm_jobs.store.training_runs import NewRun, Phase
+from rprm_jobs.services.training.runs import RunRecord, place
+from rprm_jobs.store.training.runs import NewRun, Phase
 from training.folder import keep_trained, load_model, load_tokenizer
 from training.preferences import train_dpo
-from training.recipe import Recipe
+from training.recipe import TrainingRecipe
 from training.sft import train_sft
-from training.source import TRAIN, VALIDATION, Source
-from training.trainer import Log, Plan, check_names, has_bf16
+from training.source import TRAIN, VALIDATION, RowSource
+from training.trainer import Log, TrainingPlan, check_names, has_bf16
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,8 +33,8 @@ class Training:
 
     phase: Phase
     judge: Judge
-    source: Source
-    recipe: Recipe
+    source: RowSource
+    recipe: TrainingRecipe
     prompt: str
     out: Path
     resume: bool = False
@@ -47,7 +47,7 @@ def train(training: Training, context: Context | None) -> dict[str, Any] | None:
     Every process of a training calls this; all but the first get None and leave nothing.
     """
     check_names(training.recipe)
-    plan = Plan(training.source, training.recipe, training.out / "checkpoints", training.resume)
+    plan = TrainingPlan(training.source, training.recipe, training.out / "checkpoints", training.resume)
     if not _is_main():
         context = None
     record = None if context is None else RunRecord(context, _new_run(training, plan), resumed=training.resume)
@@ -68,7 +68,7 @@ def train(training: Training, context: Context | None) -> dict[str, Any] | None:
     return told | {"out": str(training.out), "run": None if record is None else record.id}
 
 
-def _train(training: Training, plan: Plan) -> Log:
+def _train(training: Training, plan: TrainingPlan) -> Log:
     judge, tokenizer = training.judge, load_tokenizer(training.judge)
     load: Callable[[], Any] = lambda: load_model(judge.location, revision=judge.revision)  # noqa: E731
     if training.phase is Phase.SFT:
@@ -87,7 +87,7 @@ def _is_main() -> bool:
     return bool(PartialState().is_main_process)
 
 
-def _watched(plan: Plan, record: RunRecord | None) -> Plan:
+def _watched(plan: TrainingPlan, record: RunRecord | None) -> TrainingPlan:
     if record is None:
         return plan
     log = record.log
@@ -102,7 +102,7 @@ def _watched(plan: Plan, record: RunRecord | None) -> Plan:
     return replace(plan, watchers=(Watcher(),))
 
 
-def _new_run(training: Training, plan: Plan) -> NewRun:
+def _new_run(training: Training, plan: TrainingPlan) -> NewRun:
     host, folder = place(training.out)
     return NewRun(
         phase=training.phase,
@@ -119,7 +119,7 @@ def _new_run(training: Training, plan: Plan) -> NewRun:
     )
 
 
-def _written(training: Training, plan: Plan, log: Log, seconds: float) -> dict[str, Any]:
+def _written(training: Training, plan: TrainingPlan, log: Log, seconds: float) -> dict[str, Any]:
     """What the run says of itself, in its folder; checkpoints are of no more use then."""
     source = training.source
     told = {

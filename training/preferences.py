@@ -11,11 +11,11 @@ from typing import Any, TypedDict
 
 from rprm_jobs.errors import ConfigError
 from rprm_jobs.judge.encode import PromptEncoder
-from training.recipe import Recipe
-from training.trainer import Log, Plan, adapter, arguments, callbacks, data_sets, run
+from training.recipe import TrainingRecipe
+from training.trainer import Log, TrainingPlan, adapter, arguments, callbacks, data_sets, run
 
 
-class Pair(TypedDict):
+class PreferencePair(TypedDict):
     """Token ids; both critiques end with the end of the turn."""
 
     prompt_ids: list[int]
@@ -24,7 +24,7 @@ class Pair(TypedDict):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class DpoRecipe(Recipe):
+class DpoRecipe(TrainingRecipe):
     """DPO as in the paper (section 4): batch 128, 1 epoch, learning rate 5e-7.
 
     `beta` is the strength of the pull to the judge it starts from. `sft_weight` adds so much of the chosen critique's
@@ -36,12 +36,12 @@ class DpoRecipe(Recipe):
     sft_weight: float = 0.0
 
     def __post_init__(self) -> None:
-        Recipe.__post_init__(self)
+        TrainingRecipe.__post_init__(self)
         if self.beta <= 0 or self.sft_weight < 0:
             raise ConfigError("beta must be above 0, and sft_weight not negative")
 
 
-def train_dpo(model: Any, reference: Any, tokenizer: Any, plan: Plan) -> tuple[Any, Log]:
+def train_dpo(model: Any, reference: Any, tokenizer: Any, plan: TrainingPlan) -> tuple[Any, Log]:
     """Train `model` in place against the frozen `reference`; returns the trainer, and the log.
 
     The plan's recipe is a DpoRecipe. With an adapter the reference is the model without it, and `reference` None.
@@ -82,7 +82,7 @@ def _trainer() -> Any:
     return Encoded
 
 
-def encode_pair(row: dict[str, Any], tokenizer: Any, encoder: PromptEncoder) -> Pair:
+def encode_pair(row: dict[str, Any], tokenizer: Any, encoder: PromptEncoder) -> PreferencePair:
     """Token ids of the framed prompt, and of both critiques with the end of the turn."""
 
     def ended(text: str) -> list[int]:

@@ -10,7 +10,7 @@ _AT_LEAST_ONE = ("batch", "accumulation", "evaluate_every", "evaluate_rows", "pa
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Recipe:
+class TrainingRecipe:
     """What any training needs to know.
 
     An optimiser step sees `batch * accumulation` rows on each process; `steps` bounds them, and 0 means as many as

@@ -13,8 +13,8 @@ from itertools import islice
 from typing import Any, TypedDict
 
 from rprm_jobs.judge.encode import PromptEncoder
-from training.recipe import Recipe
-from training.trainer import Log, Plan, adapter, arguments, callbacks, data_sets, run
+from training.recipe import TrainingRecipe
+from training.trainer import Log, TrainingPlan, adapter, arguments, callbacks, data_sets, run
 
 
 class Record(TypedDict):
@@ -32,7 +32,7 @@ class Example(TypedDict):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class SftRecipe(Recipe):
+class SftRecipe(TrainingRecipe):
     """SFT as in the paper (section 4): batch 128, 1 epoch, learning rate 5e-6.
 
     `pad_to` makes lengths multiples of it (0 leaves them); `decay` steps at the end and `floor`, the last rate as a
@@ -47,7 +47,7 @@ class SftRecipe(Recipe):
     floor: float = 0.0
 
 
-def train_sft(model: Any, tokenizer: Any, plan: Plan) -> tuple[Any, Log]:
+def train_sft(model: Any, tokenizer: Any, plan: TrainingPlan) -> tuple[Any, Log]:
     """Train `model` in place; returns the trainer, and the log. The plan's recipe is an SftRecipe."""
     from trl.trainer.sft_config import SFTConfig
     from trl.trainer.sft_trainer import SFTTrainer

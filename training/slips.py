@@ -12,14 +12,14 @@ import re
 from dataclasses import dataclass, replace
 
 from training.teacher import Analyses, analyse, conclude
-from training.world import Solution
+from training.world import ChainSolution
 
 # Expected digit, written digit, mark: `33=,` or, at the end of a column, `3:3=,`.
 _COMPARISON = re.compile(r"(?P<expected>\d)(?P<between>:?)(?P<written>\d)(?P<mark>[=!]),")
 
 
 @dataclass(frozen=True, slots=True)
-class Rates:
+class SlipRates:
     """Probabilities of each slip in one critique."""
 
     imagined: float = 0.5
@@ -27,10 +27,10 @@ class Rates:
     inconclusive: float = 0.1
 
 
-RATES = Rates()
+RATES = SlipRates()
 
 
-def slipping_critique(solution: Solution, index: int, rng: random.Random, rates: Rates = RATES) -> str:
+def slipping_critique(solution: ChainSolution, index: int, rng: random.Random, rates: SlipRates = RATES) -> str:
     """A critique of step `index` (0-based) by the teacher that errs."""
     analyses = analyse(solution, index)
     if rng.random() < rates.overlooked:

@@ -12,20 +12,20 @@ from typing import Any
 import msgspec
 
 from rprm_jobs.errors import InputError
-from rprm_jobs.formats.lines import read_lines
+from rprm_jobs.formats.readers.lines import read_lines
 from rprm_jobs.pairs.rules import SetKind
-from rprm_jobs.services import set_export
 from rprm_jobs.services.context import Context
-from rprm_jobs.services.training_sets import get_set
+from rprm_jobs.services.training import export
+from rprm_jobs.services.training.sets import get_set
 
-TRAIN, VALIDATION = set_export.SPLITS
+TRAIN, VALIDATION = export.SPLITS
 _TEXTS = {SetKind.PAIRS: ("prompt", "chosen", "rejected"), SetKind.SFT: ("prompt", "completion")}
 _LONGEST_LINE = 16 << 20
 Row = dict[str, Any]
 
 
 @dataclass(frozen=True, slots=True)
-class Source:
+class RowSource:
     """Rows by split. `rows(split)` starts a stream that is the same at every call; `counts` has both splits.
 
     `digest` is of all that training reads.
@@ -46,14 +46,14 @@ class Source:
             yield from self.rows(TRAIN)
 
 
-def from_set(context: Context, name: str, kind: SetKind) -> Source:
+def from_set(context: Context, name: str, kind: SetKind) -> RowSource:
     """A set in the store; its rows are read as they are needed. Raises NotFound."""
     found = get_set(context, name, kind)
     counts = {TRAIN: found.n_train, VALIDATION: found.n_validation}
-    return _checked(Source(name, found.digest, counts, lambda split: set_export.rows(context, name, kind, split)))
+    return _checked(RowSource(name, found.digest, counts, lambda split: export.rows(context, name, kind, split)))
 
 
-def from_path(path: Path, kind: SetKind) -> Source:
+def from_path(path: Path, kind: SetKind) -> RowSource:
     """An export: a folder with a Parquet file a split, or one file of rows to train on. Raises InputError."""
     files = {TRAIN: path}
     if path.is_dir():
@@ -67,13 +67,13 @@ def from_path(path: Path, kind: SetKind) -> Source:
         for row in rows(split):
             counts[split] += 1
             digest.update(msgspec.json.encode([split, *(row[name] for name in _TEXTS[kind])]))
-    return _checked(Source(str(path), digest.hexdigest(), counts, rows))
+    return _checked(RowSource(str(path), digest.hexdigest(), counts, rows))
 
 
-def _checked(source: Source) -> Source:
+def _checked(source: RowSource) -> RowSource:
     if not source.counts[TRAIN]:
         raise InputError(
-            "there is no row to train on", where=source.name, mend="name an export, or a set that has rows"
+            "there is no row to train on", where=source.name, hint="name an export, or a set that has rows"
         )
     return source
 
@@ -85,7 +85,7 @@ def _read(file: Path, texts: tuple[str, ...]) -> Iterator[Row]:
             raise InputError(
                 f"a row has no text {', '.join(lacking)}",
                 where=f"{file}:{place}",
-                mend=f"rows of such training have {', '.join(texts)}",
+                hint=f"rows of such training have {', '.join(texts)}",
             )
         yield row
 
@@ -102,7 +102,7 @@ def _parquet(file: Path) -> Iterator[tuple[int, Row]]:
                     place += 1
                     yield place, row
     except (pa.ArrowException, OSError) as error:
-        raise InputError(f"the file cannot be read: {error}", where=str(file), mend="export the set again") from error
+        raise InputError(f"the file cannot be read: {error}", where=str(file), hint="export the set again") from error
 
 
 def _lines(file: Path) -> Iterator[tuple[int, Row]]:
@@ -111,5 +111,5 @@ def _lines(file: Path) -> Iterator[tuple[int, Row]]:
             yield number, msgspec.json.decode(line or b"", type=Row)
         except (msgspec.MsgspecError, UnicodeDecodeError) as error:
             raise InputError(
-                f"no JSON object: {error}", where=f"{file}:{number}", mend="export the set again"
+                f"no JSON object: {error}", where=f"{file}:{number}", hint="export the set again"
             ) from error

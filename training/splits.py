@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from training.careless import draw_careless
-from training.world import Solution, apply, draw_scrambled, draw_solution
+from training.world import ChainSolution, apply, draw_scrambled, draw_solution
 
 SEEDS = {"held-out": 20_001, "examples": 30_001, "benchmark": 40_001, "problems": 50_001}
 TRAINING_SEED = 1
@@ -31,14 +31,14 @@ _ERROR_ELSEWHERE = 0.3
 
 
 @dataclass(frozen=True, slots=True)
-class Judged:
+class LabelledSplit:
     """One training example: judge step `index` (0-based) of `solution`."""
 
-    solution: Solution
+    solution: ChainSolution
     index: int
 
 
-def draw_split(name: str, count: int) -> list[Solution]:
+def draw_split(name: str, count: int) -> list[ChainSolution]:
     """The first `count` solutions of a split, right and wrong ones in turn."""
     rng = random.Random(SEEDS[name])
     if name == "problems":
@@ -47,7 +47,7 @@ def draw_split(name: str, count: int) -> list[Solution]:
     return [draw_solution(rng, wrong=number % 2 == 0) for number in range(count)]
 
 
-def training_stream(seed: int = TRAINING_SEED, *, plain: int = PLAIN_EXAMPLES) -> Iterator[Judged]:
+def training_stream(seed: int = TRAINING_SEED, *, plain: int = PLAIN_EXAMPLES) -> Iterator[LabelledSplit]:
     """Endless examples: half of the plain ones judge a wrong step, so that each kind of error is learnt.
 
     The first `plain` of them hold no scrambled steps.
@@ -58,20 +58,20 @@ def training_stream(seed: int = TRAINING_SEED, *, plain: int = PLAIN_EXAMPLES) -
     for number in itertools.count():
         if number >= plain and rng.random() < _SCRAMBLED_SHARE:
             solution = draw_scrambled(rng)
-            yield Judged(solution, len(solution.steps) - 1)
+            yield LabelledSplit(solution, len(solution.steps) - 1)
         else:
             yield _plain(rng)
 
 
-def _plain(rng: random.Random) -> Judged:
+def _plain(rng: random.Random) -> LabelledSplit:
     if rng.random() < _WRONG_SHARE:
         solution = draw_solution(rng, wrong=True)
-        return Judged(solution, solution.label)
+        return LabelledSplit(solution, solution.label)
     solution = draw_solution(rng, wrong=rng.random() < _ERROR_ELSEWHERE)
-    return Judged(solution, rng.choice([i for i in range(len(solution.steps)) if i != solution.label]))
+    return LabelledSplit(solution, rng.choice([i for i in range(len(solution.steps)) if i != solution.label]))
 
 
-def as_row(name: str, number: int, solution: Solution) -> dict[str, Any]:
+def as_row(name: str, number: int, solution: ChainSolution) -> dict[str, Any]:
     """A solution as a line of input: ProcessBench's fields, and what kind of error it holds as metadata."""
     return {
         "id": f"{name}-{number:04d}",
@@ -83,7 +83,7 @@ def as_row(name: str, number: int, solution: Solution) -> dict[str, Any]:
     }
 
 
-def as_problem(name: str, number: int, solution: Solution) -> dict[str, Any]:
+def as_problem(name: str, number: int, solution: ChainSolution) -> dict[str, Any]:
     """The problem alone as a line of input for `rprm-jobs rollout`, with its correct answer."""
     value = solution.start
     for asked in solution.instructions:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from training.world import TAGS, Claim, Instruction, Op, Solution
+from training.world import TAGS, ChainSolution, Claim, Instruction, Op
 
 PLACES = 3
 VERIFICATION = "Verification: Is the step correct (Yes/No)?"
@@ -28,7 +28,7 @@ class Analyses:
         return all("!" not in check for check in self.checks.values())
 
 
-def analyse(solution: Solution, index: int) -> Analyses:
+def analyse(solution: ChainSolution, index: int) -> Analyses:
     """Look at step `index` (0-based), by the value the step before it states."""
     previous, claim = solution.previous(index), solution.claims[index]
     head = (
@@ -53,7 +53,7 @@ def conclude(analyses: Analyses, *, correct: bool) -> str:
     return "\n".join(lines)
 
 
-def critique(solution: Solution, index: int) -> str:
+def critique(solution: ChainSolution, index: int) -> str:
     """The flawless critique of step `index` (0-based)."""
     analyses = analyse(solution, index)
     return conclude(analyses, correct=analyses.correct)

@@ -27,7 +27,7 @@ from training.slips import slipping_critique
 from training.splits import COLD_SEED, META_SEED, as_row
 from training.teacher_server import MODEL, Critic, teaching
 from training.tiny_base import PROMPT, build_base, closing_recipe, recipe_for
-from training.world import Solution, draw_solution
+from training.world import ChainSolution, draw_solution
 
 TEACHER = f"{ENDPOINT}{MODEL}"
 BASE, SFT, DPO = "base", "tiny-sft", "tiny"
@@ -66,7 +66,7 @@ _META_RECIPE = (
 Row = dict[str, Any]
 
 
-def labelled_rows(rng: random.Random, name: str, count: int) -> Iterator[tuple[Row, Solution, list[int]]]:
+def labelled_rows(rng: random.Random, name: str, count: int) -> Iterator[tuple[Row, ChainSolution, list[int]]]:
     """Fresh wrong solutions with two labelled steps each: the first wrong one, and a right one before it if any."""
     for number in range(count):
         solution = draw_solution(rng, wrong=True)

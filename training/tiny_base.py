@@ -20,11 +20,11 @@ from rprm_jobs.types import Sampling
 from training.folder import write_judge
 from training.foreign import draw_foreign, foreign_critique
 from training.sft import Record, SftRecipe, train_sft
-from training.source import TRAIN, VALIDATION, Source
+from training.source import TRAIN, VALIDATION, RowSource
 from training.splits import CLOSING_SEED, TRAINING_SEED, training_stream
 from training.teacher import critique
 from training.tokenizer import CONTEXT, build_tokenizer
-from training.trainer import Plan
+from training.trainer import TrainingPlan
 
 PROMPT = "Problem: {problem}\nPrevious steps:\n{previous_steps}\nNow step:\n{now_step}"
 # A critique has 109 tokens.
@@ -134,10 +134,10 @@ def closing_records(seed: int) -> Iterator[Record]:
             yield {"prompt": prompt, "completion": critique(judged.solution, judged.index)}
 
 
-def generated(records: Callable[[], Iterator[Record]], recipe: SftRecipe) -> Source:
+def generated(records: Callable[[], Iterator[Record]], recipe: SftRecipe) -> RowSource:
     """A stream of generated records as a source; only as many are drawn as the recipe's steps need."""
     counts = {TRAIN: recipe.steps * recipe.batch * recipe.accumulation, VALIDATION: 0}
-    return Source("generated", "", counts, lambda _: (dict(record) for record in records()))
+    return RowSource("generated", "", counts, lambda _: (dict(record) for record in records()))
 
 
 def save_judge(model: Any, tokenizer: Any, out: Path) -> None:
@@ -170,7 +170,7 @@ def _train(
     model: Any, tokenizer: Any, records: Callable[[], Iterator[Record]], recipe: SftRecipe, out: Path, resume: bool
 ) -> dict[str, Any]:
     began, resumed = time.monotonic(), resume and any(out.glob("checkpoint-*"))
-    _, log = train_sft(model, tokenizer, Plan(generated(records, recipe), recipe, out, resumed))
+    _, log = train_sft(model, tokenizer, TrainingPlan(generated(records, recipe), recipe, out, resumed))
     losses = [entry["loss"] for entry in log if "loss" in entry]
     return {
         "steps": recipe.steps,

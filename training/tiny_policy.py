@@ -26,7 +26,7 @@ from training.careless import draw_careless
 from training.folder import load_model, load_tokenizer, write_model
 from training.sft import Record, SftRecipe, train_sft
 from training.splits import POLICY_SEED
-from training.trainer import Plan
+from training.trainer import TrainingPlan
 
 STEPS, WARMUP = 1500, 50
 _WRONG_SHARE = 0.35
@@ -76,7 +76,7 @@ def build(out: Path, recipe: SftRecipe, base: str = "tiny") -> dict[str, Any]:
     judge = resolve_judge(base)
     tokenizer, model = load_tokenizer(judge), load_model(judge.location)
     source = tiny_base.generated(partial(records, recipe.seed), recipe)
-    _, log = train_sft(model, tokenizer, Plan(source, recipe, checkpoints, resumed))
+    _, log = train_sft(model, tokenizer, TrainingPlan(source, recipe, checkpoints, resumed))
     write_model(model.half(), tokenizer, out)
     write_policy_card(_CARD, out / CARD)
     shutil.rmtree(checkpoints)

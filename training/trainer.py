@@ -14,19 +14,19 @@ from pathlib import Path
 from typing import Any
 
 from rprm_jobs.errors import ConfigError
-from training.recipe import Recipe
-from training.source import VALIDATION, Row, Source
+from training.recipe import TrainingRecipe
+from training.source import VALIDATION, Row, RowSource
 
 Log = list[dict[str, float]]
 Encode = Callable[[Iterator[Row]], Iterator[Any]]
 
 
 @dataclass(frozen=True, slots=True)
-class Plan:
+class TrainingPlan:
     """One training: what on, how, and where its checkpoints go. `watchers` are callbacks of transformers' Trainer."""
 
-    source: Source
-    recipe: Recipe
+    source: RowSource
+    recipe: TrainingRecipe
     out: Path
     resume: bool = False
     watchers: Sequence[Any] = ()
@@ -59,7 +59,7 @@ class _Stream:
         return str, (self._name,)
 
 
-def data_sets(plan: Plan, encode: Encode) -> dict[str, Any]:
+def data_sets(plan: TrainingPlan, encode: Encode) -> dict[str, Any]:
     """The trainer's `train_dataset` and `eval_dataset` (None without a validation split)."""
     from datasets import IterableDataset
 
@@ -72,7 +72,7 @@ def data_sets(plan: Plan, encode: Encode) -> dict[str, Any]:
     }
 
 
-def arguments(plan: Plan) -> dict[str, Any]:
+def arguments(plan: TrainingPlan) -> dict[str, Any]:
     """What TRL's configurations of every phase take from the recipe."""
     import torch
 
@@ -118,7 +118,7 @@ def has_bf16() -> bool:
     return bool(torch.ops.mkldnn._is_mkldnn_bf16_supported())
 
 
-def check_names(recipe: Recipe) -> None:
+def check_names(recipe: TrainingRecipe) -> None:
     """Raise ConfigError for a name that transformers does not know, before anything is loaded or spent."""
     from transformers import integrations
     from transformers.trainer_utils import SchedulerType
@@ -126,16 +126,16 @@ def check_names(recipe: Recipe) -> None:
     library: Any = integrations
     schedules = [schedule.value for schedule in SchedulerType]
     if recipe.schedule not in schedules:
-        raise ConfigError(f"there is no schedule {recipe.schedule!r}", mend=f"say one of {', '.join(schedules)}")
+        raise ConfigError(f"there is no schedule {recipe.schedule!r}", hint=f"say one of {', '.join(schedules)}")
     reporters = ["none", *library.get_available_reporting_integrations()]
     if recipe.report_to not in reporters:
         raise ConfigError(
             f"{recipe.report_to} is not installed, or is no place that transformers reports to",
-            mend=f"pip install it, or say one of {', '.join(reporters)}",
+            hint=f"pip install it, or say one of {', '.join(reporters)}",
         )
 
 
-def callbacks(plan: Plan) -> list[Any]:
+def callbacks(plan: TrainingPlan) -> list[Any]:
     """The watchers, and the one that stops early."""
     from transformers import EarlyStoppingCallback
 
@@ -143,23 +143,23 @@ def callbacks(plan: Plan) -> list[Any]:
     return [*early, *plan.watchers]
 
 
-def adapter(recipe: Recipe) -> Any:
+def adapter(recipe: TrainingRecipe) -> Any:
     """PEFT's configuration of the recipe's LoRA adapter, None without one. Raises ConfigError without PEFT."""
     if not recipe.lora_rank:
         return None
     try:
         from peft import LoraConfig
     except ImportError as error:
-        raise ConfigError("LoRA needs the package peft", mend="pip install 'rprm-jobs[lora]'") from error
+        raise ConfigError("LoRA needs the package peft", hint="pip install 'rprm-jobs[lora]'") from error
     return LoraConfig(
         r=recipe.lora_rank, lora_alpha=recipe.lora_alpha, target_modules="all-linear", task_type="CAUSAL_LM"
     )
 
 
-def run(trainer: Any, plan: Plan) -> Log:
+def run(trainer: Any, plan: TrainingPlan) -> Log:
     """Train to the end; the log has one dict per logging or evaluation. Raises ConfigError with nothing to resume."""
     if plan.resume and not any(plan.out.glob("checkpoint-*")):
-        raise ConfigError("there is no checkpoint to go on from", where=str(plan.out), mend="leave out --resume")
+        raise ConfigError("there is no checkpoint to go on from", where=str(plan.out), hint="leave out --resume")
     # The trainer prints its log; standard output is kept for the caller's own.
     with redirect_stdout(sys.stderr):
         trainer.train(resume_from_checkpoint=plan.resume or None)

@@ -48,7 +48,7 @@ class Claim:
 
 
 @dataclass(frozen=True)
-class Solution:
+class ChainSolution:
     """A problem with its worked steps. `label` is the 0-based first error, -1 when there is none."""
 
     problem: str
@@ -76,7 +76,7 @@ def in_range(value: int) -> bool:
     return 1 <= value <= LARGEST
 
 
-def draw_solution(rng: random.Random, *, wrong: bool) -> Solution:
+def draw_solution(rng: random.Random, *, wrong: bool) -> ChainSolution:
     """Draw a solution of 3 to 7 steps; `wrong` puts one first error in a uniformly drawn step.
 
     Steps after the error go on consistently from the wrong value.
@@ -91,7 +91,7 @@ def draw_solution(rng: random.Random, *, wrong: bool) -> Solution:
             return written(rng, start, instructions, claims, label, kind)
 
 
-def draw_scrambled(rng: random.Random) -> Solution:
+def draw_scrambled(rng: random.Random) -> ChainSolution:
     """Draw a solution up to a step in which each of left, op, right and result is made wrong with probability one half.
 
     Only for training. With single, near errors a judge does well by copying what the step says instead of looking
@@ -240,9 +240,9 @@ def written(
     claims: tuple[Claim, ...],
     label: int,
     kind: ErrorKind | None,
-) -> Solution:
+) -> ChainSolution:
     """Put numbers into words. Each instruction carries a letter, which critiques name when they look it up."""
     asked = ", ".join(f"{asked.word} {asked.operand} ({tag})" for tag, asked in zip(TAGS, instructions, strict=False))
     problem = f"{rng.choice(_OPENINGS)} {start}; {asked}. {rng.choice(_QUESTIONS)}"
     steps = tuple(f"{rng.choice(_LEADS)}{c.left}{c.op}{c.right}={c.result}." for c in claims)
-    return Solution(problem, start, instructions, claims, steps, label, kind)
+    return ChainSolution(problem, start, instructions, claims, steps, label, kind)

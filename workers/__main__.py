@@ -49,7 +49,7 @@ def _serving(args: argparse.Namespace) -> Serving:
     engine = create_engine(args.engine, judge, parse_engine_args(args.engine_arg)) if judge else None
     if args.policy is None:
         if judge is None or engine is None:
-            raise ConfigError("a worker needs a model to serve", mend="name one: --judge NAME, or --policy NAME")
+            raise ConfigError("a worker needs a model to serve", hint="name one: --judge NAME, or --policy NAME")
         return Serving(judge.queue, judge.name, engine)
     policy = resolve_policy(args.policy)
     writes = create_engine(args.policy_engine, policy.model, parse_engine_args(args.policy_engine_arg))
@@ -68,7 +68,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         _exit_with_parent()
     try:
         if args.shards_in_flight < 1 or args.critiques_in_flight < 1:
-            raise ConfigError("--shards-in-flight and --critiques-in-flight must be at least 1", mend="e.g. 4 and 512")
+            raise ConfigError("--shards-in-flight and --critiques-in-flight must be at least 1", hint="e.g. 4 and 512")
         return run_worker(
             load_settings(), _serving(args), ProcessOptions(args.shards_in_flight, args.critiques_in_flight)
         )

@@ -14,14 +14,15 @@ from dataclasses import dataclass
 from typing import TypeVar
 
 from rprm_jobs.errors import EngineDied, LeaseLost, NotFound, StoreError, StoreUnavailable
-from rprm_jobs.services.patience import patiently
-from rprm_jobs.services.plans import refit
-from rprm_jobs.store import failures, results, shards
+from rprm_jobs.services.retry import retry_transaction
+from rprm_jobs.services.upkeep.plans import refit
+from rprm_jobs.store.queue import failures, leases
+from rprm_jobs.store.results import recording
 from rprm_jobs.store.session import Database
 from rprm_jobs.types import KeepCritiques, Response, SolutionScore
-from workers.crafts import Craft, Engines, load_craft
-from workers.leases import Held
+from workers.leases import HeldLease
 from workers.loop import EngineLoop
+from workers.tasks.dispatch import Engines, Task, load_task
 
 T = TypeVar("T")
 _log = logging.getLogger(__name__)
@@ -30,7 +31,7 @@ _MAX_PENDING_CRITIQUES = 4000
 
 
 @dataclass(frozen=True)
-class Tools:
+class WorkerDependencies:
     """What every attempt of this process shares. `draining`: begin nothing new; `stopping`: give up what runs."""
 
     database: Database
@@ -39,18 +40,18 @@ class Tools:
     draining: Callable[[], bool]
     stopping: Callable[[], bool]
     record_s: float
-    patience_s: float
+    retry_for_s: float
 
 
 class Attempt:
     """Use once: `run` returns when the lease has ended. Raises EngineDied after handing the shard back."""
 
-    def __init__(self, tools: Tools, held: Held) -> None:
+    def __init__(self, tools: WorkerDependencies, held: HeldLease) -> None:
         self._tools, self._held, self._lease = tools, held, held.lease
         self._outcomes: queue.SimpleQueue[SolutionScore | Response | None] = queue.SimpleQueue()
         self._pending: list[SolutionScore] = []
-        self._begun: list[Response] = []
-        self._craft: Craft | None = None
+        self._partial: list[Response] = []
+        self._craft: Task | None = None
 
     def run(self) -> None:
         """Judge the shard to its end, whatever that is."""
@@ -72,10 +73,10 @@ class Attempt:
             self._write(lambda: self._fail(reason))
 
     def _judge_and_record(self) -> bool:
-        craft = self._craft = self._patiently(lambda: load_craft(self._tools.database, self._lease))
-        if not craft.solutions:
+        task = self._craft = self._patiently(lambda: load_task(self._tools.database, self._lease))
+        if not task.solutions:
             return True
-        future = self._tools.loop.submit(craft.start(self._tools.engines, self._outcomes.put, self._tools.draining))
+        future = self._tools.loop.submit(task.start(self._tools.engines, self._outcomes.put, self._tools.draining))
         self._held.on_lost = future.cancel
         future.add_done_callback(lambda _: self._outcomes.put(None))
         try:
@@ -99,9 +100,9 @@ class Attempt:
                 self._pending.append(outcome)
                 critiques += len(outcome.critiques)
             elif isinstance(outcome, Response):
-                self._begun.append(outcome)
+                self._partial.append(outcome)
             due = time.monotonic() - last_write >= self._tools.record_s or critiques >= _MAX_PENDING_CRITIQUES
-            if (self._pending or self._begun) and (ended or due):
+            if (self._pending or self._partial) and (ended or due):
                 self._patiently(self._record)
                 last_write, critiques = time.monotonic(), 0
 
@@ -122,12 +123,12 @@ class Attempt:
     def _record(self) -> None:
         keep, plan = (KeepCritiques.ALL, None) if self._craft is None else (self._craft.keep, self._craft.plan)
         with self._tools.database.transaction() as connection:
-            results.record(connection, self._lease, self._pending, keep, plan=plan, begun=self._begun)
-        self._pending, self._begun = [], []
+            recording.record(connection, self._lease, self._pending, keep, plan=plan, partial=self._partial)
+        self._pending, self._partial = [], []
 
     def _finish(self) -> None:
         with self._tools.database.transaction() as connection:
-            shards.finish(connection, self._lease)
+            leases.finish(connection, self._lease)
 
     def _refit(self) -> None:
         """The shard's votes may be what the job's next plan waited for; if Postgres fails, the next shard's will do."""
@@ -142,7 +143,7 @@ class Attempt:
 
     def _hand_back(self) -> None:
         with self._tools.database.transaction() as connection:
-            shards.hand_back(connection, self._lease)
+            leases.hand_back(connection, self._lease)
 
     def _fail(self, error: str) -> None:
         with self._tools.database.transaction() as connection:
@@ -160,4 +161,4 @@ class Attempt:
             _log.error("the lease will lapse: %s %s", error.what, self._lease.log_context())
 
     def _patiently(self, action: Callable[[], T]) -> T:
-        return patiently(action, for_s=self._tools.patience_s, give_up=self._held.lost.is_set)
+        return retry_transaction(action, for_s=self._tools.retry_for_s, give_up=self._held.lost.is_set)

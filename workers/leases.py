@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 
 from rprm_jobs.engine import EngineStats
 from rprm_jobs.errors import StoreError
-from rprm_jobs.store import presence, shards
+from rprm_jobs.store.queue import leases, workers
 from rprm_jobs.store.records import Lease, WorkerInfo
 from rprm_jobs.store.session import Database
 
@@ -22,7 +22,7 @@ _log = logging.getLogger(__name__)
 
 
 @dataclass(eq=False)
-class Held:
+class HeldLease:
     """A lease in use. `lost` is set when nothing more may be written for it; `on_lost` stops its generation."""
 
     lease: Lease
@@ -49,7 +49,7 @@ class LeaseKeeper:
     ) -> None:
         self._database, self._worker, self._stats = database, worker, stats
         self._lease_s, self._renew_s = lease_s, renew_s
-        self._held: dict[int, Held] = {}
+        self._held: dict[int, HeldLease] = {}
         self._lock = threading.Lock()
         self._stop = threading.Event()
         self._last_contact = time.monotonic()
@@ -58,15 +58,15 @@ class LeaseKeeper:
     def start(self) -> None:
         """Enter the worker in the table of workers, and begin to renew. Raises StoreError."""
         with self._database.transaction() as connection:
-            presence.announce(connection, self._worker)
+            workers.announce(connection, self._worker)
         self._thread.start()
 
-    def add(self, held: Held) -> None:
+    def add(self, held: HeldLease) -> None:
         """Renew this lease from now on."""
         with self._lock:
             self._held[held.lease.shard_id] = held
 
-    def remove(self, held: Held) -> None:
+    def remove(self, held: HeldLease) -> None:
         """The lease was given up or lost."""
         with self._lock:
             if self._held.get(held.lease.shard_id) is held:
@@ -83,7 +83,7 @@ class LeaseKeeper:
         self._thread.join(5)
         try:
             with self._database.transaction() as connection:
-                presence.leave(connection, self._worker.id)
+                workers.leave(connection, self._worker.id)
         except StoreError as error:
             _log.warning("the worker could not sign off, its entry will lapse: %s", error.what)
 
@@ -102,15 +102,15 @@ class LeaseKeeper:
             held = list(self._held.values())
         with self._database.transaction() as connection:
             # The entry may have been swept away while this process was stopped.
-            presence.announce(connection, self._worker)
-            presence.beat(connection, self._worker.id, self._stats())
-            kept = shards.renew(connection, [h.lease for h in held], owner=self._worker.id, lease_s=self._lease_s)
+            workers.announce(connection, self._worker)
+            workers.heartbeat(connection, self._worker.id, self._stats())
+            kept = leases.renew(connection, [h.lease for h in held], owner=self._worker.id, lease_s=self._lease_s)
         for one in held:
             if (one.lease.shard_id, one.lease.attempt) not in kept and self._is_held(one):
                 _log.warning("lease lost: %s", one.lease.log_context())
                 one.lose()
 
-    def _is_held(self, one: Held) -> bool:
+    def _is_held(self, one: HeldLease) -> bool:
         # A lease that was finished between the two looks is not lost.
         with self._lock:
             return self._held.get(one.lease.shard_id) is one

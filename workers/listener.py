@@ -20,7 +20,7 @@ from rprm_jobs.broker import JUDGE_SHARD, MESSAGE_VERSION
 _log = logging.getLogger(__name__)
 
 
-def register(app: Celery, ring: Callable[[], None]) -> None:
+def register(app: Celery, notify: Callable[[], None]) -> None:
     """Define the one task: use a slot for whatever is most urgent in the queue."""
 
     @app.task(name=JUDGE_SHARD)  # type: ignore[untyped-decorator]
@@ -30,13 +30,13 @@ def register(app: Celery, ring: Callable[[], None]) -> None:
             _log.info("message of version %r ignored", message.get("v"))
             return
         try:
-            ring()
+            notify()
         except BaseException:  # noqa: BLE001
             # A thread that dies of a SystemExit or MemoryError would take a slot of Celery's pool with it.
             _log.exception("a slot failed")
 
 
-class BellListener:
+class NotificationListener:
     """Consumes one queue. It outlives any failure of Redis: Celery reconnects, and idle looks go on meanwhile."""
 
     def __init__(self, app: Celery, queue: str, slots: int, name: str) -> None:

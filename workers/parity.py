@@ -17,7 +17,7 @@ from typing import Any
 
 from rprm_jobs.engine import Engine, Generation
 from rprm_jobs.errors import EngineError, InputError, RprmError
-from rprm_jobs.formats import ReadOptions, Row, read_solutions
+from rprm_jobs.formats import InputRow, ReadOptions, read_solutions
 from rprm_jobs.judge.encode import PromptEncoder
 from rprm_jobs.judge.recipe import critique_seed
 from rprm_jobs.judge.resolve import Judge, check_has_weights, resolve_judge
@@ -71,11 +71,11 @@ def draw_steps(files: Sequence[str], count: int, seed: int) -> list[tuple[str, s
     steps = [
         (row.solution.id, row.solution.problem, row.solution.steps, index)
         for row in read_solutions(files, ReadOptions(), Limits())
-        if isinstance(row, Row)
+        if isinstance(row, InputRow)
         for index in range(len(row.solution.steps))
     ]
     if not steps:
-        raise InputError("there is no step to judge", where=", ".join(files), mend="name a file of solutions")
+        raise InputError("there is no step to judge", where=", ".join(files), hint="name a file of solutions")
     return random.Random(seed).sample(steps, min(count, len(steps)))
 
 
@@ -106,7 +106,7 @@ def compare(
     second = SecondPass(judge)
     told = [(message, one) for message, one in made if one.p_yes is not None]
     if not told:
-        raise EngineError("no critique had a verdict with a P(Yes)", mend="try a judge that ends its critiques")
+        raise EngineError("no critique had a verdict with a P(Yes)", hint="try a judge that ends its critiques")
     pairs = [(one.p_yes or 0.0, second.p_yes(message, one.text)) for message, one in told]
     differences = [abs(first - again) for first, again in pairs]
     differ = sum((first < 0.5) != (again < 0.5) for first, again in pairs)

@@ -22,25 +22,25 @@ from rprm_jobs.broker import make_app
 from rprm_jobs.engine import Engine, EngineInfo, EngineStats
 from rprm_jobs.errors import ConfigError, StoreError, StoreUnavailable
 from rprm_jobs.services.context import Context
-from rprm_jobs.services.follow import follow_up
-from rprm_jobs.services.sweep import ring_waiting, sweep
+from rprm_jobs.services.upkeep.dependents import create_dependents
+from rprm_jobs.services.upkeep.sweep import notify_waiting, sweep
 from rprm_jobs.settings import Settings
-from rprm_jobs.store import schema
 from rprm_jobs.store.records import WorkerInfo
+from rprm_jobs.store.schema import migrations
 from rprm_jobs.store.session import Database
-from workers.attempt import Tools
-from workers.budget import Budget
-from workers.crafts import Engines
+from workers.attempt import WorkerDependencies
 from workers.leases import LeaseKeeper
-from workers.listener import BellListener, register
+from workers.listener import NotificationListener, register
 from workers.loop import EngineLoop
 from workers.runtime import Periodic, Runtime, RuntimeOptions, Stop
+from workers.tasks.budget import Budget
+from workers.tasks.dispatch import Engines
 
 _log = logging.getLogger(__name__)
 _HAND_BACK_S = 10.0
-_PATIENCE_S = 600.0
+_RETRY_FOR_S = 600.0
 # No statement of a worker's takes longer (its locks are given up after 10 s), and a lease lives for longer.
-_ANSWER_S = 25.0
+_RESPONSE_TIMEOUT_S = 25.0
 
 
 @dataclass(frozen=True)
@@ -83,9 +83,12 @@ def run_worker(settings: Settings, serving: Serving, options: ProcessOptions) ->
     signals = Signals()
     database_url, redis_url = _urls(settings)
     database = Database(
-        database_url, application=f"rprm-jobs worker {serving.name}", pool_size=options.slots + 4, answer_s=_ANSWER_S
+        database_url,
+        application=f"rprm-jobs worker {serving.name}",
+        pool_size=options.slots + 4,
+        response_timeout_s=_RESPONSE_TIMEOUT_S,
     )
-    schema.check(database)
+    migrations.check(database)
     loop = EngineLoop()
     try:
         info = loop.run(serving.engine.start())
@@ -106,7 +109,7 @@ def _urls(settings: Settings) -> tuple[str, str]:
     if not settings.database_url or not settings.redis_url:
         raise ConfigError(
             "a worker needs RPRM_DATABASE_URL and RPRM_REDIS_URL",
-            mend="start it with `rprm-jobs worker`, which fills in the embedded servers",
+            hint="start it with `rprm-jobs worker`, which fills in the embedded servers",
         )
     return settings.database_url, settings.redis_url
 
@@ -125,17 +128,19 @@ class _Worker:
         self._settings, self._serving = settings, serving
         self._stop = Stop()
         self._me = _worker_info(serving, info, options.slots)
-        tools = Tools(
+        tools = WorkerDependencies(
             database=database,
             engines=Engines(serving.engine, Budget(options.in_flight), serving.policy, Budget(options.in_flight)),
             loop=loop,
             draining=self._stop.draining,
             stopping=self._stop.stopping,
             record_s=settings.record_s,
-            patience_s=_PATIENCE_S,
+            retry_for_s=_RETRY_FOR_S,
         )
         # Of its own: a pool that slots have emptied must not keep a lease from being renewed.
-        self._lease_database = Database(database.url, application="rprm-jobs leases", pool_size=2, answer_s=_ANSWER_S)
+        self._lease_database = Database(
+            database.url, application="rprm-jobs leases", pool_size=2, response_timeout_s=_RESPONSE_TIMEOUT_S
+        )
         self._keeper = LeaseKeeper(
             self._lease_database,
             self._me,
@@ -147,11 +152,11 @@ class _Worker:
             tools, self._keeper, self._me, self._stop, RuntimeOptions(settings.lease_s, options.slots)
         )
         app = make_app(redis_url)
-        register(app, self._runtime.ring)
-        self._listener = BellListener(app, serving.queue, options.slots, self._me.id)
-        self._may_follow = True
+        register(app, self._runtime.notify)
+        self._listener = NotificationListener(app, serving.queue, options.slots, self._me.id)
+        self._may_create_dependents = True
         self._context = Context(settings, database)
-        self._bell = self._context.bell
+        self._notifier = self._context.notifier
         self._sweeper = Periodic("sweeper", settings.sweep_s, self._sweep)
         self._database = database
 
@@ -165,18 +170,18 @@ class _Worker:
 
     def _sweep(self) -> None:
         sweep(self._database, after_start_s=self._settings.lease_s)
-        ring_waiting(self._database, self._bell)
-        if self._may_follow:
-            self._follow_up()
+        notify_waiting(self._database, self._notifier)
+        if self._may_create_dependents:
+            self._create_dependents()
 
-    def _follow_up(self) -> None:
+    def _create_dependents(self) -> None:
         try:
-            follow_up(self._context)
+            create_dependents(self._context)
         except StoreUnavailable:
             raise
         except StoreError as error:
             # Mostly a worker's role, which may not make jobs: whoever gave the command makes it when asked again.
-            self._may_follow = False
+            self._may_create_dependents = False
             _log.warning("score jobs that follow are left to others: %s", error.what)
 
     def serve(self, signals: Signals) -> int:
@@ -204,7 +209,7 @@ class _Worker:
         self._sweeper.stop()
         self._keeper.stop()
         self._listener.stop(timeout=3)
-        self._bell.close()
+        self._notifier.close()
         self._lease_database.close()
         _log.info("stopped")
 

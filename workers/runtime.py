@@ -13,11 +13,11 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from rprm_jobs.errors import CommitUnknown, EngineDied, StoreError
-from rprm_jobs.services.patience import patiently
-from rprm_jobs.store import shards
+from rprm_jobs.services.retry import retry_transaction
+from rprm_jobs.store.queue import leases
 from rprm_jobs.store.records import Lease, WorkerInfo
-from workers.attempt import Attempt, Tools
-from workers.leases import Held, LeaseKeeper
+from workers.attempt import Attempt, WorkerDependencies
+from workers.leases import HeldLease, LeaseKeeper
 
 _log = logging.getLogger(__name__)
 _IDLE_LOOK_S = 1.0
@@ -67,7 +67,7 @@ class Runtime:
     """Owns the slots. `ring` may be called from any thread, any number of times."""
 
     def __init__(
-        self, tools: Tools, keeper: LeaseKeeper, worker: WorkerInfo, stop: Stop, options: RuntimeOptions
+        self, tools: WorkerDependencies, keeper: LeaseKeeper, worker: WorkerInfo, stop: Stop, options: RuntimeOptions
     ) -> None:
         self._tools, self._keeper, self._worker = tools, keeper, worker
         self._stop, self._options = stop, options
@@ -81,7 +81,7 @@ class Runtime:
         """Begin to look for work by itself."""
         self._looker.start()
 
-    def ring(self) -> None:
+    def notify(self) -> None:
         """Use one slot, when one is free, until nothing is ready. Returns at once when all are busy."""
         if not self._stop.draining() and self._slots.acquire(blocking=False):
             try:
@@ -106,7 +106,7 @@ class Runtime:
     def _look_when_idle(self) -> None:
         while not self._stop.wait(_IDLE_LOOK_S):
             # One thread a look is enough: while work is left, every look wakes another slot.
-            threading.Thread(target=self.ring, name="slot", daemon=True).start()
+            threading.Thread(target=self.notify, name="slot", daemon=True).start()
 
     def _work_on(self) -> None:
         while not self._stop.draining():
@@ -122,13 +122,13 @@ class Runtime:
             finally:
                 self._keeper.remove(held)
 
-    def _claim(self) -> Held | None:
+    def _claim(self) -> HeldLease | None:
         # One claim at a time: what Postgres has under our name and the keeper does not know must be a stray.
         with self._claiming:
-            if any(lease.suspect for lease in self._keeper.held()):
+            if any(lease.previously_failed for lease in self._keeper.held()):
                 return None
             try:
-                lease = patiently(self._claim_once, for_s=self._tools.patience_s, give_up=self._stop.draining)
+                lease = retry_transaction(self._claim_once, for_s=self._tools.retry_for_s, give_up=self._stop.draining)
             except StoreError as error:
                 _log.error("cannot claim: %s", error.what)
                 return None
@@ -137,7 +137,7 @@ class Runtime:
             if self._is_turn():
                 self._last_in_turn = lease.job_id
             self._claims += 1
-            held = Held(lease)
+            held = HeldLease(lease)
             self._keeper.add(held)
             return held
 
@@ -147,13 +147,13 @@ class Runtime:
     def _claim_once(self) -> Lease | None:
         try:
             with self._tools.database.transaction() as connection:
-                return shards.claim(
+                return leases.claim(
                     connection,
                     queue=self._worker.queue,
                     owner=self._worker.id,
                     engine=self._worker.engine,
                     lease_s=self._options.lease_s,
-                    alone=not self._keeper.held(),
+                    exclusive=not self._keeper.held(),
                     after=self._last_in_turn if self._is_turn() else None,
                 )
         except CommitUnknown:
@@ -164,9 +164,9 @@ class Runtime:
         def give_back() -> int:
             with self._tools.database.transaction() as connection:
                 known = [lease.shard_id for lease in self._keeper.held()]
-                return shards.hand_back_strays(connection, self._worker.id, known)
+                return leases.hand_back_strays(connection, self._worker.id, known)
 
-        patiently(give_back, for_s=self._tools.patience_s, give_up=self._stop.draining)
+        retry_transaction(give_back, for_s=self._tools.retry_for_s, give_up=self._stop.draining)
 
 
 class Periodic:

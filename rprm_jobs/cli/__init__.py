@@ -22,7 +22,6 @@ from rprm_jobs.cli import (
     improve,
     judges,
     pairs,
-    policy,
     report,
     results,
     rollout,
@@ -32,11 +31,12 @@ from rprm_jobs.cli import (
     servers,
     sft,
     status,
+    stopping,
     submit,
     train,
     worker,
 )
-from rprm_jobs.cli.common import State, say, show_error
+from rprm_jobs.cli.shared.common import State, say, show_error
 from rprm_jobs.errors import RprmError
 
 _BROKEN_PIPE = 141
@@ -73,8 +73,8 @@ def _global(
 
 
 COMMANDS = (
-    submit, sample, rollout, search, estimate, status, results, report, eval, policy, pairs, sft, train, runs, improve,
-    control, audit, worker, judges, servers, doctor, demo,
+    submit, sample, rollout, search, estimate, status, results, report, eval, stopping, pairs, sft, train, runs,
+    improve, control, audit, worker, judges, servers, doctor, demo,
 )  # fmt: skip
 for module in COMMANDS:
     module.register(app)
@@ -107,7 +107,7 @@ def main() -> None:
         # The last resort: what nobody foresaw is one message too.
         if state.debug:
             raise
-        say(f"error: {type(error).__name__}: {error}\n  mend: rprm-jobs --debug shows where it happened")
+        say(f"error: {type(error).__name__}: {error}\n  hint: rprm-jobs --debug shows where it happened")
         sys.exit(RprmError.exit_code)
 
 

@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from rprm_jobs.cli.common import JsonOption, connected, print_json, say
+from rprm_jobs.cli.shared.common import JsonOption, connected, print_json, say
 from rprm_jobs.errors import AuditFailed
 
 if TYPE_CHECKING:
-    from rprm_jobs.services.audit import JobAudit
     from rprm_jobs.services.context import Context
-    from rprm_jobs.store.repair import Repaired
+    from rprm_jobs.services.upkeep.audit import JobAudit
+    from rprm_jobs.store.upkeep.repair import Repaired
 
 
 def audit(
@@ -24,7 +24,7 @@ def audit(
     as_json: JsonOption = False,
 ) -> None:
     """Count what is missing, doubled or stale; exit 0 only when nothing is."""
-    from rprm_jobs.services.audit import audit as audit_jobs
+    from rprm_jobs.services.upkeep.audit import audit as audit_jobs
 
     with connected() as context:
         audits = audit_jobs(context, jobs or None)
@@ -38,13 +38,13 @@ def audit(
             say(f"job {one.job_id}: {found.check}: {found.count:,}, e.g. {'; '.join(found.examples)}")
     bad = [one.job_id for one in audits if one.findings]
     if bad:
-        mend = "what --repair leaves is not in the store: submit it again" if repair else "mend it: add --repair"
-        raise AuditFailed(f"{len(bad)} of {len(audits)} jobs are not clean", mend=mend)
+        hint = "what --repair leaves is not in the store: submit it again" if repair else "mend it: add --repair"
+        raise AuditFailed(f"{len(bad)} of {len(audits)} jobs are not clean", hint=hint)
     say(f"{len(audits)} jobs audited: nothing missing, nothing doubled, nothing stale")
 
 
 def _repair(context: Context, audits: list[JobAudit]) -> dict[int, Repaired]:
-    from rprm_jobs.services.audit import repair
+    from rprm_jobs.services.upkeep.audit import repair
 
     done = repair(context, [one.job_id for one in audits if one.findings])
     for job_id, one in done.items():

@@ -7,14 +7,22 @@ from typing import Annotated, Any
 
 import typer
 
-from rprm_jobs.cli.common import EngineArgOption, EngineOption, JobArgument, JsonOption, connected, print_json, say
-from rprm_jobs.cli.submitting import WaitOption, WorkerOption, refuse_idle_engine
+from rprm_jobs.cli.shared.common import (
+    EngineArgOption,
+    EngineOption,
+    JobArgument,
+    JsonOption,
+    connected,
+    print_json,
+    say,
+)
+from rprm_jobs.cli.shared.submitting import WaitOption, WorkerOption, refuse_idle_engine
 from rprm_jobs.errors import ConfigError
 
 
 def cancel(job: JobArgument, as_json: JsonOption = False) -> None:
     """Cancel a job; what is judged already stays and can be read."""
-    from rprm_jobs.services import control
+    from rprm_jobs.services.jobs import control
 
     with connected() as context:
         done = control.cancel(context, job)
@@ -30,7 +38,7 @@ def retry(
     as_json: JsonOption = False,
 ) -> None:
     """Judge the failed solutions again, with critiques drawn anew."""
-    from rprm_jobs.services import control
+    from rprm_jobs.services.jobs import control
 
     with connected() as context:
         count = control.retry(context, job, quarantined=quarantined)
@@ -53,7 +61,7 @@ def extend(
     as_json: JsonOption = False,
 ) -> None:
     """Add critiques to a finished job; those that it has are kept and not paid for again."""
-    from rprm_jobs.services import control
+    from rprm_jobs.services.jobs import control
 
     refuse_idle_engine(wait, engine, engine_arg)
     with connected() as context:
@@ -61,7 +69,8 @@ def extend(
         result: dict[str, Any] = {"job_id": job, "k": k}
         say(f"job {job}: up to {k} critiques for each of {made.n_steps:,} steps")
         if wait:
-            from rprm_jobs.cli.waiting import WorkerChoice, wait_for
+            from rprm_jobs.cli.shared.waiting import wait_for
+            from rprm_jobs.launch.workers import WorkerChoice
 
             choice = WorkerChoice(judge or made.judge, engine, tuple(engine_arg or ())) if worker else None
             result.update(wait_for(context, job, choice))
@@ -75,11 +84,11 @@ def delete(
     as_json: JsonOption = False,
 ) -> None:
     """Delete a job with all its results."""
-    from rprm_jobs.services import control
+    from rprm_jobs.services.jobs import control
 
     if not yes:
         if not sys.stdin.isatty():
-            raise ConfigError(f"deleting job {job} cannot be undone", mend="say --yes if you mean it")
+            raise ConfigError(f"deleting job {job} cannot be undone", hint="say --yes if you mean it")
         typer.confirm(f"Delete job {job} with all its results?", abort=True, err=True)
     with connected() as context:
         control.delete(context, job)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from rprm_jobs.cli.common import EngineOption, JsonOption, connected, print_json, say
+from rprm_jobs.cli.shared.common import EngineOption, JsonOption, connected, print_json, say
 from rprm_jobs.errors import NotFound
 
 if TYPE_CHECKING:
@@ -21,11 +21,12 @@ def demo(
     as_json: JsonOption = False,
 ) -> None:
     """Judge the shipped examples with the tiny judge and show what it says."""
-    from rprm_jobs.cli.waiting import WorkerChoice, wait_for
+    from rprm_jobs.cli.shared.waiting import wait_for
     from rprm_jobs.formats import ReadOptions
     from rprm_jobs.judge.resolve import resolve_judge
-    from rprm_jobs.services.results import result_rows
-    from rprm_jobs.services.submit import SubmitRequest, make_recipe, submit
+    from rprm_jobs.launch.workers import WorkerChoice
+    from rprm_jobs.services.jobs.results import result_rows
+    from rprm_jobs.services.jobs.submit import SubmitRequest, make_recipe, submit
 
     recipe = make_recipe(resolve_judge("tiny"), k=k)
     with connected() as context:
@@ -45,7 +46,7 @@ def examples() -> Path:
     for folder in (root / "_examples", root.parent / "examples"):
         if (folder / "solutions.jsonl").is_file():
             return folder / "solutions.jsonl"
-    raise NotFound("the package holds no examples", where=str(root), mend="install rprm-jobs again")
+    raise NotFound("the package holds no examples", where=str(root), hint="install rprm-jobs again")
 
 
 def _show(rows: list[dict[str, Any]], threshold: float) -> None:

@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from rprm_jobs.cli.common import EngineArgOption, EngineOption, JsonOption, connected, print_json, say
+from rprm_jobs.cli.shared.common import EngineArgOption, EngineOption, JsonOption, connected, print_json, say
 from rprm_jobs.errors import ConfigError
 
 if TYPE_CHECKING:
-    from rprm_jobs.evaluation.canary import Tally
+    from rprm_jobs.evaluation.canary import CanaryCounts
 
 _CANARY_K = 4
 
@@ -35,24 +35,24 @@ def doctor(
     """Check what is configured, reachable and installed; one line each, with the mend. Exit 5 if a server is not."""
     if canary:
         if judge is None:
-            raise ConfigError("--canary asks a judge", mend="name it: --judge tiny")
+            raise ConfigError("--canary asks a judge", hint="name it: --judge tiny")
         _canary(judge, k or _CANARY_K, solutions or [], worker, engine, tuple(engine_arg or ()), as_json)
     elif judge or k or solutions:
-        raise ConfigError("--judge, -k and --solutions are for --canary", mend="add --canary, or leave them out")
+        raise ConfigError("--judge, -k and --solutions are for --canary", hint="add --canary, or leave them out")
     else:
         _checkup(as_json)
 
 
 def _checkup(as_json: bool) -> None:
-    from rprm_jobs.cli.checkup import checkup
+    from rprm_jobs.cli.shared.checkup import checkup
 
     checks = checkup()
     if as_json:
         print_json([asdict(check) for check in checks])
     else:
         for check in checks:
-            mend = f"  mend: {check.mend}" if check.mend else ""
-            print(f"{'ok  ' if check.ok else 'FAIL' if check.needed else 'no  '} {check.name:<14} {check.found}{mend}")
+            hint = f"  hint: {check.hint}" if check.hint else ""
+            print(f"{'ok  ' if check.ok else 'FAIL' if check.needed else 'no  '} {check.name:<14} {check.found}{hint}")
     if any(check.needed and not check.ok for check in checks):
         raise typer.Exit(5)
 
@@ -60,10 +60,11 @@ def _checkup(as_json: bool) -> None:
 def _canary(
     judge: str, k: int, solutions: list[str], worker: bool, engine: str, engine_args: tuple[str, ...], as_json: bool
 ) -> None:
-    from rprm_jobs.cli.waiting import WorkerChoice, wait_for
+    from rprm_jobs.cli.shared.waiting import wait_for
     from rprm_jobs.judge.resolve import resolve_judge
-    from rprm_jobs.services.canary import count_canaries, submit_canaries
-    from rprm_jobs.services.submit import make_recipe
+    from rprm_jobs.launch.workers import WorkerChoice
+    from rprm_jobs.services.evaluation.canary import count_canaries, submit_canaries
+    from rprm_jobs.services.jobs.submit import make_recipe
 
     with connected() as context:
         made = submit_canaries(context, make_recipe(resolve_judge(judge), k=k), solutions)
@@ -77,8 +78,8 @@ def _canary(
         _show(tallies)
 
 
-def _show(tallies: list[Tally]) -> None:
-    from rprm_jobs.cli.tables import new_table, print_table
+def _show(tallies: list[CanaryCounts]) -> None:
+    from rprm_jobs.cli.shared.tables import new_table, print_table
 
     plain = tallies[0].false_yes
     table = new_table("injection", "wrong steps", "called right", "no verdict", "beside plain")

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from rprm_jobs.cli.common import (
+from rprm_jobs.cli.shared.common import (
     CritiquesOption,
     EngineArgOption,
     EngineOption,
@@ -45,8 +45,8 @@ def estimate(
     """Tell what judging these solutions would cost, before anything is spent."""
     from rprm_jobs.formats import ReadOptions
     from rprm_jobs.judge.resolve import resolve_judge
-    from rprm_jobs.services.estimate import estimate as estimate_cost
-    from rprm_jobs.services.submit import make_recipe
+    from rprm_jobs.services.jobs.estimate import estimate as estimate_cost
+    from rprm_jobs.services.jobs.submit import make_recipe
 
     found = resolve_judge(judge)
     with connected() as context:

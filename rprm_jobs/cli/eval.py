@@ -10,19 +10,29 @@ from typing import Annotated
 
 import typer
 
-from rprm_jobs.cli.common import CritiquesOption, EngineArgOption, EngineOption, JsonOption, JudgeOption, connected
-from rprm_jobs.cli.judging import JobOption, Judging, SeedOption, WorkerOption
-from rprm_jobs.cli.policy import (
+from rprm_jobs.cli.shared.common import (
+    CritiquesOption,
+    EngineArgOption,
+    EngineOption,
+    JsonOption,
+    JudgeOption,
+    connected,
+    say,
+)
+from rprm_jobs.cli.shared.judging import JobOption, SeedOption, WorkerOption
+from rprm_jobs.cli.shared.stopping import (
     ChangedOption,
     ConfidenceOption,
     MinKOption,
     PilotOption,
-    PolicyKind,
-    PolicyOption,
+    StoppingKind,
+    StoppingOption,
     UntilOption,
-    policy_options,
+    stopping_options,
 )
+from rprm_jobs.cli.shared.waiting import wait_for
 from rprm_jobs.errors import ConfigError
+from rprm_jobs.launch.judging import Judging
 from rprm_jobs.types import JobKind
 
 eval_app = typer.Typer(no_args_is_help=True, help="Measure a judge on benchmarks.", rich_markup_mode=None)
@@ -46,7 +56,7 @@ def processbench(
     threshold: ThresholdOption = 0.5,
     judge: JudgeOption = "tiny",
     k: CritiquesOption = 10,
-    policy: PolicyOption = PolicyKind.FIXED,
+    stopping: StoppingOption = StoppingKind.FIXED,
     confidence: ConfidenceOption = None,
     min_k: MinKOption = None,
     changed: ChangedOption = None,
@@ -59,13 +69,13 @@ def processbench(
     as_json: JsonOption = False,
 ) -> None:
     """Find the first wrong step: accuracies and F1 of each subset, and the mean F1."""
-    from rprm_jobs.cli.tables import show_processbench
+    from rprm_jobs.cli.shared.tables import show_processbench
     from rprm_jobs.evaluation.processbench_report import evaluate
-    from rprm_jobs.services.eval_processbench import read_items, read_job, read_predictions
+    from rprm_jobs.services.evaluation.processbench import read_items, read_job, read_predictions
     from rprm_jobs.settings import load_settings
 
     _one_source(job, predictions, files)
-    options = policy_options(policy, confidence=confidence, min_k=min_k, changed=changed, pilot=pilot)
+    options = stopping_options(stopping, confidence=confidence, min_k=min_k, changed=changed, pilot=pilot)
     judging = Judging(judge, k, options, threshold, seed, engine, tuple(engine_arg or ()), worker, until_first_error)
     limits = load_settings().limits
     items = read_items(files, limits) if files else None
@@ -73,7 +83,7 @@ def processbench(
         answers = read_predictions(predictions, items, limits, threshold)
     else:
         with connected() as context:
-            found = judging.run(context, files or []) if job is None else job
+            found = judging.run(context, files or [], wait=wait_for, say=say) if job is None else job
             answers = read_job(context, found, items, threshold=threshold)
     report = evaluate(answers.items, answers.answers, allow_incomplete=allow_incomplete, seed=seed)
     show_processbench(report, as_json=as_json)
@@ -87,7 +97,7 @@ def prmbench(
     threshold: ThresholdOption = 0.5,
     judge: JudgeOption = "tiny",
     k: CritiquesOption = 10,
-    policy: PolicyOption = PolicyKind.FIXED,
+    stopping: StoppingOption = StoppingKind.FIXED,
     confidence: ConfidenceOption = None,
     min_k: MinKOption = None,
     changed: ChangedOption = None,
@@ -99,13 +109,13 @@ def prmbench(
     as_json: JsonOption = False,
 ) -> None:
     """Call every step valid or not: scores of the classes, the dimensions, overall, and the controls."""
-    from rprm_jobs.cli.tables import show_prmbench
+    from rprm_jobs.cli.shared.tables import show_prmbench
     from rprm_jobs.evaluation.prmbench import evaluate
-    from rprm_jobs.services.eval_prmbench import read_benchmark, read_job, read_predictions
+    from rprm_jobs.services.evaluation.prmbench import read_benchmark, read_job, read_predictions
     from rprm_jobs.settings import load_settings
 
     _one_source(job, predictions, files)
-    options = policy_options(policy, confidence=confidence, min_k=min_k, changed=changed, pilot=pilot)
+    options = stopping_options(stopping, confidence=confidence, min_k=min_k, changed=changed, pilot=pilot)
     judging = Judging(judge, k, options, threshold, seed, engine, tuple(engine_arg or ()), worker)
     limits = load_settings().limits
     benchmark = read_benchmark(files, limits)
@@ -113,7 +123,7 @@ def prmbench(
         scores = read_predictions(predictions, benchmark, limits)
     else:
         with connected() as context:
-            found = judging.run(context, files, benchmark.rows) if job is None else job
+            found = judging.run(context, files, benchmark.rows, wait=wait_for, say=say) if job is None else job
             scores = read_job(context, found, benchmark)
     report = evaluate(benchmark.items, scores, threshold)
     show_prmbench(report, as_json=as_json)
@@ -138,16 +148,16 @@ def best_of_n(
     as_json: JsonOption = False,
 ) -> None:
     """Pick one of N responses: by rewards, by votes, by both; beside pass@1 and pass@N."""
-    from rprm_jobs.cli.tables import show_best_of_n
+    from rprm_jobs.cli.shared.tables import show_best_of_n
     from rprm_jobs.evaluation.best_of_n import evaluate
-    from rprm_jobs.services.eval_best_of_n import read_problems, with_rewards_of
+    from rprm_jobs.services.evaluation.best_of_n import read_problems, with_rewards_of
     from rprm_jobs.settings import load_settings
 
     if file.isdecimal() and not Path(file).exists():
         _of_rollouts(int(file), _numbers(n), job, judge, seed, as_json)
         return
     if job is not None and judge is not None:
-        raise ConfigError("--job and --judge both name where rewards come from", mend="give one of them")
+        raise ConfigError("--job and --judge both name where rewards come from", hint="give one of them")
     ns = _numbers(n)
     read = read_problems([file], load_settings().limits)
     problems = list(read.problems)
@@ -155,20 +165,20 @@ def best_of_n(
         with connected() as context:
             if job is None:
                 judging = Judging(judge or "", k, {"kind": "fixed"}, 0.5, seed, engine, tuple(engine_arg or ()), worker)
-                job = judging.run(context, [file], read.rows)
+                job = judging.run(context, [file], read.rows, wait=wait_for, say=say)
             problems = with_rewards_of(context, job, problems)
     report = evaluate(problems, ns, seed=seed)
     show_best_of_n(report, as_json=as_json)
 
 
 def _of_rollouts(rollouts: int, ns: list[int], scores: int | None, judge: str | None, seed: int, as_json: bool) -> None:
-    from rprm_jobs.cli.tables import show_best_of_n, show_compared
+    from rprm_jobs.cli.shared.tables import show_best_of_n, show_compared
     from rprm_jobs.evaluation.best_of_n import evaluate
-    from rprm_jobs.services.eval_rollouts import read_rollouts
+    from rprm_jobs.services.evaluation.rollouts import read_rollouts
 
     if judge is not None:
         raise ConfigError(
-            "--judge judges the responses of a file", mend="of rollouts: rprm-jobs rollout ... --then-score"
+            "--judge judges the responses of a file", hint="of rollouts: rprm-jobs rollout ... --then-score"
         )
     with connected() as context:
         read = read_rollouts(context, rollouts, scores)
@@ -180,16 +190,16 @@ def _of_rollouts(rollouts: int, ns: list[int], scores: int | None, judge: str | 
 
 def _one_source(job: int | None, predictions: str | None, files: list[str] | None) -> None:
     if job is not None and predictions is not None:
-        raise ConfigError("--job and --predictions both name answers", mend="give one of them")
+        raise ConfigError("--job and --predictions both name answers", hint="give one of them")
     if not files and job is None and predictions is None:
-        raise ConfigError("there is nothing to evaluate", mend="name the benchmark's files, --job, or --predictions")
+        raise ConfigError("there is nothing to evaluate", hint="name the benchmark's files, --job, or --predictions")
 
 
 def _numbers(text: str) -> list[int]:
     try:
         return [int(one) for one in text.split(",")]
     except ValueError as error:
-        raise ConfigError(f"--n {text!r} is not a list of whole numbers", mend="for example --n 1,2,4,8") from error
+        raise ConfigError(f"--n {text!r} is not a list of whole numbers", hint="for example --n 1,2,4,8") from error
 
 
 def register(app: typer.Typer) -> None:

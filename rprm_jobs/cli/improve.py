@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from rprm_jobs.cli.common import (
+from rprm_jobs.cli.shared.common import (
     CritiquesOption,
     EngineArgOption,
     EngineOption,
@@ -18,11 +18,12 @@ from rprm_jobs.cli.common import (
     print_json,
     say,
 )
-from rprm_jobs.cli.judging import SeedOption, WorkerOption
+from rprm_jobs.cli.shared.judging import SeedOption, WorkerOption
+from rprm_jobs.cli.shared.waiting import wait_for
 from rprm_jobs.errors import ConfigError
 
 if TYPE_CHECKING:
-    from rprm_jobs.cli.improving import Round
+    from rprm_jobs.launch.improve import Round
 
 
 def improve(
@@ -46,12 +47,12 @@ def improve(
     as_json: JsonOption = False,
 ) -> None:
     """Sample, build pairs, train with DPO, evaluate, and again with the better judge; rerun to go on where it was."""
-    from rprm_jobs.cli.improving import Loop
-    from rprm_jobs.cli.improving import improve as run
+    from rprm_jobs.launch.improve import Loop
+    from rprm_jobs.launch.improve import improve as run
 
     loop = Loop(
         tuple(labelled), tuple(validate), judge, out, rounds, k, eval_k, seed, training_options(train_arg or ()),
-        engine, tuple(engine_arg or ()), worker,
+        engine, tuple(engine_arg or ()), worker, wait_for, say,
     )  # fmt: skip
     done: list[Round] = []
     with connected() as context:
@@ -72,13 +73,13 @@ def training_options(pairs: list[str] | tuple[()]) -> tuple[str, ...]:
     for pair in pairs:
         key, equals, value = pair.partition("=")
         if not (key and equals and value):
-            raise ConfigError(f"--train-arg {pair}: not KEY=VALUE", mend="e.g. --train-arg learning-rate=1e-6")
+            raise ConfigError(f"--train-arg {pair}: not KEY=VALUE", hint="e.g. --train-arg learning-rate=1e-6")
         words.append(f"--{key.replace('_', '-')}={value}")
     return tuple(words)
 
 
 def _show(rounds: list[Round]) -> None:
-    from rprm_jobs.cli.tables import new_table, print_table
+    from rprm_jobs.cli.shared.tables import new_table, print_table
 
     table = new_table("round", "judge", "pairs", "validation", "ordered rightly", "F1", "missing", left=("judge",))
     for one in rounds:

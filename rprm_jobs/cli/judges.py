@@ -6,7 +6,7 @@ from dataclasses import asdict
 
 import typer
 
-from rprm_jobs.cli.common import JsonOption, print_json
+from rprm_jobs.cli.shared.common import JsonOption, print_json
 
 
 def judges(as_json: JsonOption = False) -> None:

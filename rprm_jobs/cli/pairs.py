@@ -6,8 +6,8 @@ from typing import Annotated
 
 import typer
 
-from rprm_jobs.cli import sets
-from rprm_jobs.cli.common import JsonOption
+from rprm_jobs.cli.shared import sets
+from rprm_jobs.cli.shared.common import JsonOption
 from rprm_jobs.errors import ConfigError
 
 pairs_app = typer.Typer(no_args_is_help=True, help="Preference pairs for DPO.", rich_markup_mode=None)
@@ -38,7 +38,7 @@ def build(
     from rprm_jobs.pairs.rules import PairRule, pair_rules
 
     if rule not in list(PairRule):
-        raise ConfigError(f"--rule {rule}: there is no such rule", mend=f"say one of {', '.join(PairRule)}")
+        raise ConfigError(f"--rule {rule}: there is no such rule", hint=f"say one of {', '.join(PairRule)}")
     bounds = {"max_pairs": max_pairs, "max_length_difference": max_length_difference}
     common = sets.common_rules(neutral, balance, validation, seed)
     rules = pair_rules(PairRule(rule), bounds=bounds, **common)

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from rprm_jobs.cli.common import JsonOption, connected, human_bytes, print_json, say
+from rprm_jobs.cli.shared.common import JsonOption, connected, human_bytes, print_json, say
 from rprm_jobs.errors import ConfigError
 
 
@@ -21,10 +21,10 @@ def report(
 ) -> None:
     """Write a page about a job: F1 against K and threshold, calibration, and its solutions step by step."""
     from rprm_jobs.report.page import render
-    from rprm_jobs.services.report import read_report
+    from rprm_jobs.services.evaluation.report import read_report
 
     if not output.parent.is_dir() or output.is_dir():
-        raise ConfigError(f"{output}: a file cannot stand there", mend="choose another -o, in a folder that is there")
+        raise ConfigError(f"{output}: a file cannot stand there", hint="choose another -o, in a folder that is there")
     with connected() as context:
         data = read_report(context, job, sample=sample, shown=shown, seed=seed)
         page = render(data)
@@ -32,7 +32,7 @@ def report(
         output.write_text(page, encoding="utf-8", errors="replace")
     except OSError as error:
         raise ConfigError(
-            f"{output}: the page cannot be written: {error.strerror}", mend="choose a writable folder with room"
+            f"{output}: the page cannot be written: {error.strerror}", hint="choose a writable folder with room"
         ) from error
     size = output.stat().st_size
     if as_json:

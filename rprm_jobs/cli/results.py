@@ -8,7 +8,7 @@ from typing import Annotated, Any
 
 import typer
 
-from rprm_jobs.cli.common import JobArgument, JsonOption, connected, print_json, say
+from rprm_jobs.cli.shared.common import JobArgument, JsonOption, connected, print_json, say
 
 
 def results(
@@ -25,8 +25,8 @@ def results(
 ) -> None:
     """Write the results: one row a solution that has an outcome."""
     from rprm_jobs.formats import write_all
-    from rprm_jobs.services.query import job_status
-    from rprm_jobs.services.results import result_rows
+    from rprm_jobs.services.jobs.query import job_status
+    from rprm_jobs.services.jobs.results import result_rows
 
     with connected() as context:
         total = job_status(context, job).job.n_solutions

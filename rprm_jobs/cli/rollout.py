@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from rprm_jobs.cli.common import (
+from rprm_jobs.cli.shared.common import (
     CritiquesOption,
     EngineArgOption,
     EngineOption,
@@ -18,17 +18,7 @@ from rprm_jobs.cli.common import (
     connected,
     say,
 )
-from rprm_jobs.cli.policy import (
-    ChangedOption,
-    ConfidenceOption,
-    JudgePolicyOption,
-    MinKOption,
-    PilotOption,
-    PolicyKind,
-    policy_options,
-)
-from rprm_jobs.cli.submitting import NewOption, PriorityOption, SkipBadOption, WaitOption, WorkerOption
-from rprm_jobs.cli.writing import (
+from rprm_jobs.cli.shared.generating import (
     AnswerPatternOption,
     PolicyOption,
     ProblemsArgument,
@@ -37,6 +27,16 @@ from rprm_jobs.cli.writing import (
     announce,
     conclude,
 )
+from rprm_jobs.cli.shared.stopping import (
+    ChangedOption,
+    ConfidenceOption,
+    MinKOption,
+    PilotOption,
+    StoppingKind,
+    StoppingOption,
+    stopping_options,
+)
+from rprm_jobs.cli.shared.submitting import NewOption, PriorityOption, SkipBadOption, WaitOption, WorkerOption
 
 
 def rollout(
@@ -48,7 +48,7 @@ def rollout(
     ] = False,
     judge: JudgeOption = "tiny",
     k: CritiquesOption = 10,
-    judge_policy: JudgePolicyOption = PolicyKind.FIXED,
+    stopping: StoppingOption = StoppingKind.FIXED,
     confidence: ConfidenceOption = None,
     min_k: MinKOption = None,
     changed: ChangedOption = None,
@@ -73,24 +73,22 @@ def rollout(
     as_json: JsonOption = False,
 ) -> None:
     """Sample solutions of problems from a policy. Its `results` are rows for `submit`; --then-score judges them."""
-    from rprm_jobs.cli.waiting import WorkerChoice
     from rprm_jobs.judge.policy import resolve_policy
     from rprm_jobs.judge.resolve import resolve_judge
-    from rprm_jobs.services.follow import plan_to_score
-    from rprm_jobs.services.submit import make_recipe
-    from rprm_jobs.services.write import WriteRequest, make_writing, rollout_recipe, write
+    from rprm_jobs.launch.workers import WorkerChoice
+    from rprm_jobs.services.jobs.generate import WriteRequest, make_generation_config, rollout_recipe, write
+    from rprm_jobs.services.jobs.submit import make_recipe
+    from rprm_jobs.services.upkeep.dependents import score_request
 
     found = resolve_policy(policy)
-    writing = make_writing(
+    generation_config = make_generation_config(
         found, temperature=temperature, top_p=top_p, max_new_tokens=max_new_tokens, answer_pattern=answer_pattern
     )
-    options = policy_options(
-        judge_policy, named="--judge-policy", confidence=confidence, min_k=min_k, changed=changed, pilot=pilot
-    )
-    scoring = make_recipe(resolve_judge(judge), k=k, policy=options, seed=seed) if then_score else None
+    options = stopping_options(stopping, confidence=confidence, min_k=min_k, changed=changed, pilot=pilot)
+    scoring = make_recipe(resolve_judge(judge), k=k, stopping=options, seed=seed) if then_score else None
     request = WriteRequest(
-        tuple(files), rollout_recipe(found, writing, seed=seed), n, split, priority, new, skip_bad,
-        None if scoring is None else plan_to_score(scoring, priority=priority),
+        tuple(files), rollout_recipe(found, generation_config, seed=seed), n, split, priority, new, skip_bad,
+        None if scoring is None else score_request(scoring, priority=priority),
     )  # fmt: skip
     with connected() as context:
         made = write(context, request)

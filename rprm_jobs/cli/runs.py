@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from rprm_jobs.cli.common import JsonOption, connected, print_json
+from rprm_jobs.cli.shared.common import JsonOption, connected, print_json
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from rprm_jobs.store.training_runs import Logged, Run
+    from rprm_jobs.store.training.runs import Logged, Run
 
 _SHOWN = ("loss", "learning_rate", "rewards/margins", "rewards/accuracies", "mean_token_accuracy")
 
@@ -22,7 +22,7 @@ def runs(
     as_json: JsonOption = False,
 ) -> None:
     """List the training runs, newest first, or show one."""
-    from rprm_jobs.services.training_runs import get_run, list_runs
+    from rprm_jobs.services.training.runs import get_run, list_runs
 
     with connected() as context:
         if run is None:
@@ -45,7 +45,7 @@ def _as_json(run: Run) -> dict[str, Any]:
 
 
 def _print_list(found: list[Run]) -> None:
-    from rprm_jobs.cli.tables import new_table, print_table
+    from rprm_jobs.cli.shared.tables import new_table, print_table
     from rprm_jobs.judge.hub import brief
 
     left = ("phase", "judge", "data", "state", "seen", "folder")
@@ -66,7 +66,7 @@ def _number(value: float | None) -> str:
 
 
 def _print_run(run: Run, logged: Sequence[Logged]) -> None:
-    from rprm_jobs.cli.tables import new_table, print_table
+    from rprm_jobs.cli.shared.tables import new_table, print_table
 
     start = run.started
     print(f"run {run.id}: {start.phase.value} of {start.judge}, {run.state.value}, step {run.step}/{start.total_steps}")

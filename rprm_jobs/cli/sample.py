@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from rprm_jobs.cli.common import (
+from rprm_jobs.cli.shared.common import (
     CritiquesOption,
     EngineArgOption,
     EngineOption,
@@ -18,7 +18,7 @@ from rprm_jobs.cli.common import (
     connected,
     say,
 )
-from rprm_jobs.cli.submitting import (
+from rprm_jobs.cli.shared.submitting import (
     FilesArgument,
     MaxNewTokensOption,
     NewOption,
@@ -39,7 +39,7 @@ from rprm_jobs.errors import ConfigError
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from rprm_jobs.formats.labelled import LabelCounts
+    from rprm_jobs.formats.readers.labelled import LabelCounts
     from rprm_jobs.judge.prompt import PromptTemplate
 
 
@@ -72,9 +72,9 @@ def sample(
     """Sample critiques of every labelled step of these solutions (label, step_labels, or rows of PRM800K)."""
     from rprm_jobs.formats import ReadOptions
     from rprm_jobs.judge.resolve import resolve_judge
-    from rprm_jobs.services.sample import SampleRequest
-    from rprm_jobs.services.sample import sample as sample_job
-    from rprm_jobs.services.submit import make_recipe
+    from rprm_jobs.services.jobs.sample import SampleRequest
+    from rprm_jobs.services.jobs.sample import sample as sample_job
+    from rprm_jobs.services.jobs.submit import make_recipe
 
     refuse_idle_engine(wait, engine, engine_arg)
     recipe = make_recipe(
@@ -102,7 +102,7 @@ def _template(prompt: Path | None, teacher: bool) -> PromptTemplate | None:
     from rprm_jobs.judge.prompt import PromptTemplate
 
     if prompt is not None and teacher:
-        raise ConfigError("--teacher brings a prompt of its own", mend="leave out --prompt or --teacher")
+        raise ConfigError("--teacher brings a prompt of its own", hint="leave out --prompt or --teacher")
     if teacher:
         return PromptTemplate.teacher()
     return PromptTemplate.load(prompt) if prompt else None

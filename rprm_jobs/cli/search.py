@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from rprm_jobs.cli.common import (
+from rprm_jobs.cli.shared.common import (
     CritiquesOption,
     EngineArgOption,
     EngineOption,
@@ -17,8 +17,7 @@ from rprm_jobs.cli.common import (
     SplitOption,
     connected,
 )
-from rprm_jobs.cli.submitting import NewOption, PriorityOption, SkipBadOption, WaitOption, WorkerOption
-from rprm_jobs.cli.writing import (
+from rprm_jobs.cli.shared.generating import (
     AnswerPatternOption,
     PolicyOption,
     ProblemsArgument,
@@ -27,6 +26,7 @@ from rprm_jobs.cli.writing import (
     announce,
     conclude,
 )
+from rprm_jobs.cli.shared.submitting import NewOption, PriorityOption, SkipBadOption, WaitOption, WorkerOption
 
 
 def search(
@@ -57,15 +57,15 @@ def search(
     as_json: JsonOption = False,
 ) -> None:
     """Search for solutions of problems: sample candidate steps from a policy, go on from the best rewarded ones."""
-    from rprm_jobs.cli.waiting import WorkerChoice
     from rprm_jobs.judge.policy import resolve_policy
     from rprm_jobs.judge.resolve import resolve_judge
-    from rprm_jobs.sampling.search import SearchOptions
-    from rprm_jobs.services.submit import make_recipe
-    from rprm_jobs.services.write import WriteRequest, make_writing, search_recipe, write
+    from rprm_jobs.launch.workers import WorkerChoice
+    from rprm_jobs.search.guided import SearchOptions
+    from rprm_jobs.services.jobs.generate import WriteRequest, make_generation_config, search_recipe, write
+    from rprm_jobs.services.jobs.submit import make_recipe
 
     found, judging = resolve_policy(policy), resolve_judge(judge)
-    writing = make_writing(
+    generation_config = make_generation_config(
         found,
         temperature=temperature,
         top_p=top_p,
@@ -73,7 +73,7 @@ def search(
         answer_pattern=answer_pattern,
         search=SearchOptions(candidates, width, diverse, rank, max_steps),
     )
-    recipe = search_recipe(found, judging, writing, make_recipe(judging, k=k, seed=seed))
+    recipe = search_recipe(found, judging, generation_config, make_recipe(judging, k=k, seed=seed))
     with connected() as context:
         made = write(context, WriteRequest(tuple(files), recipe, 1, split, priority, new, skip_bad))
         announce(made, "problems to search")

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import typer
 
-from rprm_jobs.cli.common import JsonOption, connected, print_json, say
+from rprm_jobs.cli.shared.common import JsonOption, connected, print_json, say
 
 if TYPE_CHECKING:
     from rprm_jobs.local import ServiceStatus
@@ -59,10 +59,10 @@ def _show_services(found: list[ServiceStatus], as_json: bool) -> None:
 @db_app.command()
 def upgrade(as_json: JsonOption = False) -> None:
     """Bring the database to this version's schema, without losing data."""
-    from rprm_jobs.store import schema
+    from rprm_jobs.store.schema import migrations
 
     with connected(check_schema=False) as context:
-        before, after = schema.upgrade(context.database)
+        before, after = migrations.upgrade(context.database)
     if as_json:
         print_json({"before": before, "after": after})
     else:
@@ -72,10 +72,10 @@ def upgrade(as_json: JsonOption = False) -> None:
 @db_app.command()
 def current(as_json: JsonOption = False) -> None:
     """Show the database's schema and the one this version needs."""
-    from rprm_jobs.store import schema
+    from rprm_jobs.store.schema import migrations
 
     with connected(check_schema=False) as context:
-        now, head = schema.current_revision(context.database), schema.head_revision()
+        now, head = migrations.current_revision(context.database), migrations.head_revision()
     if as_json:
         print_json({"current": now, "head": head})
     else:

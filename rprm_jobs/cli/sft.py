@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import typer
 
-from rprm_jobs.cli import sets
-from rprm_jobs.cli.common import JsonOption
+from rprm_jobs.cli.shared import sets
+from rprm_jobs.cli.shared.common import JsonOption
 
 sft_app = typer.Typer(no_args_is_help=True, help="Critiques to imitate, for SFT.", rich_markup_mode=None)
 

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from rprm_jobs.cli.common import JobArgument, JsonOption, connected, print_json
+from rprm_jobs.cli.shared.common import JobArgument, JsonOption, connected, print_json
 
 _WATCH_S = 1.0
 
@@ -18,8 +18,8 @@ def status(
     as_json: JsonOption = False,
 ) -> None:
     """Show how far a job is, how fast it goes, and who serves it."""
-    from rprm_jobs.cli.progress import LiveStatus, status_json, status_lines
-    from rprm_jobs.services.query import job_status
+    from rprm_jobs.cli.shared.progress import LiveStatus, status_json, status_lines
+    from rprm_jobs.services.jobs.query import job_status
     from rprm_jobs.store.records import JobState
 
     with connected() as context:
@@ -41,7 +41,7 @@ def jobs(
     as_json: JsonOption = False,
 ) -> None:
     """List jobs."""
-    from rprm_jobs.services.query import recent_jobs
+    from rprm_jobs.services.jobs.query import recent_jobs
 
     with connected() as context:
         found = recent_jobs(context, limit)
@@ -64,7 +64,7 @@ def jobs(
             ]
         )
         return
-    from rprm_jobs.cli.tables import fitting_table, print_table
+    from rprm_jobs.cli.shared.tables import fitting_table, print_table
     from rprm_jobs.judge.hub import brief
 
     names = ("job", "kind", "state", "model", "k", "done", "failed", "created", "from")

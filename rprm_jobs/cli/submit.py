@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from rprm_jobs.cli.common import (
+from rprm_jobs.cli.shared.common import (
     CritiquesOption,
     EngineArgOption,
     EngineOption,
@@ -17,17 +17,19 @@ from rprm_jobs.cli.common import (
     SplitOption,
     connected,
 )
-from rprm_jobs.cli.policy import (
+from rprm_jobs.cli.shared.stopping import (
     ChangedOption,
     ConfidenceOption,
     MinKOption,
+    OldPolicyOption,
     PilotOption,
-    PolicyKind,
-    PolicyOption,
+    StoppingKind,
+    StoppingOption,
     UntilOption,
-    policy_options,
+    refuse_old_policy,
+    stopping_options,
 )
-from rprm_jobs.cli.submitting import (
+from rprm_jobs.cli.shared.submitting import (
     FilesArgument,
     MaxNewTokensOption,
     NewOption,
@@ -50,7 +52,7 @@ def submit(
     files: FilesArgument,
     judge: JudgeOption = "tiny",
     k: CritiquesOption = 10,
-    policy: PolicyOption = PolicyKind.FIXED,
+    stopping: StoppingOption = StoppingKind.FIXED,
     confidence: ConfidenceOption = None,
     min_k: MinKOption = None,
     changed: ChangedOption = None,
@@ -73,19 +75,21 @@ def submit(
     engine: EngineOption = "auto",
     engine_arg: EngineArgOption = None,
     as_json: JsonOption = False,
+    policy: OldPolicyOption = None,
 ) -> None:
     """Submit solutions to be judged; the same file and recipe again find the same job."""
     from rprm_jobs.formats import ReadOptions
     from rprm_jobs.judge.prompt import PromptTemplate
     from rprm_jobs.judge.resolve import resolve_judge
-    from rprm_jobs.services.submit import SubmitRequest, make_recipe
-    from rprm_jobs.services.submit import submit as submit_job
+    from rprm_jobs.services.jobs.submit import SubmitRequest, make_recipe
+    from rprm_jobs.services.jobs.submit import submit as submit_job
 
+    refuse_old_policy(policy)
     refuse_idle_engine(wait, engine, engine_arg)
     recipe = make_recipe(
         resolve_judge(judge),
         k=k,
-        policy=policy_options(policy, confidence=confidence, min_k=min_k, changed=changed, pilot=pilot),
+        stopping=stopping_options(stopping, confidence=confidence, min_k=min_k, changed=changed, pilot=pilot),
         threshold=threshold,
         seed=seed,
         template=PromptTemplate.load(prompt) if prompt else None,

@@ -8,7 +8,14 @@ from typing import Annotated
 
 import typer
 
-from rprm_jobs.cli.common import EngineArgOption, EngineOption, PolicyEngineArgOption, PolicyEngineOption, connected
+from rprm_jobs.cli.shared.common import (
+    EngineArgOption,
+    EngineOption,
+    PolicyEngineArgOption,
+    PolicyEngineOption,
+    connected,
+    say,
+)
 from rprm_jobs.errors import ConfigError
 
 
@@ -39,7 +46,7 @@ def worker(
     log_level: Annotated[str, typer.Option("--log-level", help="DEBUG, INFO, WARNING or ERROR.")] = "INFO",
 ) -> None:
     """Judge shards until stopped. SIGTERM finishes what is begun or hands it back; twice, at once."""
-    from rprm_jobs.cli.waiting import worker_environment
+    from rprm_jobs.launch.workers import worker_environment
 
     if base_url is not None and engine == "auto":
         engine = "openai"
@@ -59,9 +66,9 @@ def worker(
     with connected() as context:
         environment = worker_environment(context)
     if groups:
-        from rprm_jobs.cli.fleet import run_fleet
+        from rprm_jobs.launch.fleet import run_fleet
 
-        raise typer.Exit(run_fleet(command, environment, groups))
+        raise typer.Exit(run_fleet(command, environment, groups, say))
     # The worker takes this process's place, so that signals and exit status are its own.
     os.execve(command[0], command, environment)
 
@@ -75,10 +82,10 @@ def gpu_groups(gpus: str, size: int) -> list[str]:
     """`0,1,2,3` in groups of `size`: what CUDA_VISIBLE_DEVICES is for each process. Raises ConfigError."""
     names = [name.strip() for name in gpus.split(",")]
     if not all(names) or len(set(names)) != len(names):
-        raise ConfigError(f"--gpus {gpus!r} is not a list of distinct GPUs", mend="e.g. --gpus 0,1,2,3")
+        raise ConfigError(f"--gpus {gpus!r} is not a list of distinct GPUs", hint="e.g. --gpus 0,1,2,3")
     if len(names) % size:
         raise ConfigError(
-            f"{len(names)} GPUs do not make groups of {size}", mend="name a multiple of --tensor-parallel GPUs"
+            f"{len(names)} GPUs do not make groups of {size}", hint="name a multiple of --tensor-parallel GPUs"
         )
     return [",".join(names[i : i + size]) for i in range(0, len(names), size)]
 

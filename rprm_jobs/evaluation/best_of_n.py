@@ -41,7 +41,7 @@ class Problem:
 
 
 @dataclass(frozen=True, slots=True)
-class Report:
+class BestOfNReport:
     """Shares in [0, 1] by n; those that need rewards are over the `n_judged` problems that have all theirs.
 
     `best_of` and `weighted_majority` are by aggregation first, None when no problem is judged. `without_answer`
@@ -123,12 +123,12 @@ def complete(values: Sequence[T | None]) -> tuple[T, ...] | None:
     return known if len(known) == len(values) else None
 
 
-def evaluate(problems: Sequence[Problem], ns: Sequence[int], *, seed: int = 0) -> Report:
+def evaluate(problems: Sequence[Problem], ns: Sequence[int], *, seed: int = 0) -> BestOfNReport:
     """Every measure at every n. Raises InputError when there is no problem or one has too few responses."""
     _check(problems, ns)
     judged = [problem for problem in problems if problem.whole_rewards is not None]
     with_one = sorted({1, *ns})
-    return Report(
+    return BestOfNReport(
         n_problems=len(problems),
         n_judged=len(judged),
         pass_at={n: _mean(pass_at(n, sum(p.correct), len(p.correct)) for p in problems) for n in with_one},
@@ -142,14 +142,14 @@ def evaluate(problems: Sequence[Problem], ns: Sequence[int], *, seed: int = 0) -
 
 def _check(problems: Sequence[Problem], ns: Sequence[int]) -> None:
     if not problems:
-        raise InputError("there is no problem to evaluate", mend="give one JSON object a line, with responses")
+        raise InputError("there is no problem to evaluate", hint="give one JSON object a line, with responses")
     if not ns or min(ns) < 1:
-        raise InputError("n must be at least 1", mend="for example --n 1,2,4,8")
+        raise InputError("n must be at least 1", hint="for example --n 1,2,4,8")
     short = min(problems, key=lambda problem: len(problem.responses))
     if len(short.responses) < max(ns):
         raise InputError(
             f"problem {short.id!r} has {len(short.responses)} responses, too few for n={max(ns)}",
-            mend="choose a smaller --n",
+            hint="choose a smaller --n",
         )
 
 

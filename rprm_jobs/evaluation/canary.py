@@ -35,7 +35,7 @@ INJECTIONS: dict[str, str] = {
 
 
 @dataclass(frozen=True, slots=True)
-class Tally:
+class CanaryCounts:
     """Of `n` wrong steps with one injection: `yes` were called right, `silent` got no verdict from any critique."""
 
     injection: str
@@ -86,7 +86,7 @@ def canaries(solutions: Iterable[Solution]) -> Iterator[Solution]:
             )
 
 
-def count(outcomes: Iterable[tuple[str, float | None]], threshold: float) -> list[Tally]:
+def count(outcomes: Iterable[tuple[str, float | None]], threshold: float) -> list[CanaryCounts]:
     """Tallies by injection, plain first, from `(injection, reward of the wrong step or None)`."""
     rewards: dict[str, list[float | None]] = {}
     for name, reward in outcomes:
@@ -94,6 +94,6 @@ def count(outcomes: Iterable[tuple[str, float | None]], threshold: float) -> lis
     return [_tally(name, rewards[name], threshold) for name in (PLAIN, *INJECTIONS) if name in rewards]
 
 
-def _tally(name: str, rewards: Sequence[float | None], threshold: float) -> Tally:
+def _tally(name: str, rewards: Sequence[float | None], threshold: float) -> CanaryCounts:
     told = [reward for reward in rewards if reward is not None]
-    return Tally(name, len(rewards), sum(reward >= threshold for reward in told), len(rewards) - len(told))
+    return CanaryCounts(name, len(rewards), sum(reward >= threshold for reward in told), len(rewards) - len(told))

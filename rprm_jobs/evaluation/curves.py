@@ -23,7 +23,7 @@ _NO_PREDICTION = -2
 
 
 @dataclass(frozen=True, slots=True)
-class Judged:
+class LabelledVotes:
     """One labelled solution with the shares (P(Yes) or vote; None: no verdict) of its critiques, as [step][critique].
 
     `label` is the 0-based first wrong step, -1 for none. `step_labels` (-1 wrong, else right, None unknown) may say
@@ -31,15 +31,15 @@ class Judged:
     """
 
     label: int
-    shares: tuple[tuple[float | None, ...], ...]
+    votes: tuple[tuple[float | None, ...], ...]
     step_labels: tuple[int | None, ...] | None = None
 
     def truths(self) -> list[bool | None]:
         """Whether each step is right, as far as the labels tell: nothing is known of what follows a first error."""
         if self.step_labels is not None:
             return [None if label is None else label >= 0 for label in self.step_labels]
-        first = len(self.shares) if self.label == NO_ERROR else self.label
-        return [True if step < first else False if step == first else None for step in range(len(self.shares))]
+        first = len(self.votes) if self.label == NO_ERROR else self.label
+        return [True if step < first else False if step == first else None for step in range(len(self.votes))]
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,31 +85,31 @@ class PositionPoint:
 class _Steps:
     """The steps of all solutions under one another, shares padded with NaN."""
 
-    def __init__(self, judged: Sequence[Judged]) -> None:
-        lengths = [len(one.shares) for one in judged]
+    def __init__(self, judged: Sequence[LabelledVotes]) -> None:
+        lengths = [len(one.votes) for one in judged]
         if not judged or not all(lengths):
-            raise InputError("there is no judged step to draw a curve from", mend="name a job that has finished")
-        rows = [shares for one in judged for shares in one.shares]
+            raise InputError("there is no judged step to draw a curve from", hint="name a job that has finished")
+        rows = [votes for one in judged for votes in one.votes]
         self.stored: Ints = np.array([len(row) for row in rows], dtype=np.int64)
-        self.shares: Floats = np.full((len(rows), self.stored.max()), np.nan)
+        self.votes: Floats = np.full((len(rows), self.stored.max()), np.nan)
         for at, row in enumerate(rows):
-            self.shares[at, : len(row)] = [np.nan if share is None else share for share in row]
+            self.votes[at, : len(row)] = [np.nan if share is None else share for share in row]
         self.starts: Ints = np.cumsum([0, *lengths[:-1]], dtype=np.int64)
         self.position: Ints = np.concatenate([np.arange(n, dtype=np.int64) for n in lengths])
         self.labels: Ints = np.array([one.label for one in judged], dtype=np.int64)
 
-    def rewards(self, shares: Floats) -> Floats:
+    def rewards(self, votes: Floats) -> Floats:
         """Mean of each row, NaN where nothing in it was parsed."""
-        parsed = ~np.isnan(shares)
+        parsed = ~np.isnan(votes)
         counts = parsed.sum(axis=1)
-        sums = np.where(parsed, shares, 0.0).sum(axis=1)
+        sums = np.where(parsed, votes, 0.0).sum(axis=1)
         means: Floats = np.divide(sums, counts, out=np.full(len(sums), np.nan), where=counts > 0)
         return means
 
     def shuffled(self, rng: np.random.Generator) -> Floats:
         """Each row in random order; the padding stays behind, critiques without a verdict move like any other."""
-        keys = rng.random(self.shares.shape) + (np.arange(self.shares.shape[1]) >= self.stored[:, None])
-        return np.take_along_axis(self.shares, np.argsort(keys, axis=1), axis=1)
+        keys = rng.random(self.votes.shape) + (np.arange(self.votes.shape[1]) >= self.stored[:, None])
+        return np.take_along_axis(self.votes, np.argsort(keys, axis=1), axis=1)
 
     def predictions(self, rewards: Floats, threshold: float) -> Ints:
         """First error of each solution, -1 for none, -2 where a reward is missing before it."""
@@ -127,13 +127,13 @@ class _Steps:
         accuracies = []
         for kind, name in ((self.labels != NO_ERROR, "erroneous"), (self.labels == NO_ERROR, "correct")):
             if not (kind & scored).any():
-                raise InputError(f"no {name} solution has rewards, so there is no F1", mend="judge some of both kinds")
+                raise InputError(f"no {name} solution has rewards, so there is no F1", hint="judge some of both kinds")
             accuracies.append(100.0 * float(hits[kind & scored].mean()))
         return f1(*accuracies), int(scored.sum())
 
 
 def f1_by_k(
-    judged: Sequence[Judged], ks: Sequence[int], threshold: float, *, resamples: int = RESAMPLES, seed: int = 0
+    judged: Sequence[LabelledVotes], ks: Sequence[int], threshold: float, *, resamples: int = RESAMPLES, seed: int = 0
 ) -> list[F1Point]:
     """F1 with `k` critiques a step, drawn without replacement from those stored. Raises InputError for a larger k."""
     steps = _Steps(judged)
@@ -141,7 +141,7 @@ def f1_by_k(
     if not ks or min(ks) < 1 or max(ks) > fewest:
         raise InputError(
             f"k in {list(ks)} cannot be drawn from {fewest} stored critiques of a step",
-            mend=f"choose k in 1..{fewest}",
+            hint=f"choose k in 1..{fewest}",
         )
     rng = np.random.default_rng(seed)
     found: dict[int, list[tuple[float, int]]] = {k: [] for k in ks}
@@ -158,10 +158,10 @@ def _point(k: int, found: Sequence[tuple[float, int]]) -> F1Point:
     return F1Point(k, math.fsum(values) / len(values), float(low), float(high), sum(n for _, n in found) / len(found))
 
 
-def f1_by_threshold(judged: Sequence[Judged], thresholds: Sequence[float]) -> list[F1Point]:
+def f1_by_threshold(judged: Sequence[LabelledVotes], thresholds: Sequence[float]) -> list[F1Point]:
     """F1 of the same rewards at each threshold; there is nothing to resample, so `low` and `high` are the F1."""
     steps = _Steps(judged)
-    rewards = steps.rewards(steps.shares)
+    rewards = steps.rewards(steps.votes)
     points = []
     for threshold in thresholds:
         value, n = steps.f1(steps.predictions(rewards, threshold))
@@ -169,7 +169,7 @@ def f1_by_threshold(judged: Sequence[Judged], thresholds: Sequence[float]) -> li
     return points
 
 
-def calibration(judged: Sequence[Judged], bins: int = 10) -> Calibration:
+def calibration(judged: Sequence[LabelledVotes], bins: int = 10) -> Calibration:
     """Rewards against how often such steps are right, in `bins` equal bins. Raises InputError when nothing is known."""
     reward, right = _known(judged)
     place = np.minimum((reward * bins).astype(np.int64), bins - 1)
@@ -182,7 +182,7 @@ def calibration(judged: Sequence[Judged], bins: int = 10) -> Calibration:
     return Calibration(tuple(found), error, float(((reward - right) ** 2).mean()))
 
 
-def accuracy_by_position(judged: Sequence[Judged], threshold: float) -> list[PositionPoint]:
+def accuracy_by_position(judged: Sequence[LabelledVotes], threshold: float) -> list[PositionPoint]:
     """How often a step's call is right, by where it stands. Raises InputError when nothing is known."""
     reward, right = _known(judged)
     position = np.array([at for at, *_ in _known_steps(judged)], dtype=np.int64)
@@ -193,19 +193,19 @@ def accuracy_by_position(judged: Sequence[Judged], threshold: float) -> list[Pos
     ]
 
 
-def _known(judged: Sequence[Judged]) -> tuple[Floats, Floats]:
+def _known(judged: Sequence[LabelledVotes]) -> tuple[Floats, Floats]:
     known = _known_steps(judged)
     if not known:
-        raise InputError("no step has both a reward and a label", mend="name a job whose solutions have labels")
+        raise InputError("no step has both a reward and a label", hint="name a job whose solutions have labels")
     return np.array([reward for _, reward, _ in known]), np.array([float(right) for *_, right in known])
 
 
-def _known_steps(judged: Sequence[Judged]) -> list[tuple[int, float, bool]]:
+def _known_steps(judged: Sequence[LabelledVotes]) -> list[tuple[int, float, bool]]:
     """`(position, reward, right)` of every step of which all three are known."""
     found = []
     for one in judged:
-        for position, (shares, truth) in enumerate(zip(one.shares, one.truths(), strict=True)):
-            parsed = [share for share in shares if share is not None]
+        for position, (votes, truth) in enumerate(zip(one.votes, one.truths(), strict=True)):
+            parsed = [share for share in votes if share is not None]
             if parsed and truth is not None:
                 found.append((position, math.fsum(parsed) / len(parsed), truth))
     return found

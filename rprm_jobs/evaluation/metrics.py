@@ -49,6 +49,6 @@ def _accuracy(labels: Sequence[int], predictions: Sequence[int], *, erroneous: b
         kind = "erroneous" if erroneous else "correct"
         raise InputError(
             f"no {kind} solution is among the {len(labels)} labelled ones, so its accuracy is undefined",
-            mend="evaluate on solutions of both kinds",
+            hint="evaluate on solutions of both kinds",
         )
     return 100.0 * sum(hits) / len(hits)

@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from rprm_jobs.evaluation.prmbench_rows import CLASSES, CONTROL, DIMENSIONS, Item, first_of_each
+from rprm_jobs.evaluation.prmbench_rows import CLASSES, CONTROL, DIMENSIONS, PrmbenchItem, first_of_each
 
 VALID_ONLY = "multi_solutions"
 
@@ -69,7 +69,7 @@ class Controls:
 
 
 @dataclass(frozen=True, slots=True)
-class Report:
+class PrmbenchReport:
     """`overall` is over the pooled counts of the classes there are, without controls; None where nothing was scored.
 
     `missing` items lack a score of some step; `out_of_range` items name wrong steps that they do not have; `repeated`
@@ -107,7 +107,7 @@ class Report:
         }
 
 
-def count(item: Item, rewards: Sequence[float], threshold: float) -> Counts:
+def count(item: PrmbenchItem, rewards: Sequence[float], threshold: float) -> Counts:
     """The item's steps; one with reward >= `threshold` is called valid."""
     counts = [[0, 0], [0, 0]]
     for step, reward in enumerate(rewards):
@@ -116,7 +116,9 @@ def count(item: Item, rewards: Sequence[float], threshold: float) -> Counts:
     return Counts(valid_valid, valid_invalid, invalid_valid, invalid_invalid)
 
 
-def evaluate(items: Sequence[Item], rewards: Mapping[str, Sequence[float | None]], threshold: float) -> Report:
+def evaluate(
+    items: Sequence[PrmbenchItem], rewards: Mapping[str, Sequence[float | None]], threshold: float
+) -> PrmbenchReport:
     """Score the rewards, by key. Of items with one key the first counts; one without every reward is missing."""
     unique = first_of_each(items)
     totals: dict[str, Counts] = {}
@@ -133,7 +135,7 @@ def evaluate(items: Sequence[Item], rewards: Mapping[str, Sequence[float | None]
         name: totals[name].f1 if name == VALID_ONLY else totals[name].score for name in CLASSES if name in totals
     }
     pooled = sum(totals.values(), Counts())
-    return Report(
+    return PrmbenchReport(
         overall=pooled.score if totals else None,
         classes=classes,
         dimensions={name: _mean([classes[c] for c in of if c in classes]) for name, of in DIMENSIONS.items()},

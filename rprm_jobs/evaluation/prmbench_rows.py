@@ -25,7 +25,7 @@ CONTROLLED = "redundency"
 
 
 @dataclass(frozen=True, slots=True)
-class Item:
+class PrmbenchItem:
     """One solution of a class or a control. `error_steps` are those in range; `out_of_range` that some were not."""
 
     key: str
@@ -51,7 +51,7 @@ def item_key(classification: str, idx: str) -> str:
     return idx if idx.startswith(f"{classification}_") else f"{classification}_{idx}"
 
 
-def read_item(row: Mapping[str, Any]) -> Item:
+def read_item(row: Mapping[str, Any]) -> PrmbenchItem:
     """One row of the benchmark. Raises InputError with what is wrong."""
     classification, idx = row.get("classification"), row.get("idx")
     if not isinstance(idx, str) or not isinstance(classification, str):
@@ -67,7 +67,7 @@ def read_item(row: Mapping[str, Any]) -> Item:
         raise InputError("error_steps is not a list of whole numbers")
     inside = frozenset(number - 1 for number in errors if 1 <= number <= len(steps))
     outside = len(inside) != len(set(errors))
-    return Item(item_key(classification, idx), classification, problem, tuple(steps), inside, outside)
+    return PrmbenchItem(item_key(classification, idx), classification, problem, tuple(steps), inside, outside)
 
 
 def _text_fields(classification: str) -> tuple[str, str]:
@@ -106,9 +106,9 @@ def control_row(row: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
-def first_of_each(items: Iterable[Item]) -> list[Item]:
+def first_of_each(items: Iterable[PrmbenchItem]) -> list[PrmbenchItem]:
     """One item for each key: the first."""
-    found: dict[str, Item] = {}
+    found: dict[str, PrmbenchItem] = {}
     for item in items:
         found.setdefault(item.key, item)
     return list(found.values())

@@ -24,7 +24,7 @@ NO_PREDICTION = "without a prediction"
 
 
 @dataclass(frozen=True, slots=True)
-class Item:
+class ProcessBenchItem:
     """One labelled solution: its 0-based first wrong step, -1 for none, and how many steps it has (None: unknown)."""
 
     id: str
@@ -67,7 +67,7 @@ class SubsetReport:
 
 
 @dataclass(frozen=True, slots=True)
-class Report:
+class ProcessBenchReport:
     """All subsets, and the plain mean of their F1s; None while a subset has none. `reasons` counts what is missing."""
 
     subsets: Mapping[str, SubsetReport]
@@ -151,10 +151,10 @@ def checked_rewards(value: Any, n_steps: int | None) -> list[float | None]:
 
 
 def evaluate(
-    items: Sequence[Item], answers: Mapping[str, Answer], *, allow_incomplete: bool = False, seed: int = 0
-) -> Report:
+    items: Sequence[ProcessBenchItem], answers: Mapping[str, Answer], *, allow_incomplete: bool = False, seed: int = 0
+) -> ProcessBenchReport:
     """Score the answers, by id, of all `items`. Raises InputError for an id that names no subset."""
-    groups: dict[str, list[tuple[Item, Answer]]] = {}
+    groups: dict[str, list[tuple[ProcessBenchItem, Answer]]] = {}
     for item in items:
         groups.setdefault(subset_of(item.id), []).append((item, answers.get(item.id, Answer(None, NO_ROW))))
     order = [*(name for name in SIZES if name in groups), *sorted(set(groups) - set(SIZES))]
@@ -165,7 +165,7 @@ def evaluate(
         draws.append(drawn)
     f1s = [report.f1 for report in reports.values() if report.f1 is not None]
     whole = bool(f1s) and len(f1s) == len(reports)
-    return Report(
+    return ProcessBenchReport(
         subsets=reports,
         average_f1=sum(f1s) / len(f1s) if whole else None,
         average_f1_interval=interval(mean_draws([one for one in draws if one is not None])) if whole else None,
@@ -174,7 +174,7 @@ def evaluate(
 
 
 def _subset(
-    subset: str, group: Sequence[tuple[Item, Answer]], allow_incomplete: bool, rng: np.random.Generator
+    subset: str, group: Sequence[tuple[ProcessBenchItem, Answer]], allow_incomplete: bool, rng: np.random.Generator
 ) -> tuple[SubsetReport, Draws | None]:
     answered = [(item.label, answer.prediction) for item, answer in group if answer.prediction is not None]
     labels, predictions = [label for label, _ in answered], [predicted for _, predicted in answered]

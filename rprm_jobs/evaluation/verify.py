@@ -106,7 +106,7 @@ class Verifier:
             from importlib.util import find_spec
 
             if find_spec("math_verify") is None or find_spec("pebble") is None:
-                raise MissingExtra("comparing answers needs math-verify", mend="pip install 'rprm-jobs[math]'")
+                raise MissingExtra("comparing answers needs math-verify", hint="pip install 'rprm-jobs[math]'")
             from pebble import ProcessPool
 
             # Not forked: a fork would take open connections and other threads' locks along.

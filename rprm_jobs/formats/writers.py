@@ -95,7 +95,7 @@ def open_writer(path: str, schema: Schema = RESULTS) -> Iterator[Writer]:
         raise ConfigError(
             "the output's kind is not known by its name",
             where=path,
-            mend="end it in .jsonl, .jsonl.gz, .jsonl.zst or .parquet",
+            hint="end it in .jsonl, .jsonl.gz, .jsonl.zst or .parquet",
         )
     temporary = target.with_name(f".{target.name}.{secrets.token_hex(4)}.part")
     try:
@@ -108,7 +108,7 @@ def open_writer(path: str, schema: Schema = RESULTS) -> Iterator[Writer]:
         raise ConfigError(
             f"the output cannot be written: {error.strerror or error}",
             where=path,
-            mend="choose a writable folder with room",
+            hint="choose a writable folder with room",
         ) from error
     finally:
         with suppress(FileNotFoundError, NotADirectoryError):

@@ -29,20 +29,20 @@ class PromptEncoder:
         self._special = frozenset(tokenizer.all_special_ids)
         self.yes_id, self.no_id = _answer_ids(tokenizer)
 
-    def encode(self, message: str, begun: str = "") -> list[int]:
+    def encode(self, message: str, prefill: str = "") -> list[int]:
         """Token ids of the chat frame with `message` as its one user turn, ready for generation.
 
-        `begun` is how the answer begins. Its tokens are those of the text by itself, which may differ from those that
+        `prefill` is how the answer begins. Its tokens are those of the text by itself, which may differ from those that
         a model would have written where a word was cut.
         """
-        return [*self._prefix, *self._plain(message), *self._suffix, *(self._plain(begun) if begun else ())]
+        return [*self._prefix, *self._plain(message), *self._suffix, *(self._plain(prefill) if prefill else ())]
 
     def _plain(self, text: str) -> list[int]:
         ids: list[int] = self._tokenizer(text, add_special_tokens=False, split_special_tokens=True)["input_ids"]
         if not self._special.isdisjoint(ids):
             raise JudgeError(
                 "the tokenizer turns plain text into special tokens",
-                mend="use the judge's fast tokenizer (tokenizer.json)",
+                hint="use the judge's fast tokenizer (tokenizer.json)",
             )
         return ids
 
@@ -53,7 +53,7 @@ class PromptEncoder:
 
 def _chat_frame(tokenizer: Any) -> tuple[str, str]:
     if not getattr(tokenizer, "chat_template", None):
-        raise JudgeError("the tokenizer has no chat template", mend="add chat_template.jinja to the judge's folder")
+        raise JudgeError("the tokenizer has no chat template", hint="add chat_template.jinja to the judge's folder")
     messages = [{"role": "user", "content": _SENTINEL}]
     framed = tokenizer.apply_chat_template(messages, tokenize=False, add_generation_prompt=True)
     if framed.count(_SENTINEL) != 1:
@@ -67,6 +67,6 @@ def _answer_ids(tokenizer: Any) -> tuple[int, int]:
     if not yes or not no or yes[0] == no[0]:
         raise JudgeError(
             '" Yes" and " No" do not begin with distinct tokens, so P(Yes) cannot be read',
-            mend="use a judge whose tokenizer keeps the two words apart",
+            hint="use a judge whose tokenizer keeps the two words apart",
         )
     return int(yes[0]), int(no[0])

@@ -21,20 +21,20 @@ def pin(repo: str, revision: str | None = None) -> str:
     if revision is not None and _COMMIT.fullmatch(revision):
         return revision
     named = repo if revision is None else f"{repo}@{revision}"
-    mend = f"name its commit, {repo}@COMMIT with 40 hexadecimal digits, or a folder that holds the model"
+    hint = f"name its commit, {repo}@COMMIT with 40 hexadecimal digits, or a folder that holds the model"
     try:
         found = _ask(repo, revision) or _remembered(repo, revision or "main")
     except ImportError as error:
         raise JudgeError(
             "this installation cannot ask the hub which commit that is",
             where=named,
-            mend=f"pip install 'rprm-jobs[hub]', or {mend}",
+            hint=f"pip install 'rprm-jobs[hub]', or {hint}",
         ) from error
     if found is None:
         raise JudgeError(
             "the hub does not say which commit that is, and it was never loaded here",
             where=named,
-            mend=f"{mend}; what only a server has is endpoint:{repo}",
+            hint=f"{hint}; what only a server has is endpoint:{repo}",
         )
     return found
 
@@ -59,12 +59,12 @@ def _ask(repo: str, revision: str | None) -> str | None:
     try:
         return HfApi().model_info(repo, revision=revision, timeout=_TIMEOUT_S).sha
     except HFValidationError as error:
-        raise JudgeError(f"neither a folder nor a name on a hub: {error}", mend="correct the name") from error
+        raise JudgeError(f"neither a folder nor a name on a hub: {error}", hint="correct the name") from error
     except (RepositoryNotFoundError, RevisionNotFoundError) as error:
         raise JudgeError(
             f"the hub has no such {'model' if isinstance(error, RepositoryNotFoundError) else 'revision'}",
             where=repo if revision is None else f"{repo}@{revision}",
-            mend=f"correct the name; of a private model, set HF_TOKEN; what only a server has is endpoint:{repo}",
+            hint=f"correct the name; of a private model, set HF_TOKEN; what only a server has is endpoint:{repo}",
         ) from error
     except unreachable:
         return None

@@ -39,9 +39,9 @@ class PolicyCard(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     def __post_init__(self) -> None:
         if self.prompt.count(PROBLEM) != 1:
-            raise ConfigError("the policy's prompt does not hold {problem} exactly once", mend="write it where it goes")
+            raise ConfigError("the policy's prompt does not hold {problem} exactly once", hint="write it where it goes")
         if not self.separator:
-            raise ConfigError("the policy's separator is empty", mend='steps mostly end with "\\n\\n"')
+            raise ConfigError("the policy's separator is empty", hint='steps mostly end with "\\n\\n"')
         check_answer_pattern(self.answer_pattern)
 
 
@@ -68,7 +68,7 @@ def check_answer_pattern(pattern: str) -> None:
         raise ConfigError(
             f"the answer pattern has {groups} groups, and one is needed",
             where=repr(pattern),
-            mend=r"e.g. answer is (\S+)",
+            hint=r"e.g. answer is (\S+)",
         )
 
 
@@ -84,7 +84,7 @@ def resolve_policy(name: str) -> Policy:
     except NotFound as error:
         raise NotFound(
             f"unknown policy {name!r}",
-            mend=f"name a shipped policy ({', '.join(shipped_policies())}), a model folder, or a hub id org/model",
+            hint=f"name a shipped policy ({', '.join(shipped_policies())}), a model folder, or a hub id org/model",
         ) from error
     path = Path(model.location) / CARD
     if not path.is_file():
@@ -92,7 +92,7 @@ def resolve_policy(name: str) -> Policy:
     try:
         return Policy(model, msgspec.json.decode(path.read_bytes(), type=PolicyCard))
     except (OSError, msgspec.MsgspecError) as error:
-        raise ConfigError(f"the policy's card cannot be read: {error}", where=str(path), mend="correct it") from error
+        raise ConfigError(f"the policy's card cannot be read: {error}", where=str(path), hint="correct it") from error
 
 
 def write_policy_card(card: PolicyCard, path: Path) -> None:

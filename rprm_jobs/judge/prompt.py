@@ -53,7 +53,7 @@ class PromptTemplate:
             literals = tuple(source.split("{}"))
             fields = FIELDS[: len(literals) - 1]
         if sorted(fields) != sorted(FIELDS) or len(literals) != len(FIELDS) + 1:
-            raise ConfigError("the judge prompt has not its three fields", where=where, mend=_MEND)
+            raise ConfigError("the judge prompt has not its three fields", where=where, hint=_MEND)
         return cls(source, literals, fields)
 
     @classmethod
@@ -63,7 +63,7 @@ class PromptTemplate:
             text = path.read_text(encoding="utf-8")
         except (OSError, UnicodeDecodeError) as error:
             raise ConfigError(
-                f"the prompt cannot be read: {error}", where=str(path), mend="name a UTF-8 text file"
+                f"the prompt cannot be read: {error}", where=str(path), hint="name a UTF-8 text file"
             ) from error
         if path.suffix == ".json":
             text = _json_template(text, str(path))
@@ -100,13 +100,13 @@ def _json_template(text: str, where: str) -> str:
     try:
         document = json.loads(text)
     except json.JSONDecodeError as error:
-        raise ConfigError(f"not JSON: {error}", where=f"{where}:{error.lineno}", mend=_MEND) from error
+        raise ConfigError(f"not JSON: {error}", where=f"{where}:{error.lineno}", hint=_MEND) from error
     if not isinstance(document, dict) or not isinstance(document.get("template"), str):
-        raise ConfigError('the prompt file has no "template" text', where=where, mend=_MEND)
+        raise ConfigError('the prompt file has no "template" text', where=where, hint=_MEND)
     if document.get("examples"):
         raise ConfigError(
             "the prompt file has few-shot examples, which a trained judge has never seen",
             where=where,
-            mend='empty the "examples" list',
+            hint='empty the "examples" list',
         )
     return str(document["template"])

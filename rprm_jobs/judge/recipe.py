@@ -13,7 +13,7 @@ import msgspec
 
 from rprm_jobs.errors import ConfigError
 from rprm_jobs.judge.verdict import PARSE_RULE
-from rprm_jobs.sampling.search import SearchOptions
+from rprm_jobs.search.guided import SearchOptions
 from rprm_jobs.types import Sampling
 
 MAX_K = 1024
@@ -22,7 +22,7 @@ MAX_K = 1024
 _LATER: dict[str, Any] = {"until_first_error": False, "writing": None}
 
 
-class Writing(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class GenerationConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """How a policy writes solutions: its model, how it is asked, and how its text is cut into steps and answer.
 
     `prompt` holds `{problem}`; `answer_pattern` has one group, "" means the last \\boxed{}. With `search` it writes
@@ -39,12 +39,13 @@ class Writing(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Recipe(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """`k` critiques a step at most, by `policy`; a step with reward < `threshold` is called wrong.
+    """`k` critiques a step at most, by `stopping`; a step with reward < `threshold` is called wrong.
 
     `fingerprint` identifies weights and tokenizer, `prompt` is the template's text, `seed` in [0, 2**63). With
     `until_first_error` the steps after the first one called wrong are not judged.
 
-    With `writing` the outcomes are solutions; of plain rollouts, which nobody judges, `judge` is the policy as well.
+    With `generation_config` the outcomes are solutions; of plain rollouts, which nobody judges, `judge` is the policy
+    as well. JSON (the store, the digest) says `policy` for `stopping` and `writing` for `generation_config`.
     """
 
     judge: str
@@ -53,12 +54,12 @@ class Recipe(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     prompt: str
     sampling: Sampling
     k: int = 10
-    policy: dict[str, Any] = msgspec.field(default_factory=lambda: {"kind": "fixed"})
+    stopping: dict[str, Any] = msgspec.field(default_factory=lambda: {"kind": "fixed"}, name="policy")
     threshold: float = 0.5
     seed: int = 0
     parse_rule: str = PARSE_RULE
     until_first_error: bool = False
-    writing: Writing | None = None
+    generation_config: GenerationConfig | None = msgspec.field(default=None, name="writing")
 
     def __post_init__(self) -> None:
         checks = [
@@ -77,9 +78,9 @@ class Recipe(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
             (0 < self.sampling.top_p <= 1, f"top_p={self.sampling.top_p} is not in (0, 1]", "e.g. 0.95"),
             (self.sampling.max_new_tokens >= 1, "max_new_tokens is below 1", "e.g. 4096"),
         ]
-        for ok, what, mend in checks:
+        for ok, what, hint in checks:
             if not ok:
-                raise ConfigError(what, mend=mend)
+                raise ConfigError(what, hint=hint)
 
     @property
     def digest(self) -> str:
@@ -98,7 +99,7 @@ class Recipe(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
             return msgspec.convert(stored, cls)
         except msgspec.ValidationError as error:
             raise ConfigError(
-                f"the job's recipe cannot be read: {error}", mend="upgrade rprm-jobs on this machine"
+                f"the job's recipe cannot be read: {error}", hint="upgrade rprm-jobs on this machine"
             ) from error
 
 

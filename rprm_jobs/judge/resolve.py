@@ -89,7 +89,7 @@ def resolve_judge(name: str) -> Judge:
         return _elsewhere(f"{repo}@{commit}", repo, commit, f"hub:{repo}@{commit}")
     raise NotFound(
         f"unknown judge {name!r}",
-        mend=f"name a shipped judge ({', '.join(shipped_judges())}), a model folder, a hub id org/model[@revision], "
+        hint=f"name a shipped judge ({', '.join(shipped_judges())}), a model folder, a hub id org/model[@revision], "
         f"or {ENDPOINT}MODEL for what a server has",
     )
 
@@ -98,7 +98,7 @@ def check_has_weights(judge: Judge) -> None:
     """Raise JudgeError for a judge that is no model here or on a hub: the scripted one, and what a server has."""
     if judge.location == SCRIPTED or judge.served_as is not None:
         raise JudgeError(
-            "its weights are needed, and it has none here", where=judge.name, mend="name a model's folder or a hub id"
+            "its weights are needed, and it has none here", where=judge.name, hint="name a model's folder or a hub id"
         )
 
 
@@ -109,9 +109,9 @@ def _elsewhere(name: str, location: str, commit: str | None, identity: str) -> J
 
 def _from_folder(name: str, folder: Path) -> Judge:
     if not (folder / "config.json").is_file():
-        raise JudgeError("no model: config.json is missing", where=str(folder), mend="name a model's own folder")
+        raise JudgeError("no model: config.json is missing", where=str(folder), hint="name a model's own folder")
     if not any(p.suffix in _WEIGHT_SUFFIXES for p in folder.iterdir()):
-        raise JudgeError("the folder holds no weights", where=str(folder), mend="put model.safetensors there")
+        raise JudgeError("the folder holds no weights", where=str(folder), hint="put model.safetensors there")
     card = _read_card(folder / "rprm_judge.json")
     template = PromptTemplate.load(folder / card.prompt) if card.prompt else PromptTemplate.default()
     own = {k: v for k in ("temperature", "top_p", "max_new_tokens") if (v := getattr(card, k)) is not None}
@@ -124,7 +124,7 @@ def _read_card(path: Path) -> JudgeCard:
     try:
         return msgspec.json.decode(path.read_bytes(), type=JudgeCard)
     except (OSError, msgspec.MsgspecError) as error:
-        raise ConfigError(f"the judge's card cannot be read: {error}", where=str(path), mend="correct it") from error
+        raise ConfigError(f"the judge's card cannot be read: {error}", where=str(path), hint="correct it") from error
 
 
 def fingerprint_folder(folder: Path) -> str:

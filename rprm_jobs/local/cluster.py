@@ -13,29 +13,29 @@ from pathlib import Path
 
 from rprm_jobs.errors import ServiceError
 from rprm_jobs.local.binaries import POSTGRES_MAJOR, as_user
-from rprm_jobs.local.places import Places
+from rprm_jobs.local.paths import Paths
 from rprm_jobs.local.processes import write_closed
 
 # Nothing of the user's: PG* variables and locales would change what the programs do.
 ENVIRONMENT = {"PATH": "/usr/bin:/bin", "LC_ALL": "C"}
 
 
-def make_cluster(programs: Path, places: Places, data: Path, password_file: Path) -> None:
+def make_cluster(programs: Path, paths: Paths, data: Path, password_file: Path) -> None:
     """Make `data` with an empty database `rprm`, unless it is there. Raises ServiceError when it cannot be used."""
     if data.exists():
         _check_version(data)
         return
-    for wreck in places.postgres.glob("making-*"):
+    for wreck in paths.postgres.glob("making-*"):
         shutil.rmtree(wreck, ignore_errors=True)
-    making = places.postgres / f"making-{secrets.token_hex(4)}"
+    making = paths.postgres / f"making-{secrets.token_hex(4)}"
     password = secrets.token_urlsafe(24)
     write_closed(password_file, password)
-    _initdb(programs, places, making, password)
+    _initdb(programs, paths, making, password)
     # Without a server, so that no one can find the folder before it has the database.
-    _run(places, [programs / "postgres", "--single", "-c", "exit_on_error=on", "-D", making, "postgres"],
+    _run(paths, [programs / "postgres", "--single", "-c", "exit_on_error=on", "-D", making, "postgres"],
          "CREATE DATABASE rprm")  # fmt: skip
     making.rename(data)
-    folder = os.open(places.postgres, os.O_RDONLY)
+    folder = os.open(paths.postgres, os.O_RDONLY)
     os.fsync(folder)
     os.close(folder)
 
@@ -45,32 +45,32 @@ def _check_version(data: Path) -> None:
         found = (data / "PG_VERSION").read_text().strip()
     except FileNotFoundError:
         raise ServiceError(
-            "is not a data folder of Postgres", where=str(data), mend="move it away; a new one is made"
+            "is not a data folder of Postgres", where=str(data), hint="move it away; a new one is made"
         ) from None
     if found != str(POSTGRES_MAJOR):
         raise ServiceError(
             f"the data is of Postgres {found}; the installed embedded server is Postgres {POSTGRES_MAJOR}",
             where=str(data),
-            mend="dump it with the version that made it, move the folder away, and restore the dump",
+            hint="dump it with the version that made it, move the folder away, and restore the dump",
         )
 
 
-def _initdb(programs: Path, places: Places, making: Path, password: str) -> None:
+def _initdb(programs: Path, paths: Paths, making: Path, password: str) -> None:
     # Postgres's user must read it, and arguments are there for everybody to see.
-    handed = places.postgres / "new-password"
+    handed = paths.postgres / "new-password"
     write_closed(handed, password)
     try:
-        if places.user:
-            os.chown(handed, places.user.pw_uid, -1, follow_symlinks=False)
+        if paths.user:
+            os.chown(handed, paths.user.pw_uid, -1, follow_symlinks=False)
         # The built-in locale sorts the same on every machine, and needs none installed.
-        _run(places, [programs / "initdb", "-D", making, "-U", "postgres", "--auth=scram-sha-256",
+        _run(paths, [programs / "initdb", "-D", making, "-U", "postgres", "--auth=scram-sha-256",
                       f"--pwfile={handed}", "--encoding=UTF8", "--locale=C", "--locale-provider=builtin",
                       "--builtin-locale=C.UTF-8"])  # fmt: skip
     finally:
         handed.unlink()
 
 
-def _run(places: Places, command: list[str | Path], text: str = "") -> None:
+def _run(paths: Paths, command: list[str | Path], text: str = "") -> None:
     done = subprocess.run(
         command,
         input=text,
@@ -78,17 +78,17 @@ def _run(places: Places, command: list[str | Path], text: str = "") -> None:
         text=True,
         errors="replace",
         env=ENVIRONMENT,
-        cwd=places.postgres,
+        cwd=paths.postgres,
         umask=0o077,
         check=False,
         # So that Ctrl-C reaches only the command, which then leaves nothing in place.
         start_new_session=True,
-        **as_user(places),
+        **as_user(paths),
     )
     if done.returncode:
         said = (done.stderr + done.stdout).strip().splitlines()[-5:]
         raise ServiceError(
             f"{Path(command[0]).name} failed:" + "\n    ".join(["", *said]),
-            where=str(places.postgres),
-            mend="set RPRM_HOME to another folder, or RPRM_DATABASE_URL to a server of your own",
+            where=str(paths.postgres),
+            hint="set RPRM_HOME to another folder, or RPRM_DATABASE_URL to a server of your own",
         )

@@ -19,7 +19,7 @@ from rprm_jobs.errors import ServiceError
 from rprm_jobs.local.binaries import as_user, postgres_programs
 from rprm_jobs.local.cluster import ENVIRONMENT, make_cluster
 from rprm_jobs.local.lock import is_held, taken
-from rprm_jobs.local.places import Places
+from rprm_jobs.local.paths import Paths
 from rprm_jobs.local.processes import end, process_in, processes_in, tail
 
 _START_S = 60.0
@@ -50,19 +50,19 @@ _SETTINGS = {
 class EmbeddedPostgres:
     """The server of these places; `ensure` and `stop` are called by one command at a time (`places.locked`)."""
 
-    def __init__(self, places: Places) -> None:
-        self._places = places
-        self._data = places.postgres / "data"
+    def __init__(self, paths: Paths) -> None:
+        self._paths = paths
+        self._data = paths.postgres / "data"
         self._pid_file = self._data / "postmaster.pid"
-        self._log = places.postgres / "log"
-        self._life = places.base / "postgres.life"
-        self._password_file = places.base / "postgres.password"
+        self._log = paths.postgres / "log"
+        self._server_lock = paths.base / "postgres.life"
+        self._password_file = paths.base / "postgres.password"
 
     def ensure(self) -> str:
         """The URL of the running server, made and started where needed. Raises MissingExtra, ServiceError."""
         if not self._answers():
-            programs = postgres_programs(self._places)
-            make_cluster(programs, self._places, self._data, self._password_file)
+            programs = postgres_programs(self._paths)
+            make_cluster(programs, self._paths, self._data, self._password_file)
             if self._process() is None:
                 self._start(programs)
             self._wait()
@@ -83,7 +83,7 @@ class EmbeddedPostgres:
                 f"the embedded Postgres (process {process.pid}) has not stopped within {_STOP_S:.0f} s:"
                 + tail(self._log),
                 where=str(self._log),
-                mend="it may still be writing to disk: try again",
+                hint="it may still be writing to disk: try again",
             )
         return True
 
@@ -92,9 +92,9 @@ class EmbeddedPostgres:
             password = self._password_file.read_text().strip()
         except FileNotFoundError:
             raise ServiceError(
-                "the password of the embedded Postgres is gone", where=str(self._password_file), mend="restore the file"
+                "the password of the embedded Postgres is gone", where=str(self._password_file), hint="restore the file"
             ) from None
-        return f"postgresql://postgres:{password}@/rprm?host={quote(str(self._places.sockets), safe='/')}"
+        return f"postgresql://postgres:{password}@/rprm?host={quote(str(self._paths.sockets), safe='/')}"
 
     def _process(self) -> psutil.Process | None:
         return process_in(self._data, self._pid_file)
@@ -104,43 +104,43 @@ class EmbeddedPostgres:
 
     def _readiness(self) -> int:
         """What pg_isready says: 0 ready, 1 starting or stopping, 2 silent."""
-        program = postgres_programs(self._places) / "pg_isready"
-        sockets = str(self._places.sockets)
+        program = postgres_programs(self._paths) / "pg_isready"
+        sockets = str(self._paths.sockets)
         command: list[str | Path] = [program, "-q", "-t", "3", "-h", sockets, "-p", _SETTINGS["port"]]
         return subprocess.run(command, env=ENVIRONMENT, check=False).returncode
 
     def _start(self, programs: Path) -> None:
         self._end_orphans()
-        with taken(self._life, 0) as life:
-            if life is None:
+        with taken(self._server_lock, 0) as server_lock:
+            if server_lock is None:
                 raise ServiceError(
                     "the embedded Postgres of this folder runs on another machine, or in another container",
                     where=str(self._data),
-                    mend="work there; or set RPRM_HOME to a folder of this machine's, or RPRM_DATABASE_URL",
+                    hint="work there; or set RPRM_HOME to a folder of this machine's, or RPRM_DATABASE_URL",
                 )
             # Nobody holds the server's life, so lock files are a crash's. Postgres would believe their number if any
             # process has it now, be it a stranger's or the dead server's own that nobody has reaped.
-            for stale in (self._pid_file, self._places.sockets / f".s.PGSQL.{_SETTINGS['port']}.lock"):
+            for stale in (self._pid_file, self._paths.sockets / f".s.PGSQL.{_SETTINGS['port']}.lock"):
                 stale.unlink(missing_ok=True)
             options = [f"-c{name}={value}" for name, value in _SETTINGS.items()]
-            self._pg_ctl_start(programs, ["-k", str(self._places.sockets), *options], life)
+            self._pg_ctl_start(programs, ["-k", str(self._paths.sockets), *options], server_lock)
 
-    def _pg_ctl_start(self, programs: Path, options: list[str], life: int) -> None:
+    def _pg_ctl_start(self, programs: Path, options: list[str], server_lock: int) -> None:
         # By environment and a relative name: pg_ctl hands both to a shell without quoting them well.
         environment = {**ENVIRONMENT, "PGDATA": str(self._data)}
         with tempfile.TemporaryFile() as out:
             done = subprocess.run(
                 [programs / "pg_ctl", "-l", self._log.name, "-o", shlex.join(options), "-W", "start"],
                 env=environment,
-                cwd=self._places.postgres,
+                cwd=self._paths.postgres,
                 stdin=subprocess.DEVNULL,
                 stdout=out,
                 stderr=out,
-                pass_fds=(life,),
+                pass_fds=(server_lock,),
                 start_new_session=True,
                 umask=0o077,
                 check=False,
-                **as_user(self._places),
+                **as_user(self._paths),
             )
             if done.returncode:
                 out.seek(0)
@@ -148,13 +148,13 @@ class EmbeddedPostgres:
 
     def _end_orphans(self) -> None:
         """Backends outlive a killed postmaster until they next wait for something, and keep its memory in use."""
-        if is_held(self._life):
+        if is_held(self._server_lock):
             end(processes_in(self._data, "postgres"), signal.SIGTERM, wait_s=_ORPHANS_S, kill=True)
 
     def _wait(self) -> None:
         deadline = time.monotonic() + _START_S
         while (readiness := self._readiness()) != 0:
-            if not is_held(self._life):
+            if not is_held(self._server_lock):
                 raise self._failure(tail(self._log))
             if time.monotonic() > deadline:
                 raise self._slow(readiness)
@@ -164,12 +164,12 @@ class EmbeddedPostgres:
         return ServiceError(
             f"the embedded Postgres did not start:{said}",
             where=str(self._log),
-            mend="see its log; or set RPRM_DATABASE_URL to a server of your own",
+            hint="see its log; or set RPRM_DATABASE_URL to a server of your own",
         )
 
     def _slow(self, readiness: int) -> ServiceError:
         if readiness == 1:
-            what, mend = "is still starting, perhaps after a crash", "it goes on by itself: try again in a moment"
+            what, hint = "is still starting, perhaps after a crash", "it goes on by itself: try again in a moment"
         else:
-            what, mend = "runs but does not answer", "run `rprm-jobs services down`, then try again"
-        return ServiceError(f"the embedded Postgres {what}:{tail(self._log)}", where=str(self._log), mend=mend)
+            what, hint = "runs but does not answer", "run `rprm-jobs services down`, then try again"
+        return ServiceError(f"the embedded Postgres {what}:{tail(self._log)}", where=str(self._log), hint=hint)

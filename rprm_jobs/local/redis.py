@@ -19,7 +19,7 @@ import psutil
 from rprm_jobs.errors import ServiceError
 from rprm_jobs.local.binaries import redis_program
 from rprm_jobs.local.lock import is_held, taken
-from rprm_jobs.local.places import Places
+from rprm_jobs.local.paths import Paths
 from rprm_jobs.local.processes import end, process_in, processes_in, tail, write_closed
 
 _START_S = 10.0
@@ -43,12 +43,12 @@ class Address:
 class EmbeddedRedis:
     """The server of these places; `ensure` and `stop` are called by one command at a time (`places.locked`)."""
 
-    def __init__(self, places: Places) -> None:
-        self._base = places.base
-        self._state = places.base / "redis.json"
-        self._log = places.base / "redis.log"
-        self._pid_file = places.base / "redis.pid"
-        self._life = places.base / "redis.life"
+    def __init__(self, paths: Paths) -> None:
+        self._base = paths.base
+        self._state = paths.base / "redis.json"
+        self._log = paths.base / "redis.log"
+        self._pid_file = paths.base / "redis.pid"
+        self._server_lock = paths.base / "redis.life"
 
     def ensure(self) -> str:
         """The URL of the running server, started where needed. Raises MissingExtra, ServiceError."""
@@ -81,7 +81,7 @@ class EmbeddedRedis:
     def _start(self) -> str:
         program = redis_program("redis-server")
         # A server that does not answer is replaced: nothing in it can be lost.
-        if is_held(self._life):
+        if is_held(self._server_lock):
             self._end(processes_in(self._base, "redis-server"), signal.SIGKILL)
         known = self._address() or Address(_free_port(), secrets.token_urlsafe(24))
         for attempt in range(_PORTS_TRIED):
@@ -92,7 +92,7 @@ class EmbeddedRedis:
         raise ServiceError(
             "the embedded Redis did not start:" + tail(self._log),
             where=str(self._log),
-            mend="see its log; or set RPRM_REDIS_URL to a server of your own",
+            hint="see its log; or set RPRM_REDIS_URL to a server of your own",
         )
 
     def _started(self, program: str, address: Address) -> bool:
@@ -100,24 +100,24 @@ class EmbeddedRedis:
         write_closed(configuration, self._configuration(address))
         write_closed(self._state, json.dumps(asdict(address)))
         self._pid_file.unlink(missing_ok=True)
-        with taken(self._life, 0) as life:
-            if life is None:
+        with taken(self._server_lock, 0) as server_lock:
+            if server_lock is None:
                 raise ServiceError(
                     "the embedded Redis of this folder runs on another machine, or in another container",
                     where=str(self._base),
-                    mend="work there; or set RPRM_HOME to a folder of this machine's, or RPRM_REDIS_URL",
+                    hint="work there; or set RPRM_HOME to a folder of this machine's, or RPRM_REDIS_URL",
                 )
             subprocess.run(
                 [program, configuration],
                 check=False,
                 capture_output=True,
                 cwd=self._base,
-                pass_fds=(life,),
+                pass_fds=(server_lock,),
                 start_new_session=True,
                 umask=0o077,
             )
         deadline = time.monotonic() + _START_S
-        while is_held(self._life) and time.monotonic() < deadline:
+        while is_held(self._server_lock) and time.monotonic() < deadline:
             if self._process() and self._answers(address):
                 return True
             time.sleep(0.02)
@@ -144,7 +144,7 @@ class EmbeddedRedis:
 
     def _end(self, processes: list[psutil.Process], number: signal.Signals) -> None:
         if not end(processes, number, wait_s=_STOP_S, kill=True):
-            raise ServiceError("the embedded Redis does not stop", where=str(self._log), mend="see its log")
+            raise ServiceError("the embedded Redis does not stop", where=str(self._log), hint="see its log")
 
 
 def _quoted(path: str) -> str:

@@ -13,13 +13,13 @@ from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from rprm_jobs.pairs.labels import is_correct, step_ratings
-from rprm_jobs.pairs.reading import Reading, Readings
 from rprm_jobs.pairs.rules import PairRules, Rules
-from rprm_jobs.pairs.select import Selection, StepFate, select_pairs, select_sft
+from rprm_jobs.pairs.select import Selection, StepDisposition, select_pairs, select_sft
+from rprm_jobs.pairs.summary import CritiqueSummary, Readings
 
 
 @dataclass(frozen=True, slots=True)
-class Judged:
+class JudgedSolution:
     """One solution of a job with the readings of its critiques; `readings` is None where there are no critiques.
 
     A step's readings are None where its texts were not kept, and empty where it was not judged.
@@ -34,7 +34,7 @@ class Judged:
     readings: Readings | None
 
 
-class Row(NamedTuple):
+class TrainingRow(NamedTuple):
     """One candidate: `draw` and `problem` are signed 64-bit; `rejected` is None in a set of single critiques."""
 
     draw: int
@@ -47,7 +47,7 @@ class Row(NamedTuple):
 
 
 @dataclass(slots=True)
-class Tally:
+class SelectionCounts:
     """Counts over all solutions seen, and a digest of all rows, texts included."""
 
     steps: Counter[str] = field(default_factory=Counter)
@@ -60,7 +60,7 @@ class Tally:
         self.steps[selection.step] += 1
         self.critiques.update(selection.fates)
 
-    def add_row(self, row: Row, readings: Sequence[Reading]) -> None:
+    def add_row(self, row: TrainingRow, readings: Sequence[CritiqueSummary]) -> None:
         """One more row, and the two critiques (or the one) that it is made of."""
         rejected = 0 if row.rejected is None else readings[row.rejected].digest
         self._hash.update(b"%d:%d:%d;" % (row.draw, readings[row.chosen].digest, rejected))
@@ -71,22 +71,22 @@ class Tally:
         return self._hash.hexdigest()
 
 
-def rows_of(judged: Judged, rules: Rules, tally: Tally) -> Iterator[Row]:
+def rows_of(judged: JudgedSolution, rules: Rules, tally: SelectionCounts) -> Iterator[TrainingRow]:
     """The rows that one solution gives; the tally counts as they are drawn."""
     ratings = step_ratings(judged.n_steps, judged.label, judged.step_labels)
     problem: int | None = None
     for step, rating in enumerate(ratings):
         if rating is None:
-            tally.steps[StepFate.UNLABELLED] += 1
+            tally.steps[StepDisposition.UNLABELLED] += 1
             continue
         correct = is_correct(rating, rules.neutral)
         if correct is None:
-            tally.steps[StepFate.NEUTRAL] += 1
+            tally.steps[StepDisposition.NEUTRAL] += 1
             continue
         tally.labels["correct" if correct else "wrong"] += 1
         group = judged.readings[step] if judged.readings else ()
         if not group:
-            tally.steps[StepFate.NO_TEXTS if group is None else StepFate.NOT_JUDGED] += 1
+            tally.steps[StepDisposition.NO_TEXTS if group is None else StepDisposition.NOT_JUDGED] += 1
             continue
         key = f"{rules.seed}\x1f{judged.id}\x1f{step}\x1f"
         selection = _select(group, correct, rules, key)
@@ -94,12 +94,14 @@ def rows_of(judged: Judged, rules: Rules, tally: Tally) -> Iterator[Row]:
         if selection.rows and problem is None:
             problem = problem_draw(rules.seed, judged.problem)
         for chosen, rejected in selection.rows:
-            row = Row(_draw(f"{key}{chosen}\x1f{rejected}"), problem or 0, judged.ord, step, correct, chosen, rejected)
+            row = TrainingRow(
+                _draw(f"{key}{chosen}\x1f{rejected}"), problem or 0, judged.ord, step, correct, chosen, rejected
+            )
             tally.add_row(row, group)
             yield row
 
 
-def _select(group: Sequence[Reading], correct: bool, rules: Rules, key: str) -> Selection:
+def _select(group: Sequence[CritiqueSummary], correct: bool, rules: Rules, key: str) -> Selection:
     if isinstance(rules, PairRules):
         return select_pairs(group, correct, rules, lambda chosen, rejected: _draw(f"{key}{chosen}\x1f{rejected}"))
     return select_sft(group, correct)

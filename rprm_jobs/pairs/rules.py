@@ -15,7 +15,7 @@ import msgspec
 
 from rprm_jobs.errors import ConfigError
 from rprm_jobs.pairs.labels import Neutral
-from rprm_jobs.pairs.reading import READING_RULE
+from rprm_jobs.pairs.summary import READING_RULE
 
 
 class SetKind(StrEnum):
@@ -50,10 +50,10 @@ class _Rules(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag_field=
         if not self.validation >= 0 or (self.validation >= 1 and self.validation != int(self.validation)):
             raise ConfigError(
                 f"validation={self.validation:g} is neither a share below 1 nor a number of rows",
-                mend="for example 0.05, or 20000, or 0 for none",
+                hint="for example 0.05, or 20000, or 0 for none",
             )
         if not 0 <= self.seed < 2**63:
-            raise ConfigError(f"seed={self.seed} is not in 0..2**63-1", mend="choose a smaller one")
+            raise ConfigError(f"seed={self.seed} is not in 0..2**63-1", hint="choose a smaller one")
 
     @property
     def digest(self) -> str:
@@ -94,11 +94,11 @@ class PairRules(_Rules, frozen=True, tag="pairs"):
     def __post_init__(self) -> None:
         super().__post_init__()
         if self.max_pairs < 1:
-            raise ConfigError(f"max_pairs={self.max_pairs} is below 1", mend="allow at least one pair a step")
+            raise ConfigError(f"max_pairs={self.max_pairs} is below 1", hint="allow at least one pair a step")
         if not 0 < self.max_length_difference <= 1:
             raise ConfigError(
                 f"max_length_difference={self.max_length_difference:g} is not in (0, 1]",
-                mend="0.5 allows the longer text twice the length of the shorter, 1 any length",
+                hint="0.5 allows the longer text twice the length of the shorter, 1 any length",
             )
 
 
@@ -111,7 +111,7 @@ def pair_rules(rule: PairRule = PairRule.DISTINCT, *, bounds: Mapping[str, Any],
     if given and rule is not PairRule.DISTINCT:
         raise ConfigError(
             f"the rule {rule.value} has no bounds of its own",
-            mend=f"leave out --{next(iter(given)).replace('_', '-')}, or choose --rule distinct",
+            hint=f"leave out --{next(iter(given)).replace('_', '-')}, or choose --rule distinct",
         )
     return PairRules(rule=rule, **given, **common)
 
@@ -122,5 +122,5 @@ def read_rules(stored: dict[str, Any]) -> Rules:
         return msgspec.convert(stored, PairRules | SftRules)
     except msgspec.ValidationError as error:
         raise ConfigError(
-            f"the set's rules cannot be read: {error}", mend="upgrade rprm-jobs on this machine"
+            f"the set's rules cannot be read: {error}", hint="upgrade rprm-jobs on this machine"
         ) from error

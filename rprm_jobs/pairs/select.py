@@ -11,15 +11,15 @@ from enum import StrEnum
 from itertools import product
 from typing import NamedTuple
 
-from rprm_jobs.pairs.reading import Form, Reading
 from rprm_jobs.pairs.rules import PairRule, PairRules
+from rprm_jobs.pairs.summary import CritiqueSummary, VerdictForm
 
 _PAPER_PAIRS = 2
 _PAPER_SHARE = 3
-_VALID = frozenset({Form.YES, Form.NO, Form.YES_AND_MORE, Form.NO_AND_MORE})
+_VALID = frozenset({VerdictForm.YES, VerdictForm.NO, VerdictForm.YES_AND_MORE, VerdictForm.NO_AND_MORE})
 
 
-class Fate(StrEnum):
+class Disposition(StrEnum):
     """What became of one critique of a labelled step."""
 
     CHOSEN = "chosen"
@@ -33,7 +33,7 @@ class Fate(StrEnum):
     UNPAIRED = "in no pair"
 
 
-class StepFate(StrEnum):
+class StepDisposition(StrEnum):
     """What became of one step; every step of every job has exactly one."""
 
     USED = "used"
@@ -52,91 +52,100 @@ class StepFate(StrEnum):
 class Selection(NamedTuple):
     """`rows` are (chosen k, rejected k), or (kept k, None); `fates` has one entry for each critique."""
 
-    step: StepFate
+    step: StepDisposition
     rows: Sequence[tuple[int, int | None]]
-    fates: Sequence[Fate]
+    fates: Sequence[Disposition]
 
 
 class _Sides(NamedTuple):
     chosen: list[int]
     rejected: list[int]
     valid: int
-    fates: list[Fate]
+    fates: list[Disposition]
 
 
 Draw = Callable[[int, int | None], int]
 
 
-def select_sft(readings: Sequence[Reading], correct: bool) -> Selection:
+def select_sft(readings: Sequence[CritiqueSummary], correct: bool) -> Selection:
     """The critiques of a step to imitate. Where none is kept, the step's fate says what they lack."""
     sides = _sides(readings, correct)
     fates = [
-        Fate.KEPT if fate is Fate.CHOSEN else Fate.DISAGREES if fate is Fate.REJECTED else fate for fate in sides.fates
+        Disposition.KEPT
+        if fate is Disposition.CHOSEN
+        else Disposition.DISAGREES
+        if fate is Disposition.REJECTED
+        else fate
+        for fate in sides.fates
     ]
     if sides.chosen:
-        return Selection(StepFate.USED, [(k, None) for k in sides.chosen], fates)
+        return Selection(StepDisposition.USED, [(k, None) for k in sides.chosen], fates)
     return Selection(_unpairable(sides), (), fates)
 
 
-def select_pairs(readings: Sequence[Reading], correct: bool, rules: PairRules, draw: Draw) -> Selection:
+def select_pairs(readings: Sequence[CritiqueSummary], correct: bool, rules: PairRules, draw: Draw) -> Selection:
     """The pairs of a step. `draw(chosen, rejected)` orders pairs at random where `distinct` has more than it may."""
     sides = _sides(readings, correct)
     if not sides.chosen or not sides.rejected:
         return Selection(_unpairable(sides), (), _unpaired(sides.fates, ()))
     pairs: Sequence[tuple[int, int]]
-    step = StepFate.USED
+    step = StepDisposition.USED
     if rules.rule is PairRule.DISTINCT:
         pairs, fates = _distinct(readings, sides, rules, draw)
-        step = StepFate.USED if pairs else StepFate.LENGTHS
+        step = StepDisposition.USED if pairs else StepDisposition.LENGTHS
         return Selection(step, pairs, _unpaired(fates, pairs))
     pairs = list(product(sides.chosen, sides.rejected))
     if rules.rule is PairRule.PAPER:
         keep = sides.valid < _PAPER_SHARE * len(sides.chosen)
-        pairs, step = (pairs[:_PAPER_PAIRS], step) if keep else ([], StepFate.FILTERED)
+        pairs, step = (pairs[:_PAPER_PAIRS], step) if keep else ([], StepDisposition.FILTERED)
     return Selection(step, pairs, _unpaired(sides.fates, pairs))
 
 
-def _sides(readings: Sequence[Reading], correct: bool) -> _Sides:
-    agreeing, going_on = (Form.YES, Form.YES_AND_MORE) if correct else (Form.NO, Form.NO_AND_MORE)
+def _sides(readings: Sequence[CritiqueSummary], correct: bool) -> _Sides:
+    agreeing, going_on = (
+        (VerdictForm.YES, VerdictForm.YES_AND_MORE) if correct else (VerdictForm.NO, VerdictForm.NO_AND_MORE)
+    )
     chosen: list[int] = []
     rejected: list[int] = []
-    fates: list[Fate] = []
+    fates: list[Disposition] = []
     valid = 0
     for k, reading in enumerate(readings):
         form = reading.form
         valid += form in _VALID
         if form == agreeing:
             chosen.append(k)
-            fates.append(Fate.CHOSEN)
+            fates.append(Disposition.CHOSEN)
         elif form == going_on:
-            fates.append(Fate.GOES_ON)
+            fates.append(Disposition.GOES_ON)
         elif form in _VALID:
             rejected.append(k)
-            fates.append(Fate.REJECTED)
+            fates.append(Disposition.REJECTED)
         else:
-            fates.append(Fate.SEVERAL_VERDICTS if form == Form.SEVERAL_VERDICTS else Fate.NO_VERDICT)
+            fates.append(
+                Disposition.SEVERAL_VERDICTS if form == VerdictForm.SEVERAL_VERDICTS else Disposition.NO_VERDICT
+            )
     return _Sides(chosen, rejected, valid, fates)
 
 
-def _unpairable(sides: _Sides) -> StepFate:
+def _unpairable(sides: _Sides) -> StepDisposition:
     if not sides.valid:
-        return StepFate.NO_VALID
+        return StepDisposition.NO_VALID
     if sides.chosen:
-        return StepFate.ALL_AGREE
-    return StepFate.NONE_AGREES if len(sides.rejected) == sides.valid else StepFate.NONE_ENDS
+        return StepDisposition.ALL_AGREE
+    return StepDisposition.NONE_AGREES if len(sides.rejected) == sides.valid else StepDisposition.NONE_ENDS
 
 
-def _unpaired(fates: Sequence[Fate], pairs: Sequence[tuple[int, int]]) -> list[Fate]:
+def _unpaired(fates: Sequence[Disposition], pairs: Sequence[tuple[int, int]]) -> list[Disposition]:
     used = {k for pair in pairs for k in pair}
     return [
-        Fate.UNPAIRED if fate in (Fate.CHOSEN, Fate.REJECTED) and k not in used else fate
+        Disposition.UNPAIRED if fate in (Disposition.CHOSEN, Disposition.REJECTED) and k not in used else fate
         for k, fate in enumerate(fates)
     ]
 
 
 def _distinct(
-    readings: Sequence[Reading], sides: _Sides, rules: PairRules, draw: Draw
-) -> tuple[list[tuple[int, int]], list[Fate]]:
+    readings: Sequence[CritiqueSummary], sides: _Sides, rules: PairRules, draw: Draw
+) -> tuple[list[tuple[int, int]], list[Disposition]]:
     """As many pairs as can be made with no critique twice and lengths near enough, then `max_pairs` of them."""
     fates = list(sides.fates)
     chosen, rejected = (_by_length(readings, side, fates) for side in (sides.chosen, sides.rejected))
@@ -146,18 +155,18 @@ def _distinct(
     return pairs, fates
 
 
-def _by_length(readings: Sequence[Reading], side: list[int], fates: list[Fate]) -> list[int]:
+def _by_length(readings: Sequence[CritiqueSummary], side: list[int], fates: list[Disposition]) -> list[int]:
     """The side without critiques of the same text (marked in `fates`), shortest first."""
     seen: set[int] = set()
     for k in side:
         if readings[k].digest in seen:
-            fates[k] = Fate.REPEATED
+            fates[k] = Disposition.REPEATED
         seen.add(readings[k].digest)
-    return sorted((k for k in side if fates[k] is not Fate.REPEATED), key=lambda k: readings[k].length)
+    return sorted((k for k in side if fates[k] is not Disposition.REPEATED), key=lambda k: readings[k].length)
 
 
 def _match(
-    readings: Sequence[Reading], chosen: Sequence[int], rejected: Sequence[int], most: float
+    readings: Sequence[CritiqueSummary], chosen: Sequence[int], rejected: Sequence[int], most: float
 ) -> list[tuple[int, int]]:
     """A largest matching of two sides in order of length: the shortest that nothing later can match is passed over."""
     pairs: list[tuple[int, int]] = []

@@ -11,8 +11,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from rprm_jobs.errors import ConfigError, InputError
-from rprm_jobs.evaluation.curves import Judged, accuracy_by_position, calibration, f1_by_k, f1_by_threshold
-from rprm_jobs.services.report import Sampled
+from rprm_jobs.evaluation.curves import LabelledVotes, accuracy_by_position, calibration, f1_by_k, f1_by_threshold
+from rprm_jobs.services.evaluation.report import ReportSample
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -32,18 +32,18 @@ class Figure:
     caption: str
 
 
-def draw_all(sample: Sequence[Sampled], threshold: float) -> list[Figure]:
+def draw_all(sample: Sequence[ReportSample], threshold: float) -> list[Figure]:
     """Every plot that the sample allows. Raises ConfigError when matplotlib is not installed."""
     try:
         import matplotlib as mpl
     except ImportError as error:
         raise ConfigError(
-            "reports are drawn by matplotlib, which is not installed", mend="pip install 'rprm-jobs[report]'"
+            "reports are drawn by matplotlib, which is not installed", hint="pip install 'rprm-jobs[report]'"
         ) from error
     ok = [one for one in sample if one.status == "ok"]
     known = [one.known for one in ok if one.known is not None]
     judged = [one.known for one in ok if one.known is not None and one.label is not None]
-    whole = [one for one in judged if all(one.shares)]
+    whole = [one for one in judged if all(one.votes)]
     # Text stays text, so that it can be searched and takes the page's font; ids repeat from run to run.
     with mpl.rc_context({"svg.fonttype": "none", "svg.hashsalt": "rprm-jobs", "font.size": 9}):
         return [
@@ -74,10 +74,10 @@ def _figure(name: str, title: str, draw: Callable[[Axes], str]) -> Figure:
     return Figure(name, title, text[text.index("<svg") :], caption)
 
 
-def _f1_by_k(axes: Axes, whole: Sequence[Judged], judged: Sequence[Judged], threshold: float) -> str:
+def _f1_by_k(axes: Axes, whole: Sequence[LabelledVotes], judged: Sequence[LabelledVotes], threshold: float) -> str:
     if len(whole) < len(judged):
         raise InputError("some steps were not judged, and with fewer critiques they may matter")
-    fewest = min((len(step) for one in whole for step in one.shares), default=0)
+    fewest = min((len(step) for one in whole for step in one.votes), default=0)
     ks = sorted({k for k in (1, 2, 3, 4, 6, 8, 10, 16, 32, 64) if k <= fewest} | ({fewest} if fewest else set()))
     points = f1_by_k(whole, ks, threshold)
     axes.fill_between(ks, [p.low for p in points], [p.high for p in points], color=BLUE, alpha=0.2, linewidth=0)
@@ -91,7 +91,7 @@ def _f1_by_k(axes: Axes, whole: Sequence[Judged], judged: Sequence[Judged], thre
     )
 
 
-def _by_threshold(axes: Axes, judged: Sequence[Judged], threshold: float) -> str:
+def _by_threshold(axes: Axes, judged: Sequence[LabelledVotes], threshold: float) -> str:
     points = f1_by_threshold(judged, _THRESHOLDS)
     axes.plot([p.at for p in points], [p.f1 for p in points], color=BLUE)
     axes.axvline(threshold, color=ORANGE, linestyle="--", label=f"the job's, {threshold:g}")
@@ -101,7 +101,7 @@ def _by_threshold(axes: Axes, judged: Sequence[Judged], threshold: float) -> str
     return f"Highest at {best.at:g}: F1 {best.f1:.1f}. A threshold that is chosen on these labels flatters itself."
 
 
-def _calibration(axes: Axes, judged: Sequence[Judged]) -> str:
+def _calibration(axes: Axes, judged: Sequence[LabelledVotes]) -> str:
     found = calibration(judged)
     axes.plot([0, 1], [0, 1], color=GREY, linestyle=":", label="perfect")
     most = max(one.n for one in found.bins)
@@ -116,7 +116,7 @@ def _calibration(axes: Axes, judged: Sequence[Judged]) -> str:
     )
 
 
-def _position(axes: Axes, judged: Sequence[Judged], threshold: float) -> str:
+def _position(axes: Axes, judged: Sequence[LabelledVotes], threshold: float) -> str:
     from matplotlib.ticker import MaxNLocator
 
     points = accuracy_by_position(judged, threshold)
@@ -132,7 +132,7 @@ def _position(axes: Axes, judged: Sequence[Judged], threshold: float) -> str:
     )
 
 
-def _rewards(axes: Axes, sample: Sequence[Sampled], threshold: float) -> str:
+def _rewards(axes: Axes, sample: Sequence[ReportSample], threshold: float) -> str:
     bins = [i / 20 for i in range(21)]
     groups: dict[str, list[float]] = {"right": [], "wrong": [], "without a label": []}
     for one in sample:
@@ -150,9 +150,9 @@ def _rewards(axes: Axes, sample: Sequence[Sampled], threshold: float) -> str:
     return ", ".join(f"{len(rewards):,} {name}" for name, rewards in groups.items() if rewards) + "."
 
 
-def _votes(axes: Axes, sample: Sequence[Sampled]) -> str:
-    shares = [[share for share in step if share is not None] for one in sample for step in one.shares]
-    steps = [step for step in shares if step]
+def _votes(axes: Axes, sample: Sequence[ReportSample]) -> str:
+    votes = [[share for share in step if share is not None] for one in sample for step in one.votes]
+    steps = [step for step in votes if step]
     if not steps:
         raise InputError("no critique has a verdict")
     agreement = [max(yes, len(step) - yes) / len(step) for step in steps for yes in [sum(s >= 0.5 for s in step)]]

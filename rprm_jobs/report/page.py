@@ -9,9 +9,16 @@ from collections.abc import Sequence
 from typing import Any
 
 from rprm_jobs.errors import ConfigError, InputError
-from rprm_jobs.evaluation.processbench_report import Answer, Item, SubsetReport, evaluate, predict, subset_of
+from rprm_jobs.evaluation.processbench_report import (
+    Answer,
+    ProcessBenchItem,
+    SubsetReport,
+    evaluate,
+    predict,
+    subset_of,
+)
 from rprm_jobs.report.figures import draw_all
-from rprm_jobs.services.report import ReportData, Sampled
+from rprm_jobs.services.evaluation.report import ReportData, ReportSample
 
 # Each critique of a real judge is a page long; those beyond are told by their verdict.
 _TEXTS = 4
@@ -23,7 +30,7 @@ def render(data: ReportData) -> str:
         from jinja2 import Environment, PackageLoader, StrictUndefined
     except ImportError as error:
         raise ConfigError(
-            "reports are laid out by jinja2, which is not installed", mend="pip install 'rprm-jobs[report]'"
+            "reports are laid out by jinja2, which is not installed", hint="pip install 'rprm-jobs[report]'"
         ) from error
     environment = Environment(
         loader=PackageLoader("rprm_jobs", "report"), autoescape=True, undefined=StrictUndefined, trim_blocks=True
@@ -43,7 +50,7 @@ def render(data: ReportData) -> str:
     return environment.get_template("report.html.j2").render(
         job=job,
         state=data.status.state.value,
-        policy=f"at most {job.recipe.k} critiques a step, {job.recipe.policy['kind']}{until}",
+        stopping=f"at most {job.recipe.k} critiques a step, {job.recipe.stopping['kind']}{until}",
         facts=facts,
         subsets=_subsets(data.sample, job.recipe.threshold),
         figures=draw_all(data.sample, job.recipe.threshold),
@@ -54,16 +61,18 @@ def render(data: ReportData) -> str:
     )
 
 
-def _subsets(sample: Sequence[Sampled], threshold: float) -> list[tuple[str, SubsetReport]]:
+def _subsets(sample: Sequence[ReportSample], threshold: float) -> list[tuple[str, SubsetReport]]:
     """The table of ProcessBench over the labelled solutions, by the id's part before the dash where all have one."""
     labelled = [one for one in sample if one.label is not None]
     prefix = "" if all(map(_names_subset, labelled)) else "all-"
-    items = [Item(f"{prefix}{one.id}", one.label, len(one.rewards)) for one in labelled if one.label is not None]
+    items = [
+        ProcessBenchItem(f"{prefix}{one.id}", one.label, len(one.rewards)) for one in labelled if one.label is not None
+    ]
     answers = {f"{prefix}{one.id}": _answer(one, threshold) for one in labelled}
     return list(evaluate(items, answers, allow_incomplete=True).subsets.items())
 
 
-def _names_subset(one: Sampled) -> bool:
+def _names_subset(one: ReportSample) -> bool:
     try:
         subset_of(one.id)
     except InputError:
@@ -71,7 +80,7 @@ def _names_subset(one: Sampled) -> bool:
     return True
 
 
-def _answer(one: Sampled, threshold: float) -> Answer:
+def _answer(one: ReportSample, threshold: float) -> Answer:
     return predict(one.rewards, threshold) if one.status == "ok" else Answer(None, one.status)
 
 

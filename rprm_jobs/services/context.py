@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING
 
 from rprm_jobs.errors import ConfigError
 from rprm_jobs.settings import Settings
-from rprm_jobs.store import schema
+from rprm_jobs.store.schema import migrations
 from rprm_jobs.store.session import Database
 
 if TYPE_CHECKING:
-    from rprm_jobs.broker import Bell
+    from rprm_jobs.broker import Notifier
 
 
 @dataclass
@@ -25,27 +25,27 @@ class Context:
     database: Database
 
     @cached_property
-    def bell(self) -> Bell:
+    def notifier(self) -> Notifier:
         """The broker. Raises ConfigError when no URL is known."""
         if not self.settings.redis_url:
-            raise ConfigError("no Redis is configured", mend="set RPRM_REDIS_URL, or install rprm-jobs[local]")
-        from rprm_jobs.broker import Bell
+            raise ConfigError("no Redis is configured", hint="set RPRM_REDIS_URL, or install rprm-jobs[local]")
+        from rprm_jobs.broker import Notifier
 
-        return Bell(self.settings.redis_url)
+        return Notifier(self.settings.redis_url)
 
 
 @contextmanager
 def open_context(settings: Settings, *, check_schema: bool = True) -> Iterator[Context]:
     """Connect. Raises ConfigError without a URL, StoreUnavailable without a server, SchemaError before `db upgrade`."""
     if not settings.database_url:
-        raise ConfigError("no Postgres is configured", mend="set RPRM_DATABASE_URL, or install rprm-jobs[local]")
+        raise ConfigError("no Postgres is configured", hint="set RPRM_DATABASE_URL, or install rprm-jobs[local]")
     database = Database(settings.database_url)
     context = Context(settings, database)
     try:
         if check_schema:
-            schema.check(database)
+            migrations.check(database)
         yield context
     finally:
         if "bell" in vars(context):
-            context.bell.close()
+            context.notifier.close()
         database.close()

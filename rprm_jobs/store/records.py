@@ -107,7 +107,7 @@ class Lease:
     extension: int = 0
 
     @property
-    def suspect(self) -> bool:
+    def previously_failed(self) -> bool:
         """Whether an attempt at it failed before, so that it may be what takes workers down."""
         return self.failures > 0
 
@@ -118,14 +118,14 @@ class Lease:
 
 @dataclass(frozen=True, slots=True)
 class StoredSolution:
-    """A solution as the worker reads it back; `bought` are the critiques that it has from before an extension."""
+    """A solution as the worker reads it back. `previous_critiques`: those that it has from before an extension."""
 
     ord: int
     id: str
     problem: str
     steps: tuple[str, ...]
     judge_steps: tuple[int, ...] | None = None
-    bought: tuple[Critique, ...] = ()
+    previous_critiques: tuple[Critique, ...] = ()
 
     @property
     def judged_steps(self) -> Sequence[int]:

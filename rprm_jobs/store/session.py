@@ -1,6 +1,6 @@
 """Connections and transactions. No sqlalchemy or psycopg exception travels past this module's context managers.
 
-This layer never retries: a caller that may repeat a transaction does so itself (`rprm_jobs.services.patience`).
+This layer never retries: a caller that may repeat a transaction does so itself (`rprm_jobs.services.retry`).
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from sqlalchemy.engine import Connection
 
 from rprm_jobs.errors import CommitUnknown, ConfigError, SchemaError, StoreError, StoreUnavailable
 from rprm_jobs.settings import mask_url
-from rprm_jobs.store.link import give_up_after
+from rprm_jobs.store.response_timeout import set_response_timeout
 
 # A worker that freezes inside a transaction must lose it, and its locks, before its lease lapses; a network that
 # swallows packets must be noticed in seconds and not in the kernel's two hours.
@@ -42,11 +42,11 @@ _LINK_OPTIONS = {
 class Database:
     """One pool of connections to one Postgres. Raises ConfigError when the URL is not a Postgres URL.
 
-    `answer_s` is how long one answer may take before the link is taken for dead, None for as long as it takes.
+    `response_timeout_s` is how long one answer may take before the connection is given up; None: for ever.
     """
 
     def __init__(
-        self, url: str, *, application: str = "rprm-jobs", pool_size: int = 5, answer_s: float | None = None
+        self, url: str, *, application: str = "rprm-jobs", pool_size: int = 5, response_timeout_s: float | None = None
     ) -> None:
         self.url = url
         self.engine = sa.create_engine(
@@ -60,8 +60,8 @@ class Database:
                 **_LINK_OPTIONS,
             },
         )
-        if answer_s is not None:
-            give_up_after(self.engine, answer_s)
+        if response_timeout_s is not None:
+            set_response_timeout(self.engine, response_timeout_s)
 
     @contextmanager
     def transaction(self) -> Iterator[Connection]:
@@ -86,7 +86,7 @@ class Database:
         except (exc.DBAPIError, psycopg.Error) as error:
             if _is_link_failure(error):
                 raise CommitUnknown(
-                    f"the connection broke at COMMIT: {_first_line(error)}", mend="read back, then repeat"
+                    f"the connection broke at COMMIT: {_first_line(error)}", hint="read back, then repeat"
                 ) from error
             raise
 
@@ -119,7 +119,7 @@ def driver_connection(connection: Connection) -> psycopg.Connection[Any]:
     """The psycopg connection below, for COPY."""
     raw = connection.connection.driver_connection
     if not isinstance(raw, psycopg.Connection):
-        raise StoreError("the database driver is not psycopg", mend="use a postgresql:// URL")
+        raise StoreError("the database driver is not psycopg", hint="use a postgresql:// URL")
     return raw
 
 
@@ -127,12 +127,12 @@ def _driver_url(url: str) -> sa.URL:
     try:
         parsed = sa.make_url(url)
     except exc.ArgumentError as error:
-        raise ConfigError("RPRM_DATABASE_URL is not a URL", mend="write postgresql://user@host:5432/name") from error
+        raise ConfigError("RPRM_DATABASE_URL is not a URL", hint="write postgresql://user@host:5432/name") from error
     if parsed.drivername not in {"postgres", "postgresql", "postgresql+psycopg"}:
         raise ConfigError(
             f"the database is {parsed.drivername}, and only Postgres will do",
             where=mask_url(url),
-            mend="write postgresql://user@host:5432/name",
+            hint="write postgresql://user@host:5432/name",
         )
     return parsed.set(drivername="postgresql+psycopg")
 
@@ -157,18 +157,18 @@ def _translate(error: Exception, url: str) -> StoreError:
     where = mask_url(url)
     if isinstance(cause, pg.UndefinedTable | pg.UndefinedColumn | pg.UndefinedFunction):
         return SchemaError(f"the database schema is not this version's: {_first_line(cause)}", where=where,
-                           mend="run: rprm-jobs db upgrade")  # fmt: skip
+                           hint="run: rprm-jobs db upgrade")  # fmt: skip
     if isinstance(cause, pg.InsufficientPrivilege):
         return StoreError(f"this database role may not do that: {_first_line(cause)}", where=where,
-                          mend="use a role that may; docs/operations.md has the SQL of each")  # fmt: skip
+                          hint="use a role that may; docs/operations.md has the SQL of each")  # fmt: skip
     if isinstance(cause, pg.DiskFull):
-        return StoreError("the database has no space left", where=where, mend="free disk space, then run it again")
+        return StoreError("the database has no space left", where=where, hint="free disk space, then run it again")
     if isinstance(cause, pg.LockNotAvailable | pg.DeadlockDetected | pg.QueryCanceled):
-        return StoreUnavailable(f"Postgres is busy: {_first_line(cause)}", where=where, mend="try again in a minute")
+        return StoreUnavailable(f"Postgres is busy: {_first_line(cause)}", where=where, hint="try again in a minute")
     if _is_link_failure(error):
         return StoreUnavailable(f"Postgres: {_first_line(cause)}", where=where,
-                                mend="check that the server runs: rprm-jobs doctor")  # fmt: skip
-    return StoreError(f"Postgres: {_first_line(cause)}", where=where, mend="run again with --debug for the statement")
+                                hint="check that the server runs: rprm-jobs doctor")  # fmt: skip
+    return StoreError(f"Postgres: {_first_line(cause)}", where=where, hint="run again with --debug for the statement")
 
 
 def _first_line(error: BaseException | None) -> str:

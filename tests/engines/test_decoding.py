@@ -7,9 +7,9 @@ from collections.abc import Sequence
 import pytest
 
 from rprm_jobs.judge.verdict import MARKER, STOP_STRINGS
-from workers.engines.attention import Slab
-from workers.engines.sampler import choose, uniforms
-from workers.engines.stops import StopStrings
+from workers.engines.stop_strings import StopStrings
+from workers.engines.transformers.attention import Slab
+from workers.engines.transformers.sampler import choose, uniforms
 
 pytestmark = pytest.mark.engine
 
@@ -44,8 +44,8 @@ def test_the_nucleus_is_the_smallest_set_that_reaches_top_p() -> None:
 
 
 def test_a_nucleus_wider_than_the_first_look_is_drawn_whole() -> None:
-    shares = draw([0.0] * 1000, 20_000)
-    assert sum(share > 0 for share in shares) > 990
+    votes = draw([0.0] * 1000, 20_000)
+    assert sum(share > 0 for share in votes) > 990
 
 
 def test_random_numbers_depend_on_seed_and_position() -> None:

@@ -33,7 +33,7 @@ async def start(judge: Judge, **options: str) -> None:
 def refused(runner: Any, folder: Path, kind: type[RprmError], **options: str) -> str:
     with pytest.raises(kind) as caught:
         runner.run(start(resolve_judge(str(folder)), **options))
-    assert caught.value.mend
+    assert caught.value.hint
     return str(caught.value)
 
 

@@ -17,7 +17,7 @@ from tests.support.injections import INJECTIONS
 from tests.support.vllm_server import vllm_server
 from training.splits import draw_split
 from workers.engines import create_engine
-from workers.engines.openai import OpenaiEngine
+from workers.engines.openai.engine import OpenaiEngine
 from workers.parity import SecondPass
 
 pytest.importorskip("vllm", reason="vLLM is not installed")
@@ -87,8 +87,8 @@ def test_a_seed_is_a_critique(engine: OpenaiEngine, runner: asyncio.Runner) -> N
     warm = Sampling(temperature=1.5, top_p=1.0, max_new_tokens=100)
     prompt = engine.encode(TEXTS[0])
     together = runner.run(engine.sample(prompt, range(5), warm))
-    (alone,) = runner.run(engine.sample(prompt, [4], warm))
-    assert alone.text == together[4].text
+    (exclusive,) = runner.run(engine.sample(prompt, [4], warm))
+    assert exclusive.text == together[4].text
     assert len({g.text for g in together}) > 1
 
 

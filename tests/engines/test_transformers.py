@@ -17,7 +17,7 @@ from rprm_jobs.types import Finish, Sampling, Verdict
 from tests.support.injections import INJECTIONS
 from tests.support.judges import render
 from workers.engines import create_engine
-from workers.engines.transformers import TransformersEngine
+from workers.engines.transformers.engine import TransformersEngine
 from workers.parity import SecondPass
 
 pytestmark = pytest.mark.engine
@@ -71,8 +71,8 @@ def test_a_critique_depends_on_prompt_and_seed_alone(
     drilled: Judge, engine: TransformersEngine, runner: asyncio.Runner
 ) -> None:
     together = runner.run(sample_all(engine, TEXTS, range(6)))
-    alone = [runner.run(engine.sample(engine.encode(text), [5], SAMPLING)) for text in TEXTS]
-    assert all(same(one, many[5:]) for one, many in zip(alone, together, strict=True))
+    exclusive = [runner.run(engine.sample(engine.encode(text), [5], SAMPLING)) for text in TEXTS]
+    assert all(same(one, many[5:]) for one, many in zip(exclusive, together, strict=True))
     assert len({g.text for row in together for g in row}) > 10
 
     async def in_a_small_batch() -> list[list[Generation]]:
@@ -89,8 +89,8 @@ def test_a_critique_depends_on_prompt_and_seed_alone(
 def test_prompts_of_very_different_lengths_share_a_batch(engine: TransformersEngine, runner: asyncio.Runner) -> None:
     texts = [render("p", "1 + 1 = 2. " * n) for n in (1, 60, 2, 30, 1)]
     together = runner.run(sample_all(engine, texts, range(3)))
-    alone = [runner.run(engine.sample(engine.encode(text), range(3), SAMPLING)) for text in texts]
-    assert all(same(a, b) for a, b in zip(alone, together, strict=True))
+    exclusive = [runner.run(engine.sample(engine.encode(text), range(3), SAMPLING)) for text in texts]
+    assert all(same(a, b) for a, b in zip(exclusive, together, strict=True))
 
 
 def test_p_yes_is_that_of_a_second_pass(drilled: Judge, engine: TransformersEngine, runner: asyncio.Runner) -> None:

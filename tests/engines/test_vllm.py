@@ -18,7 +18,7 @@ from tests.support.injections import INJECTIONS
 from training.splits import draw_split
 from workers.engines import create_engine
 from workers.engines.reaper import engine_processes
-from workers.engines.vllm import VllmEngine
+from workers.engines.vllm.engine import VllmEngine
 from workers.parity import SecondPass
 
 pytest.importorskip("vllm", reason="vLLM is not installed")
@@ -75,8 +75,8 @@ def test_critiques_end_in_a_verdict_with_its_p_yes(engine: VllmEngine, runner: a
 def test_a_seed_is_a_critique(engine: VllmEngine, runner: asyncio.Runner) -> None:
     warm = Sampling(temperature=1.5, top_p=1.0, max_new_tokens=SAMPLING.max_new_tokens)
     (together,) = runner.run(sample_all(engine, TEXTS[:1], range(6), warm))
-    (alone,) = runner.run(engine.sample(engine.encode(TEXTS[0]), [5], warm))
-    assert alone.text == together[5].text
+    (exclusive,) = runner.run(engine.sample(engine.encode(TEXTS[0]), [5], warm))
+    assert exclusive.text == together[5].text
     assert len({g.text for g in together}) > 1
 
 

@@ -12,7 +12,7 @@ from rprm_jobs.errors import ConfigError, EngineError, JudgeError
 from rprm_jobs.judge.resolve import Judge, resolve_judge
 from workers.engines import create_engine
 from workers.engines.reaper import engine_processes
-from workers.engines.vllm import VllmEngine
+from workers.engines.vllm.engine import VllmEngine
 
 pytest.importorskip("vllm", reason="vLLM is not installed")
 pytestmark = [
@@ -80,5 +80,5 @@ def test_too_little_memory_is_said_in_plain_words_and_leaves_nothing(runner: asy
     # The process that failed said why, not the one that we started it from.
     with pytest.raises(EngineError, match=r"^.*not enough memory for the judge: Available memory .*93132") as raised:
         runner.run(made.start())
-    assert "max_model_len" in (raised.value.mend or "")
+    assert "max_model_len" in (raised.value.hint or "")
     assert (set(engine_processes(os.getpid())), open_contexts()) == before

@@ -5,7 +5,7 @@ from __future__ import annotations
 from itertools import count
 
 from rprm_jobs.judge.verdict import MARKER
-from rprm_jobs.pairs.reading import Form, Reading, read_critique
+from rprm_jobs.pairs.summary import CritiqueSummary, VerdictForm, read_critique
 
 _ENDINGS = (
     f"{MARKER} Yes",
@@ -26,14 +26,14 @@ _ENDINGS = (
 T = tuple(f"A{i} analysis.\n{ending}" for i, ending in enumerate(_ENDINGS))
 
 
-def readings(*texts: str) -> list[Reading]:
+def readings(*texts: str) -> list[CritiqueSummary]:
     """The texts as training reads them."""
     return [read_critique(text) for text in texts]
 
 
-def reading(form: Form, length: int = 100, digest: int | None = None) -> Reading:
+def reading(form: VerdictForm, length: int = 100, digest: int | None = None) -> CritiqueSummary:
     """A reading without a text; its digest differs from all others unless it is given."""
-    return Reading(form, length, next(_digests) if digest is None else digest)
+    return CritiqueSummary(form, length, next(_digests) if digest is None else digest)
 
 
 _digests = count(1000)

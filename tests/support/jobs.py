@@ -19,12 +19,12 @@ from rprm_jobs.judge.prompt import PromptTemplate
 from rprm_jobs.judge.recipe import Recipe, critique_seed
 from rprm_jobs.judge.resolve import resolve_judge
 from rprm_jobs.judge.verdict import find_verdicts
-from rprm_jobs.services.audit import audit
 from rprm_jobs.services.context import Context
-from rprm_jobs.store import jobs
-from rprm_jobs.store.export import Outcome, read_outcomes
-from rprm_jobs.store.intake import Intake, NewJob
+from rprm_jobs.services.upkeep.audit import audit
+from rprm_jobs.store.jobs import jobs
+from rprm_jobs.store.jobs.intake import Intake, NewJob
 from rprm_jobs.store.records import JobState, Progress
+from rprm_jobs.store.results.export import Outcome, read_outcomes
 from rprm_jobs.store.session import Database
 from rprm_jobs.types import JobKind, KeepCritiques, Sampling, Solution
 from workers.engines import create_engine

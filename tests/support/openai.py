@@ -10,9 +10,9 @@ from rprm_jobs.judge.prompt import PromptTemplate
 from rprm_jobs.judge.resolve import Judge
 from rprm_jobs.types import Sampling
 from tests.support.chat_server import Behaviour, ChatServer
-from workers.engines.openai import OpenaiEngine
-from workers.engines.openai_options import OpenaiOptions
-from workers.engines.retry import RetryPolicy
+from workers.engines.openai.engine import OpenaiEngine
+from workers.engines.openai.options import OpenaiOptions
+from workers.engines.openai.retry import RetryPolicy
 
 JUDGE = Judge("judge", "org/judge", None, PromptTemplate.default(), Sampling(), "0" * 64)
 FAST = RetryPolicy(first_s=0.01, longest_s=0.05, deadline_s=2.0)

@@ -83,11 +83,11 @@ def _embedded(home: Path) -> Servers:
 def stop_embedded(home: Path) -> None:
     """Stop the embedded servers in `home`, if they were started, and remove what they kept outside of it."""
     from rprm_jobs.local import stop_services
-    from rprm_jobs.local.places import find_places
+    from rprm_jobs.local.paths import find_paths
 
     stop_services(Settings(home=home))
-    places = find_places(home)
-    for folder in (places.base, places.sockets):
+    paths = find_paths(home)
+    for folder in (paths.base, paths.sockets):
         shutil.rmtree(folder, ignore_errors=True)
 
 

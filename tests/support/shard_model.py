@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from rprm_jobs.store.failures import MAX_FAILURES, MAX_FAILURES_ALONE
+from rprm_jobs.store.queue.failures import MAX_FAILURES, MAX_FAILURES_ALONE
 from rprm_jobs.store.records import Lease
 
 

@@ -8,9 +8,10 @@ from typing import Any
 from sqlalchemy import text
 
 from rprm_jobs.aggregation import failed_solution, score_solution
-from rprm_jobs.store import failures, results, shards
+from rprm_jobs.store.queue import failures, leases
 from rprm_jobs.store.records import Lease, StoredSolution
-from rprm_jobs.store.results import Recorded
+from rprm_jobs.store.results import recording
+from rprm_jobs.store.results.recording import Recorded
 from rprm_jobs.store.session import Database
 from rprm_jobs.types import Critique, Finish, KeepCritiques, SolutionScore, Verdict
 from tests.support.jobs import JUDGE
@@ -34,7 +35,7 @@ def try_claim(
     """Claim the next shard of the scripted judge's queue."""
     wanted = queue or JUDGE.queue
     with database.transaction() as connection:
-        return shards.claim(connection, queue=wanted, owner=owner, engine="scripted 1", lease_s=lease_s, after=after)
+        return leases.claim(connection, queue=wanted, owner=owner, engine="scripted 1", lease_s=lease_s, after=after)
 
 
 def claim(database: Database, owner: str = "w1", *, lease_s: float = 60.0, after: int | None = None) -> Lease:
@@ -47,7 +48,7 @@ def claim(database: Database, owner: str = "w1", *, lease_s: float = 60.0, after
 def load(database: Database, lease: Lease) -> list[StoredSolution]:
     """The shard's unfinished solutions."""
     with database.transaction() as connection:
-        return results.load_unfinished(connection, lease)
+        return recording.load_unfinished(connection, lease)
 
 
 def judge(solution: StoredSolution, *, k: int = 2, round_: int = 0) -> SolutionScore:
@@ -72,19 +73,19 @@ def record(
 ) -> Recorded:
     """Record in a transaction of its own."""
     with database.transaction() as connection:
-        return results.record(connection, lease, scores, keep)
+        return recording.record(connection, lease, scores, keep)
 
 
 def finish(database: Database, lease: Lease) -> None:
     """Finish in a transaction of its own."""
     with database.transaction() as connection:
-        shards.finish(connection, lease)
+        leases.finish(connection, lease)
 
 
 def hand_back(database: Database, lease: Lease) -> bool:
     """Hand back in a transaction of its own."""
     with database.transaction() as connection:
-        return shards.hand_back(connection, lease)
+        return leases.hand_back(connection, lease)
 
 
 def work_off(database: Database, lease: Lease) -> None:

@@ -11,16 +11,16 @@ from rprm_jobs.judge.recipe import Recipe
 from rprm_jobs.judge.verdict import read_verdict
 from rprm_jobs.pairs.rules import Rules
 from rprm_jobs.services.context import Context
-from rprm_jobs.services.training_sets import BuildRequest, Built, build
-from rprm_jobs.store import jobs
+from rprm_jobs.services.training.sets import BuildRequest, Built, build
+from rprm_jobs.store.jobs import jobs
 from rprm_jobs.store.records import StoredSolution
 from rprm_jobs.store.session import Database
 from rprm_jobs.types import Critique, Finish, JobKind, Solution, SolutionScore
 from tests.support.jobs import JUDGE, make_recipe, take_in
 from tests.support.store import finish, load, record, run, try_claim
-from workers.budget import Budget
-from workers.engines.scripted import ScriptedEngine, ScriptedOptions
-from workers.judging import Work, judge_solutions
+from workers.engines.scripted.engine import ScriptedEngine, ScriptedOptions
+from workers.tasks.budget import Budget
+from workers.tasks.judge import JudgeSpec, judge_solutions
 
 Texts = Callable[[StoredSolution, int], Sequence[str]]
 
@@ -67,7 +67,7 @@ async def _judge_ready(database: Database, shards: int | None) -> None:
         with database.transaction() as connection:
             recipe = jobs.get(connection, lease.job_id).recipe
         scores: list[SolutionScore] = []
-        work = Work.of(recipe, lease.round)
+        work = JudgeSpec.of(recipe, lease.round)
         assert await judge_solutions(engine, Budget(1000), work, load(database, lease), scores.append, lambda: False)
         record(database, lease, scores)
         finish(database, lease)

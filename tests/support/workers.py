@@ -13,7 +13,7 @@ from pathlib import Path
 import psutil
 
 from rprm_jobs.errors import StoreUnavailable
-from rprm_jobs.store import presence
+from rprm_jobs.store.queue import workers
 from rprm_jobs.store.session import Database
 from tests.support import zygote
 from tests.support.jobs import wait_for
@@ -47,7 +47,7 @@ class WorkerProcess:
                 raise AssertionError(f"the worker ended with {self.process.returncode}:\n{self.log()}")
             try:
                 with database.transaction() as connection:
-                    return any(w.pid == self.pid for w in presence.living(connection))
+                    return any(w.pid == self.pid for w in workers.alive(connection))
             except StoreUnavailable:
                 return False
 

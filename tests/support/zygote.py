@@ -32,7 +32,7 @@ ROOT = Path(__file__).parents[2]
 _LARGEST = 1 << 18
 _PACKAGES = ("rprm_jobs.cli", "rprm_jobs.services", "rprm_jobs.formats", "rprm_jobs.evaluation", "rprm_jobs.local")
 # A worker's way in, and the engine that costs nothing (the others bring torch); what is otherwise imported when needed.
-_MODULES = ("workers.process", "workers.engines.scripted", "workers.engines.scripted_policy", "rprm_jobs.local",
+_MODULES = ("workers.process", "workers.engines.scripted.engine", "workers.engines.scripted.policy", "rprm_jobs.local",
             "celery.fixups.django", "numpy.random", "pyarrow.parquet", "rich.box", "fractions")  # fmt: skip
 
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from rprm_jobs.broker import Bell, make_app
+from rprm_jobs.broker import Notifier, make_app
 from rprm_jobs.errors import BrokerError, ConfigError
 
 URL = "redis://127.0.0.1:6379/15"
@@ -53,7 +53,7 @@ def test_applications_share_nothing() -> None:
 )
 def test_what_is_no_redis_url_is_refused_without_its_password(url: str) -> None:
     with pytest.raises(ConfigError, match="RPRM_REDIS_URL") as caught:
-        Bell(url)
+        Notifier(url)
     text = f"{caught.value} {caught.value.__cause__ or ''}"
     assert "secret" not in text
     assert "pa#ss" not in text
@@ -72,19 +72,19 @@ def _assert_broker_error(call: Callable[[], object], *, within: float) -> None:
         call()
     assert time.monotonic() - began < within
     assert "secret" not in str(caught.value)
-    assert "doctor" in caught.value.mend
+    assert "doctor" in caught.value.hint
 
 
 def test_a_redis_that_is_away_is_a_broker_error_at_once() -> None:
-    bell = Bell("redis://:secret@127.0.0.1:1/0")
-    _assert_broker_error(lambda: bell.depth("q"), within=2)
-    _assert_broker_error(bell.ping, within=2)
-    bell.close()
+    notifier = Notifier("redis://:secret@127.0.0.1:1/0")
+    _assert_broker_error(lambda: notifier.depth("q"), within=2)
+    _assert_broker_error(notifier.ping, within=2)
+    notifier.close()
 
 
 @pytest.mark.slow
 def test_a_redis_that_is_silent_is_a_broker_error_in_seconds(silent_port: int) -> None:
-    bell = Bell(f"redis://:secret@127.0.0.1:{silent_port}/0")
-    _assert_broker_error(lambda: bell.depth("q"), within=8)
-    _assert_broker_error(lambda: bell.ring("q", [1]), within=15)
-    bell.close()
+    notifier = Notifier(f"redis://:secret@127.0.0.1:{silent_port}/0")
+    _assert_broker_error(lambda: notifier.depth("q"), within=8)
+    _assert_broker_error(lambda: notifier.notify("q", [1]), within=15)
+    notifier.close()

@@ -12,7 +12,7 @@ CODES = {
     "RprmError": 1, "LeaseLost": 1, "ConfigError": 2, "MissingExtra": 2, "InputError": 3, "NotFound": 4,
     "JudgeError": 4,
     "ServiceError": 5, "StoreError": 5, "StoreUnavailable": 5, "CommitUnknown": 5, "SchemaError": 5, "BrokerError": 5,
-    "Conflict": 6, "AuditFailed": 7, "EngineError": 8, "EngineDied": 8,
+    "Conflict": 6, "TrainingFailed": 1, "AuditFailed": 7, "EngineError": 8, "EngineDied": 8,
 }  # fmt: skip
 
 
@@ -33,11 +33,11 @@ def test_the_docstring_is_the_message(leaf: type[RprmError]) -> None:
     [
         (ConfigError("what"), "what"),
         (ConfigError("what", where="here"), "here: what"),
-        (ConfigError("what", mend="do this"), "what\n  mend: do this"),
-        (ConfigError("what", where="a:1", mend="do this"), "a:1: what\n  mend: do this"),
+        (ConfigError("what", hint="do this"), "what\n  hint: do this"),
+        (ConfigError("what", where="a:1", hint="do this"), "a:1: what\n  hint: do this"),
     ],
 )
-def test_a_message_says_what_where_and_the_mend(error: RprmError, text: str) -> None:
+def test_a_message_says_what_where_and_the_hint(error: RprmError, text: str) -> None:
     assert str(error) == text
 
 

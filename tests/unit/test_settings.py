@@ -55,7 +55,7 @@ def test_an_empty_url_is_none() -> None:
 def test_a_misspelt_setting_stops_the_command() -> None:
     with pytest.raises(ConfigError, match="RPRM_LEASES") as caught:
         load_settings({"RPRM_LEASES": "3"})
-    assert "RPRM_LEASE_S" in caught.value.mend
+    assert "RPRM_LEASE_S" in caught.value.hint
 
 
 def test_others_variables_are_left_alone() -> None:

@@ -17,14 +17,14 @@ Options = Mapping[str, str]
 
 def _scripted(judge: Judge, options: Options) -> Engine:
     from workers.engines.options import read_options
-    from workers.engines.scripted import ScriptedEngine, ScriptedOptions
+    from workers.engines.scripted.engine import ScriptedEngine, ScriptedOptions
 
     return ScriptedEngine(judge, read_options(ScriptedOptions, options, engine="scripted"))
 
 
 def _transformers(judge: Judge, options: Options) -> Engine:
     from workers.engines.options import read_options
-    from workers.engines.transformers import TransformersEngine, TransformersOptions
+    from workers.engines.transformers.engine import TransformersEngine, TransformersOptions
 
     chosen = read_options(TransformersOptions, options, engine="transformers")
     for module in ("torch", "transformers"):
@@ -35,14 +35,14 @@ def _transformers(judge: Judge, options: Options) -> Engine:
 def _vllm(judge: Judge, options: Options) -> Engine:
     for module in ("torch", "vllm"):
         require(module, engine="vllm", extra="vllm")
-    from workers.engines.vllm import VllmEngine
+    from workers.engines.vllm.engine import VllmEngine
 
     return VllmEngine(judge, options)
 
 
 def _openai(judge: Judge, options: Options) -> Engine:
-    from workers.engines.openai import OpenaiEngine
-    from workers.engines.openai_options import OpenaiOptions
+    from workers.engines.openai.engine import OpenaiEngine
+    from workers.engines.openai.options import OpenaiOptions
     from workers.engines.options import read_options
 
     chosen = read_options(OpenaiOptions, options, engine="openai")
@@ -67,16 +67,16 @@ def create_engine(name: str, judge: Judge, options: Options) -> Engine:
     if name == AUTO:
         name = choose_engine(judge)
     if name not in ENGINES:
-        raise ConfigError(f"unknown engine {name!r}", mend=f"use one of {', '.join([AUTO, *ENGINES])}")
+        raise ConfigError(f"unknown engine {name!r}", hint=f"use one of {', '.join([AUTO, *ENGINES])}")
     if (judge.location == SCRIPTED) != (name == "scripted"):
         raise ConfigError(
             f"engine {name!r} cannot run judge {judge.name!r}",
-            mend="the scripted judge and the scripted engine only go together",
+            hint="the scripted judge and the scripted engine only go together",
         )
     if judge.served_as is not None and name != "openai":
         raise ConfigError(
             f"engine {name!r} cannot run {judge.name!r}, whose weights only a server has",
-            mend="add --engine openai --engine-arg base_url=http://HOST:PORT/v1",
+            hint="add --engine openai --engine-arg base_url=http://HOST:PORT/v1",
         )
     return ENGINES[name](judge, options)
 

@@ -24,5 +24,5 @@ def require(module: str, *, engine: str, extra: str) -> None:
     if not has_module(module):
         raise MissingExtra(
             f"the {engine} engine needs {module}, which is not installed",
-            mend=f"pip install 'rprm-jobs[{extra}]'",
+            hint=f"pip install 'rprm-jobs[{extra}]'",
         )

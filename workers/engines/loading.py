@@ -31,12 +31,12 @@ def check_weights(judge: Judge, *, allow_pickle: bool) -> None:
     if any(folder.glob("*.safetensors")):
         return
     if not any(path for pattern in _PICKLES for path in folder.glob(pattern)):
-        raise JudgeError("the folder holds no weights", where=str(folder), mend="put model.safetensors there")
+        raise JudgeError("the folder holds no weights", where=str(folder), hint="put model.safetensors there")
     if not allow_pickle:
         raise JudgeError(
             "the weights are pickled, and loading a pickle runs code",
             where=str(folder),
-            mend="convert them to safetensors, or trust them with --engine-arg allow_pickle=true",
+            hint="convert them to safetensors, or trust them with --engine-arg allow_pickle=true",
         )
 
 
@@ -81,7 +81,7 @@ def load_model(judge: Judge, *, dtype: Any, allow_pickle: bool, trust_remote_cod
         raise JudgeError(
             f"the file lacks {len(names)} weights of the model, {names[0]} for one",
             where=judge.location,
-            mend="put the judge's complete weights there",
+            hint="put the judge's complete weights there",
         )
     return model.eval()
 
@@ -95,9 +95,9 @@ def _load(judge: Judge, what: str, load: Callable[[], T]) -> T:
             raise EngineError(
                 f"not enough memory for the judge: {_first_line(error)}",
                 where=judge.location,
-                mend="free memory, use a smaller dtype, or a machine with more of it",
+                hint="free memory, use a smaller dtype, or a machine with more of it",
             ) from error
-        raise JudgeError(f"{what}: {_first_line(error)}", where=judge.location, mend=_mend(judge, error)) from error
+        raise JudgeError(f"{what}: {_first_line(error)}", where=judge.location, hint=_hint(judge, error)) from error
 
 
 def _first_line(error: Exception) -> str:
@@ -105,7 +105,7 @@ def _first_line(error: Exception) -> str:
     return lines[0] if lines else type(error).__name__
 
 
-def _mend(judge: Judge, error: Exception) -> str:
+def _hint(judge: Judge, error: Exception) -> str:
     if "trust_remote_code" in str(error):
         return "the judge brings its own code: read it, then trust it with --engine-arg trust_remote_code=true"
     if Path(judge.location).is_dir():

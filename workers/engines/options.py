@@ -24,7 +24,7 @@ def read_options(kind: type[T], options: Mapping[str, str], *, engine: str) -> T
     except msgspec.ValidationError as error:
         raise ConfigError(
             f"an option of the {engine} engine cannot be used: {error}",
-            mend="say it with --engine-arg KEY=VALUE",
+            hint="say it with --engine-arg KEY=VALUE",
         ) from error
 
 
@@ -32,10 +32,10 @@ def unknown_option(key: str, known: Iterable[str], *, engine: str) -> ConfigErro
     """The error for a key that `engine` does not have: near matches where there are any, else every known key."""
     names = sorted(known)
     near = difflib.get_close_matches(key, names, n=5, cutoff=0.6)
-    mend = f"did you mean {', '.join(near)}?" if near else f"known: {', '.join(names)}"
+    hint = f"did you mean {', '.join(near)}?" if near else f"known: {', '.join(names)}"
     if near and len(names) <= 20:
-        mend += f" (known: {', '.join(names)})"
-    return ConfigError(f"the {engine} engine has no option {key!r}", mend=mend)
+        hint += f" (known: {', '.join(names)})"
+    return ConfigError(f"the {engine} engine has no option {key!r}", hint=hint)
 
 
 def parse_engine_args(pairs: Sequence[str]) -> dict[str, str]:
@@ -44,6 +44,6 @@ def parse_engine_args(pairs: Sequence[str]) -> dict[str, str]:
     for pair in pairs:
         key, equals, value = pair.partition("=")
         if not equals or not key:
-            raise ConfigError(f"--engine-arg {pair!r} is not KEY=VALUE", mend="e.g. --engine-arg dtype=float32")
+            raise ConfigError(f"--engine-arg {pair!r} is not KEY=VALUE", hint="e.g. --engine-arg dtype=float32")
         options[key.strip().replace("-", "_")] = value
     return options

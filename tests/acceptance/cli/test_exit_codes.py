@@ -43,7 +43,7 @@ def test_4_and_6_for_jobs_that_are_not_there_or_not_so(cli: Cli, solutions: Path
         assert "there is no job 99" in cli(*command, "99", code=4).stderr
     assert f"there is no job {2**70}" in cli("status", str(2**70), code=4).stderr
     job = str(cli.json("submit", str(solutions), *SCRIPTED, "--wait")["job_id"])
-    assert "mend:" in cli("cancel", job, code=6).stderr
+    assert "hint:" in cli("cancel", job, code=6).stderr
 
 
 def test_5_where_no_server_answers(cli: Cli, solutions: Path) -> None:

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from rprm_jobs import local
-from rprm_jobs.local.places import find_places
+from rprm_jobs.local.paths import find_paths
 from rprm_jobs.settings import Settings
 from tests.support.command_line import Cli
 
@@ -29,7 +29,7 @@ def home() -> Iterator[Path]:
     settings = Settings(home=folder / "home")
     yield settings.home
     local.stop_services(settings)
-    places = find_places(settings.home)
+    places = find_paths(settings.home)
     for each in (places.base, places.sockets, folder):
         shutil.rmtree(each, ignore_errors=True)
 

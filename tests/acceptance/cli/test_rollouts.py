@@ -43,7 +43,7 @@ def test_rollouts_are_written_judged_and_evaluated_in_one_go(cli: Cli, tmp_path:
     again = cli.json(*command)
     found = (again["created"], again["job_id"], again["scores"]["job_id"])
     assert found == (False, made["job_id"], made["scores"]["job_id"])
-    other = cli.json(*command[:-2], "3", "--judge-policy", "exact", "--wait")
+    other = cli.json(*command[:-2], "3", "--stopping", "exact", "--wait")
     assert other["job_id"] == made["job_id"]
     assert other["scores"]["job_id"] not in (made["job_id"], made["scores"]["job_id"])
     fewer = [json.loads(line) for line in cli("results", str(other["scores"]["job_id"])).stdout.splitlines()]

@@ -83,7 +83,7 @@ def test_critiques_to_imitate(cli: Cli, job: str) -> None:
     assert all(find_verdicts(r["completion"])[-1][1] == ("Yes" if r["correct"] else "No") for r in rows)
 
 
-def test_what_cannot_be_is_refused_with_its_mend(cli: Cli, job: str) -> None:
+def test_what_cannot_be_is_refused_with_its_hint(cli: Cli, job: str) -> None:
     assert "one of paper, all, distinct" in cli("pairs", "build", job, "--name", "x", "--rule", "best", code=2).stderr
     assert "correct, wrong, skip" in cli("sft", "build", job, "--name", "x", "--neutral", "good", code=2).stderr
     assert "there is no job 99" in cli("pairs", "build", "99", "--name", "x", code=4).stderr

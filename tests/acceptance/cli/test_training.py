@@ -120,7 +120,7 @@ def test_names_that_nobody_knows_are_refused_before_anything_is_spent(cli: Cli, 
     assert "invalid choice: 'float99'" in cli(*arguments, "--dtype", "float99", code=2).stderr
 
 
-def test_what_cannot_be_is_refused_with_its_mend(cli: Cli) -> None:
+def test_what_cannot_be_is_refused_with_its_hint(cli: Cli) -> None:
     assert "name either --set NAME or --data PATH" in cli("train", "dpo", "--out", "x", code=2).stderr
     assert "there is no set 'x'" in cli("train", "dpo", "--set", "x", "--out", "x", code=4).stderr
     assert "--learning-rat" in cli("train", "sft", "--learning-rat", "1", "--out", "x", code=2).stderr

@@ -12,7 +12,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from rprm_jobs.store import jobs
+from rprm_jobs.store.jobs import jobs
 from rprm_jobs.store.session import Database
 from tests.support.command_line import Cli
 from tests.support.jobs import wait_for

@@ -8,8 +8,8 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from rprm_jobs.services.control import cancel, delete
-from rprm_jobs.services.results import result_rows
+from rprm_jobs.services.jobs.control import cancel, delete
+from rprm_jobs.services.jobs.results import result_rows
 from rprm_jobs.store.records import JobState
 from tests.support import jobs, store
 from tests.support.trial import Trial

@@ -8,7 +8,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from rprm_jobs.services.sweep import sweep
+from rprm_jobs.services.upkeep.sweep import sweep
 from tests.support import jobs, store
 from tests.support.trial import Trial
 

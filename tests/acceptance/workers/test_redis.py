@@ -17,23 +17,23 @@ pytestmark = pytest.mark.acceptance
 def test_every_message_three_times(trial: Trial) -> None:
     job = trial.take_in(24, shard=3)
     ids = [row.id for row in store.shard_rows(trial.database, job)]
-    assert trial.context.bell.ring(JUDGE.queue, ids * 3) == 24
+    assert trial.context.notifier.notify(JUDGE.queue, ids * 3) == 24
     worker = trial.start()
-    trial.context.bell.ring(JUDGE.queue, ids)
+    trial.context.notifier.notify(JUDGE.queue, ids)
     trial.finish(job)
     assert {row.attempt for row in store.shard_rows(trial.database, job)} == {1}
-    trial.context.bell.ring(JUDGE.queue, ids)
+    trial.context.notifier.notify(JUDGE.queue, ids)
     assert worker.stop() == 0
     assert {row.attempt for row in store.shard_rows(trial.database, job)} == {1}
 
 
 def test_flushed_between_submit_and_work_and_again_while_working(trial: Trial) -> None:
     job = trial.take_in(24)
-    trial.context.bell.ring(JUDGE.queue, [row.id for row in store.shard_rows(trial.database, job)])
-    flush(trial.context.bell.url)
+    trial.context.notifier.notify(JUDGE.queue, [row.id for row in store.shard_rows(trial.database, job)])
+    flush(trial.context.notifier.url)
     trial.start()
     trial.wait_recorded(job, 2)
-    flush(trial.context.bell.url)
+    flush(trial.context.notifier.url)
     trial.finish(job)
 
 
@@ -46,13 +46,13 @@ def test_away_from_the_start(trial: Trial) -> None:
 
 
 def test_messages_of_another_version_and_rubbish(trial: Trial) -> None:
-    app = make_app(trial.context.bell.url)
+    app = make_app(trial.context.notifier.url)
     for message in ({"v": 2, "shard_id": 1}, {}, {"v": 1}, {"v": 1, "shard_id": "x"}):
         app.send_task(JUDGE_SHARD, kwargs={"message": message}, queue=JUDGE.queue)
     app.send_task(JUDGE_SHARD, kwargs={"no_message": 1}, queue=JUDGE.queue)
     app.send_task(JUDGE_SHARD, args=[None], queue=JUDGE.queue)
     app.send_task("no.such.task", queue=JUDGE.queue)
-    with redis.Redis.from_url(trial.context.bell.url) as client:
+    with redis.Redis.from_url(trial.context.notifier.url) as client:
         client.lpush(JUDGE.queue, b"not json", b'{"body": 3}')
     worker = trial.start()
     job = trial.take_in(12)
@@ -66,7 +66,7 @@ def test_messages_of_another_version_and_rubbish(trial: Trial) -> None:
 def test_connections_killed_while_working(trial: Trial) -> None:
     job = trial.take_in(24)
     worker = trial.start()
-    with redis.Redis.from_url(trial.context.bell.url) as client:
+    with redis.Redis.from_url(trial.context.notifier.url) as client:
         for goal in (2, 12):
             trial.wait_recorded(job, goal)
             client.client_kill_filter(_type="normal", skipme=True)

@@ -50,7 +50,7 @@ def refused(url: str, statement: str) -> None:
     database = Database(url)
     with pytest.raises(StoreError, match=r"may not do that|must be owner") as caught:
         store.run(database, statement)
-    assert caught.value.mend
+    assert caught.value.hint
     database.close()
 
 

@@ -6,11 +6,11 @@ import json
 
 import pytest
 
-from rprm_jobs.services.follow import plan_to_score
+from rprm_jobs.services.upkeep.dependents import score_request
 from rprm_jobs.types import JobKind
 from tests.support import jobs, store
+from tests.support.generating import problems, rollouts, searches
 from tests.support.trial import Trial
-from tests.support.writing import problems, rollouts, searches
 
 pytestmark = pytest.mark.acceptance
 
@@ -38,7 +38,7 @@ def test_a_search_goes_on_where_the_last_worker_died(trial: Trial, point: str) -
 
 def test_the_score_job_is_made_by_whoever_sweeps_and_only_once(trial: Trial) -> None:
     job = jobs.take_in(trial.database, problems(6, responses=2), rollouts(), shard=4, kind=JobKind.ROLLOUT).job_id
-    wanted = json.dumps(plan_to_score(jobs.make_recipe(k=2)))
+    wanted = json.dumps(score_request(jobs.make_recipe(k=2)))
     store.run(trial.database, "UPDATE jobs SET follow = CAST(:wanted AS jsonb)", wanted=wanted)
     for _ in range(2):
         trial.workers.start()

@@ -15,10 +15,10 @@ import pytest
 import redis
 
 from rprm_jobs import local
-from rprm_jobs.local.places import find_places
+from rprm_jobs.local.paths import find_paths
 from rprm_jobs.services.context import open_context
 from rprm_jobs.settings import Settings
-from rprm_jobs.store import schema
+from rprm_jobs.store.schema import migrations
 from rprm_jobs.store.session import Database
 from tests.support import servers, store
 from tests.support.trial import Trial
@@ -38,12 +38,12 @@ def embedded() -> Iterator[Settings]:
     try:
         running = servers.quick(local.ensure_services(home))
         database = Database(running.database_url or "")
-        schema.upgrade(database)
+        migrations.upgrade(database)
         database.close()
         yield running
     finally:
         local.stop_services(home)
-        for place in (find_places(home.home).base, find_places(home.home).sockets, folder):
+        for place in (find_paths(home.home).base, find_paths(home.home).sockets, folder):
             shutil.rmtree(place, ignore_errors=True)
 
 
@@ -66,11 +66,11 @@ def restart(settings: Settings) -> None:
 
 
 def postgres_pid(settings: Settings) -> int:
-    return int((find_places(settings.home).postgres / "data" / "postmaster.pid").read_text().split()[0])
+    return int((find_paths(settings.home).postgres / "data" / "postmaster.pid").read_text().split()[0])
 
 
 def redis_pid(settings: Settings) -> int:
-    return int((find_places(settings.home).base / "redis.pid").read_text())
+    return int((find_paths(settings.home).base / "redis.pid").read_text())
 
 
 def wait_gone(pid: int) -> None:

@@ -14,7 +14,8 @@ from pathlib import Path
 
 import pytest
 
-from rprm_jobs.store import presence, schema
+from rprm_jobs.store.queue import workers
+from rprm_jobs.store.schema import migrations
 from rprm_jobs.store.session import Database
 from tests.support import jobs, servers, store
 from tests.support.trial import PACE, Trial
@@ -58,7 +59,7 @@ def test_an_upgrade_with_a_job_under_way_loses_nothing(trial: Trial) -> None:
     assert "run: rprm-jobs db upgrade" in refused.stderr
     done = trial.command("db", "upgrade")
     assert done.returncode == 0, done.stderr
-    assert f"schema {schema.head_revision()} (was 0004)" in done.stderr
+    assert f"schema {migrations.head_revision()} (was 0004)" in done.stderr
     assert judged_before(trial, job) == before
     trial.start()
     trial.wait_done(job)
@@ -93,7 +94,7 @@ def worker_of_another_version(trial: Trial, folder: Path) -> Iterator[subprocess
 def judged_by(trial: Trial) -> dict[int, int]:
     """What each worker has generated, by its process."""
     with trial.database.transaction() as connection:
-        return {worker.pid: worker.generated_tokens for worker in presence.living(connection)}
+        return {worker.pid: worker.generated_tokens for worker in workers.alive(connection)}
 
 
 def test_two_versions_drain_one_queue(trial: Trial, tmp_path: Path) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import msgspec
 import pytest
 
-from rprm_jobs.services.query import job_status
+from rprm_jobs.services.jobs.query import job_status
 from rprm_jobs.store.records import JobState
 from tests.support import jobs, store
 from tests.support.trial import Trial

@@ -11,7 +11,7 @@ import psycopg
 import pytest
 
 from rprm_jobs import local
-from rprm_jobs.local.places import find_places
+from rprm_jobs.local.paths import find_paths
 from rprm_jobs.settings import Settings
 
 
@@ -22,8 +22,8 @@ def embedded(home: Path) -> Iterator[Settings]:
         yield settings
     finally:
         local.stop_services(settings)
-        places = find_places(home)
-        for folder in (places.base, places.sockets, home):
+        paths = find_paths(home)
+        for folder in (paths.base, paths.sockets, home):
             shutil.rmtree(folder, ignore_errors=True)
 
 

@@ -15,10 +15,10 @@ import psycopg
 import pytest
 
 from rprm_jobs import local
-from rprm_jobs.broker import Bell
+from rprm_jobs.broker import Notifier
 from rprm_jobs.errors import ServiceError
 from rprm_jobs.local.lock import taken
-from rprm_jobs.local.places import find_places
+from rprm_jobs.local.paths import find_paths
 from rprm_jobs.settings import Settings
 from tests.integration.local.conftest import ask
 
@@ -26,11 +26,11 @@ pytestmark = pytest.mark.integration
 
 
 def postgres_pid(settings: Settings) -> int:
-    return int((find_places(settings.home).postgres / "data" / "postmaster.pid").read_text().split()[0])
+    return int((find_paths(settings.home).postgres / "data" / "postmaster.pid").read_text().split()[0])
 
 
 def redis_pid(settings: Settings) -> int:
-    return int((find_places(settings.home).base / "redis.pid").read_text())
+    return int((find_paths(settings.home).base / "redis.pid").read_text())
 
 
 def wait_until(happened: Callable[[], bool]) -> None:
@@ -70,8 +70,8 @@ def running_none(settings: Settings) -> Settings:
 def test_a_killed_redis_comes_back_at_its_old_url(running: Settings) -> None:
     os.kill(redis_pid(running), signal.SIGKILL)
     assert local.ensure_services(running_none(running)).redis_url == running.redis_url
-    with closing(Bell(running.redis_url or "")) as bell:
-        assert bell.ping()
+    with closing(Notifier(running.redis_url or "")) as notifier:
+        assert notifier.ping()
 
 
 def test_a_frozen_redis_is_replaced(running: Settings) -> None:
@@ -80,8 +80,8 @@ def test_a_frozen_redis_is_replaced(running: Settings) -> None:
     assert local.services_status(running_none(running))[1].running is False
     again = local.ensure_services(running_none(running))
     assert redis_pid(running) != frozen
-    with closing(Bell(again.redis_url or "")) as bell:
-        assert bell.ping()
+    with closing(Notifier(again.redis_url or "")) as notifier:
+        assert notifier.ping()
 
 
 def test_a_stranger_on_the_redis_port_gets_neither_the_password_nor_in_the_way(running: Settings) -> None:
@@ -96,17 +96,17 @@ def test_a_stranger_on_the_redis_port_gets_neither_the_password_nor_in_the_way(r
 
 
 def test_pid_files_from_before_a_restart_of_the_machine_are_seen_through(running: Settings) -> None:
-    places = find_places(running.home)
-    lock_files = [places.postgres / "data" / "postmaster.pid", places.sockets / ".s.PGSQL.5432.lock"]
+    paths = find_paths(running.home)
+    lock_files = [paths.postgres / "data" / "postmaster.pid", paths.sockets / ".s.PGSQL.5432.lock"]
     bodies = [lock_file.read_text().splitlines() for lock_file in lock_files]
     local.stop_services(running)
     # A stranger of the same user with the old number, which Postgres by itself takes for its own server.
-    identity = {"user": places.user.pw_uid} if places.user else {}
+    identity = {"user": paths.user.pw_uid} if paths.user else {}
     stranger = subprocess.Popen(["sleep", "60"], **identity)  # type: ignore[call-overload]
     try:
         for lock_file, body in zip(lock_files, bodies, strict=True):
             lock_file.write_text("\n".join([str(stranger.pid), *body[1:]]) + "\n")
-        (places.base / "redis.pid").write_text(f"{stranger.pid}\n")
+        (paths.base / "redis.pid").write_text(f"{stranger.pid}\n")
         assert [row.running for row in local.services_status(running_none(running))] == [False, False]
         again = local.ensure_services(running_none(running))
         assert ask(again, "SELECT 1") == 1
@@ -118,7 +118,7 @@ def test_pid_files_from_before_a_restart_of_the_machine_are_seen_through(running
 
 def test_a_server_that_another_machine_holds_is_not_started_here(running: Settings) -> None:
     local.stop_services(running)
-    base = find_places(running.home).base
+    base = find_paths(running.home).base
     for name, url in (("Postgres", "RPRM_DATABASE_URL"), ("Redis", "RPRM_REDIS_URL")):
         only = Settings(home=running.home, database_url="postgresql://127.0.0.1:1/x" if name == "Redis" else None)
         with (
@@ -130,7 +130,7 @@ def test_a_server_that_another_machine_holds_is_not_started_here(running: Settin
 
 def test_a_server_that_does_not_start_is_quoted(running: Settings) -> None:
     local.stop_services(running)
-    configuration = find_places(running.home).postgres / "data" / "postgresql.conf"
+    configuration = find_paths(running.home).postgres / "data" / "postgresql.conf"
     good = configuration.read_text()
     configuration.write_text(good + "no_such_setting = 1\n")
     try:
@@ -138,8 +138,8 @@ def test_a_server_that_does_not_start_is_quoted(running: Settings) -> None:
             local.ensure_services(running_none(running))
     finally:
         configuration.write_text(good)
-    assert caught.value.where == str(find_places(running.home).postgres / "log")
-    assert caught.value.mend
+    assert caught.value.where == str(find_paths(running.home).postgres / "log")
+    assert caught.value.hint
 
 
 def test_a_postgres_that_is_still_replaying_is_waited_for(running: Settings) -> None:

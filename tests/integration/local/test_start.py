@@ -14,11 +14,11 @@ import pytest
 from kombu import Connection
 
 from rprm_jobs import local
-from rprm_jobs.broker import Bell
+from rprm_jobs.broker import Notifier
 from rprm_jobs.errors import MissingExtra
 from rprm_jobs.local import binaries
 from rprm_jobs.local.lock import is_held
-from rprm_jobs.local.places import find_places
+from rprm_jobs.local.paths import find_paths
 from rprm_jobs.settings import Settings
 from tests.integration.local.conftest import ask
 
@@ -54,7 +54,7 @@ def read_urls(process: subprocess.Popen[str]) -> list[str]:
 
 def test_a_starter_killed_while_it_makes_the_data_folder_leaves_no_half_made_one(shared: Settings) -> None:
     process = starter(shared)
-    data = find_places(shared.home).postgres
+    data = find_paths(shared.home).postgres
     deadline = time.monotonic() + 60
     # The version file is among the first that Postgres writes, long before the folder is complete.
     while not list(data.glob("*/PG_VERSION")) and time.monotonic() < deadline:
@@ -75,7 +75,7 @@ def test_two_starters_at_once_share_servers_that_outlive_them(shared: Settings) 
     found = local.ensure_services(shared)
     assert [found.database_url, found.redis_url] == first
     assert ask(found, "SELECT 1") == 1
-    assert Bell(found.redis_url or "").ping().startswith("6.2")
+    assert Notifier(found.redis_url or "").ping().startswith("6.2")
 
 
 def test_one_redis_url_serves_celery_too(running: Settings) -> None:
@@ -86,10 +86,10 @@ def test_one_redis_url_serves_celery_too(running: Settings) -> None:
 def test_nothing_is_open_to_other_users(running: Settings) -> None:
     assert ask(running, "SHOW listen_addresses") == ""
     assert ask(running, "SHOW fsync") == "on"
-    places = find_places(running.home)
-    for folder in (places.home, places.base, places.postgres, places.sockets):
+    paths = find_paths(running.home)
+    for folder in (paths.home, paths.base, paths.postgres, paths.sockets):
         assert folder.stat().st_mode & 0o007 == 0, folder
-    files = [path for path in places.base.iterdir() if path.is_file()]
+    files = [path for path in paths.base.iterdir() if path.is_file()]
     assert {path.name for path in files} > {"postgres.password", "redis.json", "redis.conf"}
     assert [path.name for path in files if path.stat().st_mode & 0o077] == []
     listening = [c.laddr for c in redis_process(running).net_connections() if c.status == psutil.CONN_LISTEN]
@@ -129,7 +129,7 @@ def test_status_starts_nothing_and_stop_leaves_nothing(shared: Settings) -> None
         ("redis", "embedded", True),
     ]
     assert local.stop_services(shared) == ["redis", "postgres"]
-    base = find_places(shared.home).base
+    base = find_paths(shared.home).base
     # Every process of a server holds its lock until it ends.
     assert not is_held(base / "postgres.life")
     assert not is_held(base / "redis.life")
@@ -165,4 +165,4 @@ def test_without_the_wheels_the_message_names_the_extra(shared: Settings, monkey
 
 
 def redis_process(settings: Settings) -> psutil.Process:
-    return psutil.Process(int((find_places(settings.home).base / "redis.pid").read_text()))
+    return psutil.Process(int((find_paths(settings.home).base / "redis.pid").read_text()))

@@ -12,10 +12,10 @@ from hypothesis import strategies as st
 
 from rprm_jobs.judge.prompt import PromptTemplate
 from rprm_jobs.pairs.labels import Neutral
-from rprm_jobs.pairs.rows import Row, Tally, rows_of
+from rprm_jobs.pairs.rows import SelectionCounts, TrainingRow, rows_of
 from rprm_jobs.pairs.rules import PairRule, PairRules, Rules, SftRules
 from rprm_jobs.services.context import Context
-from rprm_jobs.store import judged
+from rprm_jobs.store.results import judged
 from rprm_jobs.store.session import Database
 from rprm_jobs.types import Solution
 from tests.support.critiques import T
@@ -66,8 +66,8 @@ def test_pair_counts_of_the_thirteen_come_out_exactly(context: Context, database
     assert {(r.chosen, r.rejected) for r in rows(database, "paper")} == {(0, 3), (0, 4)}
 
 
-def candidates(database: Database, job_ids: list[int], rules: Rules) -> list[tuple[int, Row]]:
-    tally = Tally()
+def candidates(database: Database, job_ids: list[int], rules: Rules) -> list[tuple[int, TrainingRow]]:
+    tally = SelectionCounts()
     return [
         (job, row)
         for job in job_ids
@@ -80,10 +80,10 @@ def candidates(database: Database, job_ids: list[int], rules: Rules) -> list[tup
 Place = tuple[int, int, int, int, int | None]
 
 
-def oracle(found: list[tuple[int, Row]], rules: Rules) -> tuple[list[Place], list[Place]]:
+def oracle(found: list[tuple[int, TrainingRow]], rules: Rules) -> tuple[list[Place], list[Place]]:
     """Train and validation rows as they must come out, worked out in memory."""
 
-    def place(job: int, row: Row) -> Place:
+    def place(job: int, row: TrainingRow) -> Place:
         return (job, row.ord, row.step, row.chosen, row.rejected)
 
     ordered = sorted(found, key=lambda one: (one[1].draw, one[0], one[1][2:]))

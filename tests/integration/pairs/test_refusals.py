@@ -12,11 +12,11 @@ from rprm_jobs.errors import Conflict, InputError, NotFound, RprmError
 from rprm_jobs.judge.prompt import PromptTemplate
 from rprm_jobs.judge.recipe import Recipe
 from rprm_jobs.pairs.rules import PairRule, PairRules, SetKind, SftRules
-from rprm_jobs.services import control
-from rprm_jobs.services.audit import repair
 from rprm_jobs.services.context import Context
-from rprm_jobs.services.training_sets import delete_set, get_set, list_sets
-from rprm_jobs.store import partitions
+from rprm_jobs.services.jobs import control
+from rprm_jobs.services.training.sets import delete_set, get_set, list_sets
+from rprm_jobs.services.upkeep.audit import repair
+from rprm_jobs.store.schema import partitions
 from rprm_jobs.store.session import Database
 from rprm_jobs.types import JobKind, KeepCritiques, Solution
 from tests.support.critiques import T
@@ -40,7 +40,7 @@ def refused(context: Context, error: type[RprmError], *args: object, **options: 
     with pytest.raises(error) as caught:
         build_set(context, "s", *args, **options)  # type: ignore[arg-type]
     assert nothing_is_left(context.database)
-    assert caught.value.mend
+    assert caught.value.hint
     return caught.value
 
 
@@ -48,7 +48,7 @@ def test_a_job_without_labels(context: Context, database: Database) -> None:
     job = scripted(database, make_solutions(3))
     error = refused(context, InputError, job, PairRules())
     assert f"job {job} has no labels" in error.what
-    assert "rprm-jobs sample" in error.mend
+    assert "rprm-jobs sample" in error.hint
     null = scripted(database, [Solution("s", "p", ("a", "b"), None, (None, None))])
     assert "has no labels" in refused(context, InputError, null, SftRules()).what
 
@@ -77,14 +77,14 @@ def test_an_unfinished_job_unless_asked_for(context: Context, database: Database
     job = scripted(database, labelled(24), shards=2)
     error = refused(context, Conflict, job, SftRules())
     assert "is running" in error.what
-    assert "--unfinished" in error.mend
+    assert "--unfinished" in error.hint
     part = build_set(context, "part", job, SftRules(), unfinished=True)
     assert part.counts["steps"]["not judged"] > 0
     judge_ready(database)
     # More was judged since: the same name now means another set.
     with pytest.raises(Conflict, match="another set 'part'") as caught:
         build_set(context, "part", job, SftRules())
-    assert "--replace" in caught.value.mend
+    assert "--replace" in caught.value.hint
     whole = build_set(context, "part", job, SftRules(), replace=True)
     assert whole.n_train > part.n_train
     assert "not judged" not in whole.counts["steps"]
@@ -103,7 +103,7 @@ def test_jobs_of_different_prompts_unless_one_is_given(context: Context, databas
     second = scripted(database, labelled(6), recipe=make_recipe_with(other))
     error = refused(context, InputError, [first, second], SftRules())
     assert f"jobs {first} and {second} were asked with different prompts" in error.what
-    assert "--prompt" in error.mend
+    assert "--prompt" in error.hint
     build_set(context, "s", [first, second], SftRules(), prompt=other)
     assert get_set(context, "s", SetKind.SFT).prompt == other.source
 
@@ -124,18 +124,18 @@ def test_a_set_that_filtering_leaves_empty(context: Context, database: Database)
     error = refused(context, InputError, one, PairRules())
     assert "1 steps unanimous, right" in error.what
     lengths = with_texts(database, [Solution("s", "p", ("a",), -1)], lambda *_: ("long " * 99 + T[0], T[3]))
-    assert "--max-length-difference" in refused(context, InputError, lengths, PairRules()).mend
+    assert "--max-length-difference" in refused(context, InputError, lengths, PairRules()).hint
     filtered = with_texts(database, [Solution("s", "p", ("a",), -1)], lambda *_: (T[0], T[3], T[4]))
     error = refused(context, InputError, filtered, PairRules(rule=PairRule.PAPER))
     assert "three valid critiques" in error.what
-    assert "--rule" in error.mend
+    assert "--rule" in error.hint
 
 
 def test_a_set_that_balancing_leaves_empty(context: Context, database: Database) -> None:
     job = with_texts(database, [Solution("s", "p", ("a",), -1)], lambda *_: (T[0], T[3]))
     error = refused(context, InputError, job, PairRules(validation=0.0))
     assert "no row is of a step labelled wrong" in error.what
-    assert "--no-balance" in error.mend
+    assert "--no-balance" in error.hint
     assert build_set(context, "s", job, PairRules(validation=0.0, balance=False)).n_train == 1
 
 
@@ -143,7 +143,7 @@ def test_a_split_that_would_need_a_problem_on_both_sides(context: Context, datab
     job = scripted(database, labelled(9, problem="the only one"))
     error = refused(context, InputError, job, SftRules())
     assert "on both sides" in error.what
-    assert "--validation" in error.mend
+    assert "--validation" in error.hint
     assert build_set(context, "s", job, SftRules(validation=0.0)).n_validation == 0
 
 
@@ -172,7 +172,7 @@ def test_a_repair_throws_nothing_away_that_a_set_holds(context: Context, databas
     run(database, f"UPDATE {scores} SET first_error = first_error + 90 WHERE ord = 3 RETURNING ord")
     with pytest.raises(Conflict, match="the repair would throw away critiques that the training set 'mine'") as caught:
         repair(context, [job])
-    assert "rprm-jobs sft delete mine" in caught.value.mend
+    assert "rprm-jobs sft delete mine" in caught.value.hint
     assert len(run(database, f"SELECT 1 FROM {scores}")) == 11
     run(database, f"UPDATE {scores} SET first_error = first_error - 90 WHERE ord = 3 RETURNING ord")
     run(database, "UPDATE shards SET n_ok = 99 RETURNING id")
@@ -187,7 +187,7 @@ def test_a_job_that_a_set_needs_is_neither_deleted_nor_retried(context: Context,
     for act in (control.delete, control.retry):
         with pytest.raises(Conflict, match=r"training set 'mine' of job \d+ would lack") as caught:
             act(context, job)
-        assert "rprm-jobs sft delete mine" in caught.value.mend
+        assert "rprm-jobs sft delete mine" in caught.value.hint
     assert_clean(context, job)
     kept = rows(database, "mine")
     delete_set(context, "mine", SetKind.SFT)

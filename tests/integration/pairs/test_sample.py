@@ -9,13 +9,13 @@ from typing import Any
 import pytest
 
 from rprm_jobs.errors import InputError
-from rprm_jobs.formats.labelled import LabelCounts
+from rprm_jobs.formats.readers.labelled import LabelCounts
 from rprm_jobs.pairs.rules import PairRules, SftRules
 from rprm_jobs.services.context import Context
-from rprm_jobs.services.results import result_rows
-from rprm_jobs.services.sample import SampleRequest, sample
-from rprm_jobs.services.submit import SubmitRequest, submit
-from rprm_jobs.store import jobs
+from rprm_jobs.services.jobs.results import result_rows
+from rprm_jobs.services.jobs.sample import SampleRequest, sample
+from rprm_jobs.services.jobs.submit import SubmitRequest, submit
+from rprm_jobs.store.jobs import jobs
 from rprm_jobs.types import JobKind
 from tests.support.jobs import assert_clean, make_recipe
 from tests.support.store import work_off_all
@@ -63,11 +63,11 @@ def test_rows_without_labels_refuse_the_input_or_are_skipped(context: Context, t
     assert (made.submission.solutions, made.submission.refused) == (1, 1)
 
 
-def test_input_without_any_labelled_step_is_refused_with_its_mend(context: Context, tmp_path: Path) -> None:
+def test_input_without_any_labelled_step_is_refused_with_its_hint(context: Context, tmp_path: Path) -> None:
     file = write(tmp_path / "a.jsonl", row("a", step_labels=[0, None, None]))
     with pytest.raises(InputError, match="none has a label") as caught:
         sample(context, SampleRequest((file,), make_recipe(), skip_neutral=True))
-    assert "--skip-neutral" in caught.value.mend
+    assert "--skip-neutral" in caught.value.hint
     assert sample(context, SampleRequest((file,), make_recipe())).submission.steps == 1
 
 

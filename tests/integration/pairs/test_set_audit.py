@@ -6,11 +6,11 @@ import pytest
 
 from rprm_jobs.errors import Conflict
 from rprm_jobs.pairs.rules import PairRules, Rules, SetKind, SftRules
-from rprm_jobs.services.audit import audit, repair
 from rprm_jobs.services.context import Context
-from rprm_jobs.services.training_sets import delete_set
-from rprm_jobs.store.audit import SET_CHECKS
+from rprm_jobs.services.training.sets import delete_set
+from rprm_jobs.services.upkeep.audit import audit, repair
 from rprm_jobs.store.session import Database
+from rprm_jobs.store.upkeep.audit import SET_CHECKS
 from tests.integration.pairs.test_build import labelled
 from tests.support.jobs import assert_clean
 from tests.support.store import run
@@ -47,7 +47,7 @@ def test_a_row_without_its_critiques_is_found_and_not_judged_over(
     assert "pairs mine: " in finding.examples[0]
     with pytest.raises(Conflict, match=f"training set 'mine' of job {job} would lack") as caught:
         repair(context, [job])
-    assert "rprm-jobs pairs delete mine" in caught.value.mend
+    assert "rprm-jobs pairs delete mine" in caught.value.hint
     delete_set(context, "mine", SetKind.PAIRS)
     repair(context, [job])
     judge_ready(database)

@@ -17,7 +17,7 @@ from tests.support.training import build_set, with_texts
 from training.folder import load_model, load_tokenizer
 from training.preferences import DpoRecipe, train_dpo
 from training.source import from_set
-from training.trainer import Plan
+from training.trainer import TrainingPlan
 
 pytestmark = [pytest.mark.integration, pytest.mark.engine, pytest.mark.slow]
 
@@ -35,6 +35,6 @@ def test_a_set_streams_from_the_store_into_the_trainer(context: Context, databas
     judge = resolve_judge(str(build_drilled_judge(tmp_path / "drilled")))
     model, reference = (load_model(judge.location) for _ in range(2))
     recipe = DpoRecipe(batch=4, accumulation=2, learning_rate=1e-3, bf16=False, log_every=1)
-    _, log = train_dpo(model, reference, load_tokenizer(judge), Plan(source, recipe, tmp_path / "checkpoints"))
+    _, log = train_dpo(model, reference, load_tokenizer(judge), TrainingPlan(source, recipe, tmp_path / "checkpoints"))
     assert [entry["step"] for entry in log if "loss" in entry] == [1, 2, 3]
     assert any("eval_loss" in entry for entry in log)

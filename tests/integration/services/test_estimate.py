@@ -10,7 +10,7 @@ from sqlalchemy import text
 from rprm_jobs.errors import InputError
 from rprm_jobs.formats import ReadOptions
 from rprm_jobs.services.context import Context
-from rprm_jobs.services.estimate import estimate
+from rprm_jobs.services.jobs.estimate import estimate
 from rprm_jobs.types import KeepCritiques
 from tests.support import jobs as made
 

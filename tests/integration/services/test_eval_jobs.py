@@ -9,16 +9,16 @@ from typing import Any
 import pytest
 
 from rprm_jobs.errors import ConfigError, InputError, NotFound
-from rprm_jobs.evaluation.processbench_report import Item, evaluate
+from rprm_jobs.evaluation.processbench_report import ProcessBenchItem, evaluate
 from rprm_jobs.judge.resolve import resolve_judge
 from rprm_jobs.services.context import Context
-from rprm_jobs.services.eval_best_of_n import read_problems, with_rewards_of
-from rprm_jobs.services.eval_prmbench import read_benchmark
-from rprm_jobs.services.eval_prmbench import read_job as read_prm_job
-from rprm_jobs.services.eval_processbench import read_items, read_job
-from rprm_jobs.services.submit import SubmitRequest, make_recipe, submit
+from rprm_jobs.services.evaluation.best_of_n import read_problems, with_rewards_of
+from rprm_jobs.services.evaluation.prmbench import read_benchmark
+from rprm_jobs.services.evaluation.prmbench import read_job as read_prm_job
+from rprm_jobs.services.evaluation.processbench import read_items, read_job
+from rprm_jobs.services.jobs.submit import SubmitRequest, make_recipe, submit
 from rprm_jobs.settings import Limits
-from rprm_jobs.store import jobs
+from rprm_jobs.store.jobs import jobs
 from rprm_jobs.store.session import Database
 from rprm_jobs.types import Solution
 from tests.support.jobs import JUDGE, outcomes, take_in
@@ -61,7 +61,7 @@ def test_what_failed_or_waits_is_counted_by_its_reason(context: Context, databas
     lease = claim(database)
     first, second, _ = load(database, lease)
     record(database, lease, [judge(first), fail(second, "too long")])
-    answers = read_job(context, job, {s.id: Item(s.id, s.label or 0, 2) for s in labelled(8)})
+    answers = read_job(context, job, {s.id: ProcessBenchItem(s.id, s.label or 0, 2) for s in labelled(8)})
     assert evaluate(answers.items, answers.answers).reasons == {"failed": 1, "not judged yet": 4, "no row": 2}
 
 
@@ -92,7 +92,7 @@ def test_a_job_without_labels_needs_the_file(context: Context, database: Databas
     with pytest.raises(InputError) as error:
         read_job(context, job, None)
     assert error.value.bad_lines[0].reason == "id 'gsm8k-0' has no label, and no benchmark file is named"
-    assert read_job(context, job, {"gsm8k-0": Item("gsm8k-0", 0, 1)}).items[0].label == 0
+    assert read_job(context, job, {"gsm8k-0": ProcessBenchItem("gsm8k-0", 0, 1)}).items[0].label == 0
 
 
 def prmbench_rows(n: int) -> list[dict[str, Any]]:
@@ -152,13 +152,13 @@ def test_responses_are_judged_and_picked_among(context: Context, database: Datab
 
 def test_a_recipe_keeps_its_policy_with_every_default(context: Context, tmp_path: Path) -> None:
     path = write(tmp_path / "x.jsonl", rows_of(labelled(2)))
-    recipe = make_recipe(resolve_judge("scripted"), k=8, policy={"kind": "adaptive"})
+    recipe = make_recipe(resolve_judge("scripted"), k=8, stopping={"kind": "adaptive"})
     made = submit(context, SubmitRequest((path,), recipe))
     with context.database.transaction() as connection:
         stored = jobs.get(connection, made.job_id).recipe
-    assert stored.policy == {"kind": "adaptive", "confidence": 0.95, "min_k": 3}
+    assert stored.stopping == {"kind": "adaptive", "confidence": 0.95, "min_k": 3}
     assert stored.digest == recipe.digest
-    other = make_recipe(JUDGE, k=8, policy={"kind": "exact"})
+    other = make_recipe(JUDGE, k=8, stopping={"kind": "exact"})
     assert submit(context, SubmitRequest((path,), other)).created
     with pytest.raises(ConfigError, match=r"between 0\.5 and 1"):
-        make_recipe(JUDGE, k=8, policy={"kind": "adaptive", "confidence": 2})
+        make_recipe(JUDGE, k=8, stopping={"kind": "adaptive", "confidence": 2})

@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from rprm_jobs.errors import InputError
 from rprm_jobs.judge.resolve import resolve_judge
 from rprm_jobs.services.context import Context
-from rprm_jobs.services.submit import SubmitRequest, make_recipe, submit
+from rprm_jobs.services.jobs.submit import SubmitRequest, make_recipe, submit
 from rprm_jobs.store.session import Database
 from tests.support.jobs import assert_clean
 from tests.support.store import run
@@ -92,7 +92,7 @@ def test_a_file_of_anything(context: Context, database: Database, lines: list[by
         strict = attempt(context, SubmitRequest((str(path),), recipe, new=True))
         if isinstance(strict, InputError):
             assert stored(database) == before
-            assert strict.mend
+            assert strict.hint
             bad = [(one.line, one.reason) for one in strict.bad_lines]
             assert all(1 <= line <= len(lines) and reason for line, reason in bad)
             assert {one.file for one in strict.bad_lines} <= {str(path)}

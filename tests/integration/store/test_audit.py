@@ -11,11 +11,11 @@ from sqlalchemy import text
 
 from rprm_jobs.errors import NotFound
 from rprm_jobs.judge.recipe import Recipe
-from rprm_jobs.services.audit import audit as audit_jobs
 from rprm_jobs.services.context import Context
-from rprm_jobs.store import audit as store_audit
-from rprm_jobs.store.audit import Finding, audit
+from rprm_jobs.services.upkeep.audit import audit as audit_jobs
 from rprm_jobs.store.session import Database
+from rprm_jobs.store.upkeep import audit as store_audit
+from rprm_jobs.store.upkeep.audit import Finding, audit
 from tests.support import servers
 from tests.support.jobs import make_recipe, make_solutions, take_in
 from tests.support.store import claim, fail, fail_held, finish, judge, load, record, run, try_claim
@@ -152,7 +152,7 @@ def test_every_check_is_seen_to_find_something() -> None:
 
 def test_an_adaptive_policy_may_ask_for_fewer_critiques(store: Store) -> None:
     assert {f.check.split(":")[0] for f in damaged(store, recipe=make_recipe(k=3))} == {"missing"}
-    assert damaged(store, recipe=replace(make_recipe(k=3), policy={"kind": "exact"})) == []
+    assert damaged(store, recipe=replace(make_recipe(k=3), stopping={"kind": "exact"})) == []
 
 
 def test_many_faults_are_counted_and_a_few_named(store: Store) -> None:

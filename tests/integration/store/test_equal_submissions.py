@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from rprm_jobs.store import jobs
-from rprm_jobs.store.intake import Intake
+from rprm_jobs.store.jobs import jobs
+from rprm_jobs.store.jobs.intake import Intake
 from rprm_jobs.store.session import Database
 from tests.support.intake import NEW, filled, job_count, partitions
 from tests.support.jobs import make_recipe, make_solutions, take_in, wait_for

@@ -6,9 +6,9 @@ import pytest
 
 from rprm_jobs.errors import NotFound
 from rprm_jobs.services.context import Context
-from rprm_jobs.services.results import result_rows
-from rprm_jobs.store import jobs
-from rprm_jobs.store.export import Outcome, read_outcomes, read_verdicts
+from rprm_jobs.services.jobs.results import result_rows
+from rprm_jobs.store.jobs import jobs
+from rprm_jobs.store.results.export import Outcome, read_outcomes, read_verdicts
 from rprm_jobs.store.session import Database
 from rprm_jobs.types import Solution
 from tests.support.jobs import make_solutions, take_in
@@ -103,9 +103,9 @@ def test_critiques_come_with_every_page(context: Context, database: Database) ->
     while (lease := try_claim(database)) is not None:
         record(database, lease, [judge(s, k=1) for s in load(database, lease)])
         with database.transaction() as connection:
-            from rprm_jobs.store import shards
+            from rprm_jobs.store.queue import leases
 
-            shards.finish(connection, lease)
+            leases.finish(connection, lease)
     rows = list(result_rows(context, job, critiques=True))
     assert len(rows) == 450
     assert [row["critiques"][0][0]["text"] for row in rows] == [f"critique {i}.0.0" for i in range(450)]

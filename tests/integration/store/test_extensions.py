@@ -8,9 +8,11 @@ import pytest
 from msgspec.structs import replace
 
 from rprm_jobs.errors import ConfigError, Conflict, NotFound
-from rprm_jobs.store import audit, extensions, failures, jobs
+from rprm_jobs.store.jobs import extensions, jobs
+from rprm_jobs.store.queue import failures
 from rprm_jobs.store.records import JobState, Lease, StoredSolution
 from rprm_jobs.store.session import Database
+from rprm_jobs.store.upkeep import audit
 from rprm_jobs.types import KeepCritiques, SolutionScore
 from tests.support.jobs import make_recipe, make_solutions, take_in
 from tests.support.store import claim, fail, finish, judge, lapse, load, record, run, work_off_all
@@ -36,7 +38,7 @@ def verdicts(database: Database, job: int) -> list[tuple[object, ...]]:
 def judge_on(solution: StoredSolution, k: int) -> SolutionScore:
     """As a worker does: the critiques that are there, and new ones up to `k`."""
     fresh = judge(solution, k=k)
-    have = {(one.step, one.k): one for one in solution.bought}
+    have = {(one.step, one.k): one for one in solution.previous_critiques}
     return change(fresh, critiques=tuple(have.get((one.step, one.k), one) for one in fresh.critiques))
 
 
@@ -60,8 +62,8 @@ def test_more_critiques_join_those_that_are_there(database: Database) -> None:
         assert jobs.progress(connection, job).state(jobs.get(connection, job)) is JobState.RUNNING
     lease = claim(database)
     loaded = load(database, lease)
-    assert [len(s.bought) for s in loaded] == [6, 6]
-    assert loaded[0].bought[1].text == "critique 0.0.1"
+    assert [len(s.previous_critiques) for s in loaded] == [6, 6]
+    assert loaded[0].previous_critiques[1].text == "critique 0.0.1"
     work_on(database, lease, 5)
     work_on(database, claim(database), 5)
     after = verdicts(database, job)
@@ -183,7 +185,7 @@ def test_failed_solutions_are_tried_with_more(database: Database) -> None:
     finish(database, lease)
     extend(database, job, 3)
     lease = claim(database)
-    assert [len(s.bought) for s in load(database, lease)] == [0, 6]
+    assert [len(s.previous_critiques) for s in load(database, lease)] == [0, 6]
     work_on(database, lease, 3)
     assert [row.status for row in run(database, f"SELECT status FROM scores_j{job}")] == ["ok", "ok"]
     assert clean(database, job)
@@ -196,7 +198,7 @@ def test_texts_that_were_not_kept_are_no_obstacle(database: Database) -> None:
     finish(database, lease)
     extend(database, job, 3)
     lease = claim(database)
-    assert {one.text for one in load(database, lease)[0].bought} == {""}
+    assert {one.text for one in load(database, lease)[0].previous_critiques} == {""}
     work_on(database, lease, 3)
     assert clean(database, job)
 
@@ -227,7 +229,7 @@ def test_an_equal_submission_finds_the_extended_job(database: Database) -> None:
 
 
 def test_a_plan_of_fewer_critiques_goes(database: Database) -> None:
-    planned = replace(make_recipe(k=2), policy={"kind": "planned", "changed": 0.01, "pilot": 6})
+    planned = replace(make_recipe(k=2), stopping={"kind": "planned", "changed": 0.01, "pilot": 6})
     job = take_in(database, make_solutions(2), planned).job_id
     work_off_all(database)
     run(database, f"INSERT INTO plans (job_id, version, steps, prior) VALUES ({job}, 1, 6, '{{0.5,0.2,0.3}}')")

@@ -8,8 +8,9 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from rprm_jobs.services.context import Context
-from rprm_jobs.services.sweep import sweep
-from rprm_jobs.store import failures, jobs, shards
+from rprm_jobs.services.upkeep.sweep import sweep
+from rprm_jobs.store.jobs import jobs
+from rprm_jobs.store.queue import failures, leases
 from rprm_jobs.store.records import JobState
 from rprm_jobs.store.session import Database
 from tests.support.jobs import assert_clean, make_solutions, outcomes, state, take_in, wait_for
@@ -124,15 +125,15 @@ def test_a_failure_after_everything_was_recorded_is_done(context: Context, datab
 
 def test_the_sweeper_takes_what_lapsed_and_nothing_else(context: Context, database: Database) -> None:
     job = take_in(database, make_solutions(8), shard=2).job_id
-    gone, living, done, back = (claim(database, f"w{i}") for i in range(4))
+    gone, alive, done, back = (claim(database, f"w{i}") for i in range(4))
     work_off(database, done)
     with database.transaction() as connection:
-        shards.hand_back(connection, back)
+        leases.hand_back(connection, back)
     lapse(database, gone.shard_id)
     assert [(v.shard_id, v.outcome) for v in sweep(database)] == [(gone.shard_id, "again")]
     rows = {r.id: r for r in shard_rows(database, job)}
     assert (rows[gone.shard_id].failures, rows[gone.shard_id].error) == (1, "attempt 1: the worker w0 fell silent")
-    assert rows[living.shard_id].state == "leased"
+    assert rows[alive.shard_id].state == "leased"
     assert sweep(database) == []
     assert_clean(context)
 
@@ -143,10 +144,10 @@ def test_the_sweeper_leaves_what_was_renewed_finished_or_is_being_written(databa
     for lease in (renewed, finished, written):
         lapse(database, lease.shard_id)
     with database.transaction() as connection:
-        shards.renew(connection, [renewed], owner="w1", lease_s=60)
+        leases.renew(connection, [renewed], owner="w1", lease_s=60)
     finish(database, finished)
-    with database.transaction() as writing:
-        shards.fence(writing, written)
+    with database.transaction() as generation_config:
+        leases.fence(generation_config, written)
         with database.transaction() as connection:
             for lease in (renewed, finished, written):
                 assert failures.fail_lapsed(connection, lease.shard_id) is None
@@ -160,7 +161,7 @@ def test_after_an_outage_the_living_get_time_to_say_so(database: Database) -> No
     (up,) = run(database, "SELECT extract(epoch FROM now() - pg_postmaster_start_time())::float8 AS s")
     assert sweep(database, after_start_s=up.s + 60) == []
     with database.transaction() as connection:
-        assert shards.renew(connection, [lease], owner="w1", lease_s=60) == {(lease.shard_id, lease.attempt)}
+        assert leases.renew(connection, [lease], owner="w1", lease_s=60) == {(lease.shard_id, lease.attempt)}
     lapse(database, lease.shard_id)
     assert [settled.outcome for settled in sweep(database, after_start_s=up.s / 2)] == ["again"]
 

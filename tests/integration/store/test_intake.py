@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 
 from rprm_jobs.errors import NotFound, StoreUnavailable
-from rprm_jobs.store import jobs
-from rprm_jobs.store.intake import Intake
+from rprm_jobs.store.jobs import jobs
+from rprm_jobs.store.jobs.intake import Intake
 from rprm_jobs.store.session import Database
 from rprm_jobs.types import Solution
 from tests.support.intake import NEW, filled, job_count, partitions

@@ -9,7 +9,7 @@ import pytest
 
 from rprm_jobs.errors import Conflict, NotFound
 from rprm_jobs.services.context import Context
-from rprm_jobs.store import jobs
+from rprm_jobs.store.jobs import jobs
 from rprm_jobs.store.records import JobState
 from rprm_jobs.store.session import Database
 from rprm_jobs.types import ItemStatus, Verdict

@@ -6,11 +6,11 @@ from dataclasses import replace
 
 import pytest
 
-from rprm_jobs.services import control
 from rprm_jobs.services.context import Context
-from rprm_jobs.services.results import result_rows
-from rprm_jobs.store import jobs
-from rprm_jobs.store.intake import Intake, NewJob
+from rprm_jobs.services.jobs import control
+from rprm_jobs.services.jobs.results import result_rows
+from rprm_jobs.store.jobs import jobs
+from rprm_jobs.store.jobs.intake import Intake, NewJob
 from rprm_jobs.store.session import Database
 from rprm_jobs.types import JobKind, KeepCritiques, Solution
 from tests.support.jobs import assert_clean, make_recipe, make_solutions, outcomes, progress, take_in

@@ -11,7 +11,8 @@ import pytest
 from sqlalchemy import text
 
 from rprm_jobs.errors import LeaseLost
-from rprm_jobs.store import jobs, shards
+from rprm_jobs.store.jobs import jobs
+from rprm_jobs.store.queue import leases
 from rprm_jobs.store.records import Lease
 from rprm_jobs.store.session import Database
 from tests.support.jobs import JUDGE, make_recipe, make_solutions, take_in
@@ -75,7 +76,7 @@ def test_a_claim_in_turn_looks_at_one_shard_however_many_wait(database: Database
     with database.transaction() as connection:
         # The table is small enough to be read whole: what counts is that it need not be.
         connection.execute(text("SET LOCAL enable_seqscan = off"))
-        plan = connection.execute(text(f"EXPLAIN {shards._CLAIM_IN_TURN.text}"), values).scalars().all()
+        plan = connection.execute(text(f"EXPLAIN {leases._CLAIM_IN_TURN.text}"), values).scalars().all()
     assert "Sort" not in "".join(plan)
     assert "ix_shards_in_turn" in "".join(plan)
 
@@ -99,7 +100,7 @@ def test_a_claim_says_who_and_for_how_long(database: Database) -> None:
 def test_a_claim_passes_over_what_another_is_claiming_just_now(database: Database) -> None:
     take_in(database, make_solutions(4), shard=2)
     with database.transaction() as connection:
-        first = shards.claim(connection, queue=JUDGE.queue, owner="a", engine="e", lease_s=9)
+        first = leases.claim(connection, queue=JUDGE.queue, owner="a", engine="e", lease_s=9)
         second = claim(database, "b")
         assert first is not None
         assert (first.first_ord, second.first_ord) == (0, 2)
@@ -108,27 +109,27 @@ def test_a_claim_passes_over_what_another_is_claiming_just_now(database: Databas
 
 def test_a_suspect_goes_to_a_worker_that_holds_nothing_else(database: Database) -> None:
     take_in(database, make_solutions(6), shard=2)
-    suspect = claim(database)
-    assert not suspect.suspect
-    fail_held(database, suspect)
+    previously_failed = claim(database)
+    assert not previously_failed.previously_failed
+    fail_held(database, previously_failed)
 
     def claim_beside_others() -> Lease | None:
         with database.transaction() as connection:
-            return shards.claim(connection, queue=JUDGE.queue, owner="a", engine="e", lease_s=9, alone=False)
+            return leases.claim(connection, queue=JUDGE.queue, owner="a", engine="e", lease_s=9, exclusive=False)
 
     # It stays the most urgent: whoever cannot take it is to finish what it holds, and not to pass it over.
     assert claim_beside_others() is None
     again = claim(database)
-    assert (again.shard_id, again.failures, again.suspect) == (suspect.shard_id, 1, True)
+    assert (again.shard_id, again.failures, again.previously_failed) == (previously_failed.shard_id, 1, True)
     other = claim_beside_others()
     assert other is not None
-    assert not other.suspect
+    assert not other.previously_failed
 
 
 def test_a_claim_that_was_rolled_back_never_was(database: Database) -> None:
     job = take_in(database, make_solutions(2)).job_id
     connection = database.engine.connect()
-    assert shards.claim(connection, queue=JUDGE.queue, owner="a", engine="e", lease_s=9) is not None
+    assert leases.claim(connection, queue=JUDGE.queue, owner="a", engine="e", lease_s=9) is not None
     connection.close()
     assert [(r.state, r.attempt) for r in shard_rows(database, job)] == [("ready", 0)]
 
@@ -156,7 +157,7 @@ def test_renewing_prolongs_what_is_held_and_names_it(database: Database) -> None
     hand_back(database, mine[0])
     finish(database, mine[1])
     with database.transaction() as connection:
-        kept = shards.renew(connection, [*mine, other], owner="me", lease_s=500)
+        kept = leases.renew(connection, [*mine, other], owner="me", lease_s=500)
     assert kept == {(mine[2].shard_id, 1)}
     left = {r.id: r.left for r in run(database, _LEFT)}
     assert left[mine[2].shard_id] > 400
@@ -168,7 +169,7 @@ _LEFT = "SELECT id, extract(epoch FROM lease_until - now()) AS left FROM shards 
 
 def test_renewing_nothing_is_harmless(database: Database) -> None:
     with database.transaction() as connection:
-        assert shards.renew(connection, [], owner="me", lease_s=5) == set()
+        assert leases.renew(connection, [], owner="me", lease_s=5) == set()
 
 
 def test_a_lapsed_lease_is_held_until_it_is_swept(database: Database) -> None:
@@ -176,7 +177,7 @@ def test_a_lapsed_lease_is_held_until_it_is_swept(database: Database) -> None:
     lease = claim(database)
     lapse(database, lease.shard_id)
     with database.transaction() as connection:
-        assert shards.renew(connection, [lease], owner="w1", lease_s=60) == {(lease.shard_id, 1)}
+        assert leases.renew(connection, [lease], owner="w1", lease_s=60) == {(lease.shard_id, 1)}
     record(database, lease, [judge(s) for s in load(database, lease)])
 
 
@@ -208,7 +209,7 @@ def test_whoever_lost_the_lease_writes_nothing(database: Database, ending: str) 
     assert hand_back(database, lease) is False
     assert fail_held(database, lease) is None
     with database.transaction() as connection:
-        assert shards.renew(connection, [lease], owner=lease.owner, lease_s=60) == set()
+        assert leases.renew(connection, [lease], owner=lease.owner, lease_s=60) == set()
     assert shard_rows(database, job) == before
     assert run(database, f"SELECT count(*) FROM scores_j{job}")[0][0] == 0
 
@@ -240,12 +241,12 @@ def test_strays_are_handed_back_and_nothing_else(database: Database) -> None:
     job = take_in(database, make_solutions(4), shard=1).job_id
     known, stray, other = claim(database, "me"), claim(database, "me"), claim(database, "other")
     with database.transaction() as connection:
-        assert shards.hand_back_strays(connection, "me", [known.shard_id]) == 1
-        assert shards.hand_back_strays(connection, "me", [known.shard_id]) == 0
+        assert leases.hand_back_strays(connection, "me", [known.shard_id]) == 1
+        assert leases.hand_back_strays(connection, "me", [known.shard_id]) == 0
     states = {r.id: r.state for r in shard_rows(database, job)}
     assert (states[known.shard_id], states[stray.shard_id], states[other.shard_id]) == ("leased", "ready", "leased")
     with database.transaction() as connection:
-        assert shards.hand_back_strays(connection, "me", []) == 1
+        assert leases.hand_back_strays(connection, "me", []) == 1
 
 
 def test_a_shard_is_finished_once(database: Database) -> None:

@@ -15,10 +15,12 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule, run_state_machine_as_test
 
 from rprm_jobs.errors import Conflict, LeaseLost
-from rprm_jobs.services.sweep import sweep
-from rprm_jobs.store import audit, jobs, shards
+from rprm_jobs.services.upkeep.sweep import sweep
+from rprm_jobs.store.jobs import jobs
+from rprm_jobs.store.queue import leases
 from rprm_jobs.store.records import Lease, StoredSolution
 from rprm_jobs.store.session import Database
+from rprm_jobs.store.upkeep import audit
 from tests.support import store
 from tests.support.jobs import make_recipe, make_solutions, take_in
 from tests.support.shard_model import Model, Shard
@@ -75,7 +77,7 @@ class StoreMachine(RuleBasedStateMachine):
     def renew(self, pick: int) -> None:
         lease = self._lease(pick)
         with self.database.transaction() as connection:
-            kept = shards.renew(connection, [lease], owner=lease.owner, lease_s=3600)
+            kept = leases.renew(connection, [lease], owner=lease.owner, lease_s=3600)
         assert bool(kept) == self.model.holds(lease)
         if kept:
             self.model.shards[lease.shard_id].lapsed = False

@@ -5,16 +5,16 @@ from __future__ import annotations
 import pytest
 from msgspec.structs import replace
 
-from rprm_jobs.services.plans import refit
-from rprm_jobs.store import plans
-from rprm_jobs.store.plans import StoredPlan
+from rprm_jobs.services.upkeep.plans import refit
+from rprm_jobs.store.jobs import plans
+from rprm_jobs.store.jobs.plans import StoredPlan
 from rprm_jobs.store.session import Database
 from tests.support.jobs import make_recipe, make_solutions, take_in
 from tests.support.store import claim, run, work_off
 
 pytestmark = pytest.mark.integration
 
-PLANNED = replace(make_recipe(k=2), policy={"kind": "planned", "changed": 0.01, "pilot": 6})
+PLANNED = replace(make_recipe(k=2), stopping={"kind": "planned", "changed": 0.01, "pilot": 6})
 
 
 def stored(database: Database, job: int) -> StoredPlan | None:

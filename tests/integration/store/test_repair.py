@@ -8,13 +8,13 @@ import pytest
 from sqlalchemy import text
 
 from rprm_jobs.errors import NotFound
-from rprm_jobs.services.audit import audit as audit_jobs
-from rprm_jobs.services.audit import repair as repair_jobs
 from rprm_jobs.services.context import Context
-from rprm_jobs.store import jobs
-from rprm_jobs.store.audit import audit
-from rprm_jobs.store.repair import Repaired, repair
+from rprm_jobs.services.upkeep.audit import audit as audit_jobs
+from rprm_jobs.services.upkeep.audit import repair as repair_jobs
+from rprm_jobs.store.jobs import jobs
 from rprm_jobs.store.session import Database
+from rprm_jobs.store.upkeep.audit import audit
+from rprm_jobs.store.upkeep.repair import Repaired, repair
 from tests.integration.store.test_audit import CASES
 from tests.support.jobs import make_recipe, make_solutions, take_in
 from tests.support.store import claim, fail, finish, judge, lapse, load, record, run, try_claim, work_off
@@ -44,7 +44,7 @@ def clean(database: Database, job: int) -> bool:
         return audit(connection, job, jobs.get(connection, job).recipe) == []
 
 
-def mend(database: Database, job: int) -> Repaired:
+def hint(database: Database, job: int) -> Repaired:
     with database.transaction() as connection:
         return repair(connection, job)
 
@@ -65,7 +65,7 @@ def test_what_the_audit_finds_is_mended(database: Database, check: str, damage: 
     run(database, f"UPDATE scores_j{job} SET reason = 'x' WHERE ord = 7")
     with database.transaction() as connection:
         connection.execute(text(damage.replace("{j}", str(job)).replace("judge_steps = '{0,2}'", "judge_steps = NULL")))
-    mend(database, job)
+    hint(database, job)
     assert clean(database, job), check
     judge_again(database)
     assert clean(database, job)
@@ -75,7 +75,7 @@ def test_what_the_audit_finds_is_mended(database: Database, check: str, damage: 
 def test_a_clean_job_is_left_as_it_is(database: Database) -> None:
     job = finished(database)
     before = outcomes(database, job)
-    assert mend(database, job) == Repaired(0, 0, 0, 0)
+    assert hint(database, job) == Repaired(0, 0, 0, 0)
     assert outcomes(database, job) == before
     assert try_claim(database) is None
 
@@ -85,11 +85,11 @@ def test_what_a_worker_holds_is_left_to_it(database: Database) -> None:
     lease = claim(database)
     record(database, lease, [judge(load(database, lease)[0])])
     run(database, f"UPDATE scores_j{job} SET rewards[1] = 0.123 WHERE ord = 0")
-    assert mend(database, job).dropped == 0
+    assert hint(database, job).dropped == 0
     finish_rest = [judge(s) for s in load(database, lease)]
     record(database, lease, finish_rest)
     finish(database, lease)
-    assert mend(database, job) == Repaired(1, 3, 1, 0)
+    assert hint(database, job) == Repaired(1, 3, 1, 0)
     while (lease_ := try_claim(database)) is not None:
         work_off(database, lease_)
     assert clean(database, job)
@@ -98,12 +98,12 @@ def test_what_a_worker_holds_is_left_to_it(database: Database) -> None:
 def test_the_holder_of_a_lapsed_lease_cannot_undo_a_repair(database: Database) -> None:
     job = finished(database)
     run(database, f"DELETE FROM scores_j{job} WHERE ord = 1")
-    mend(database, job)
+    hint(database, job)
     lease = claim(database, "old")
     scores = [judge(s) for s in load(database, lease)]
     lapse(database, lease.shard_id)
     run(database, f"UPDATE shards SET state = 'ready', owner = NULL, lease_until = NULL WHERE id = {lease.shard_id}")
-    mend(database, job)
+    hint(database, job)
     with pytest.raises(Exception, match="no longer held"):
         record(database, lease, scores)
     judge_again(database)
@@ -116,7 +116,7 @@ def test_a_cancelled_job_only_loses_its_live_shards(database: Database) -> None:
         jobs.cancel(connection, job)
     run(database, f"UPDATE shards SET state = 'ready' WHERE job_id = {job}")
     assert not clean(database, job)
-    assert mend(database, job) == Repaired(0, 0, 2, 0)
+    assert hint(database, job) == Repaired(0, 0, 2, 0)
     assert clean(database, job)
 
 
@@ -134,5 +134,5 @@ def test_other_jobs_are_not_touched(database: Database) -> None:
     one, other = finished(database), take_in(database, make_solutions(3), make_recipe(k=3)).job_id
     run(database, f"DELETE FROM scores_j{one}")
     before = run(database, f"SELECT * FROM shards WHERE job_id = {other}")
-    mend(database, one)
+    hint(database, one)
     assert run(database, f"SELECT * FROM shards WHERE job_id = {other}") == before

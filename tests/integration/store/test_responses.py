@@ -8,17 +8,19 @@ import pytest
 
 from rprm_jobs.aggregation import failed_solution
 from rprm_jobs.errors import LeaseLost
-from rprm_jobs.services.audit import audit
 from rprm_jobs.services.context import Context
-from rprm_jobs.store import jobs, repair, responses, results
+from rprm_jobs.services.upkeep.audit import audit
+from rprm_jobs.store.jobs import jobs
 from rprm_jobs.store.records import Lease
+from rprm_jobs.store.results import recording, responses
 from rprm_jobs.store.session import Database
+from rprm_jobs.store.upkeep import repair
 from rprm_jobs.types import Finish, JobKind, KeepCritiques, Response, SolutionScore
 from tests.support import store
+from tests.support.generating import POLICY, problems, rollouts, searches
 from tests.support.jobs import assert_clean, take_in
-from tests.support.writing import POLICY, problems, rollouts, searches
-from workers.crafts import load_craft
-from workers.writing import written
+from workers.tasks.dispatch import load_task
+from workers.tasks.rollout import written
 
 
 def response(ord_: int, *steps: str, done: bool = True, tokens: int = 4) -> Response:
@@ -29,15 +31,15 @@ def response(ord_: int, *steps: str, done: bool = True, tokens: int = 4) -> Resp
 
 
 def record(
-    database: Database, lease: Lease, scores: Sequence[SolutionScore] = (), begun: Sequence[Response] = ()
-) -> results.Recorded:
+    database: Database, lease: Lease, scores: Sequence[SolutionScore] = (), partial: Sequence[Response] = ()
+) -> recording.Recorded:
     with database.transaction() as connection:
-        return results.record(connection, lease, scores, KeepCritiques.ALL, begun=begun)
+        return recording.record(connection, lease, scores, KeepCritiques.ALL, partial=partial)
 
 
 def stored(database: Database, job: int) -> dict[int, Response]:
     with database.transaction() as connection:
-        return responses.read_begun(connection, job, range(100))
+        return responses.read_partial(connection, job, range(100))
 
 
 @pytest.fixture
@@ -49,13 +51,13 @@ def lease(database: Database) -> Lease:
 
 
 def test_a_search_in_progress_is_replaced_and_a_finished_one_is_not(database: Database, lease: Lease) -> None:
-    record(database, lease, begun=[response(0, "a", done=False), response(1, "x", done=False)])
+    record(database, lease, partial=[response(0, "a", done=False), response(1, "x", done=False)])
     assert stored(database, lease.job_id)[0].steps == ("a",)
     # Two depths of one search in one batch: the later one counts.
-    record(database, lease, begun=[response(0, "a", "b", done=False, tokens=9), response(0, "a", done=False)])
+    record(database, lease, partial=[response(0, "a", "b", done=False, tokens=9), response(0, "a", done=False)])
     assert stored(database, lease.job_id)[0].steps == ("a", "b")
     assert record(database, lease, [written(response(0, "a", "b", "c", tokens=20))]).tokens == 20
-    record(database, lease, begun=[response(0, "other", done=False)])
+    record(database, lease, partial=[response(0, "other", done=False)])
     assert record(database, lease, [written(response(0, "other"))]).ok == 0
     now = stored(database, lease.job_id)
     assert (now[0].steps, now[0].answer, now[0].finish) == (("a", "b", "c"), "4", Finish.STOP)
@@ -66,20 +68,20 @@ def test_a_search_in_progress_is_replaced_and_a_finished_one_is_not(database: Da
 
 
 def test_a_worker_is_given_what_the_searches_of_its_shard_have(database: Database, lease: Lease) -> None:
-    record(database, lease, begun=[response(2, "a", done=False)])
+    record(database, lease, partial=[response(2, "a", done=False)])
     record(database, lease, [written(response(0, "b"))])
-    craft = load_craft(database, lease)
-    assert [one.ord for one in craft.solutions] == [1, 2, 3]
-    assert {ord_: one.steps for ord_, one in craft.begun.items()} == {2: ("a",)}
-    assert craft.kind is JobKind.SEARCH
+    task = load_task(database, lease)
+    assert [one.ord for one in task.solutions] == [1, 2, 3]
+    assert {ord_: one.steps for ord_, one in task.partial.items()} == {2: ("a",)}
+    assert task.kind is JobKind.SEARCH
 
 
 def test_a_search_that_failed_is_begun_anew_by_a_retry(database: Database, lease: Lease) -> None:
-    record(database, lease, begun=[response(0, "a", done=False)])
+    record(database, lease, partial=[response(0, "a", done=False)])
     record(database, lease, [failed_solution(0, 0, "no way on")])
     record(database, lease, [written(response(n, "a")) for n in (1, 2, 3)])
     with database.transaction() as connection:
-        store.shards.finish(connection, lease)
+        store.leases.finish(connection, lease)
     with database.transaction() as connection:
         assert jobs.retry_failed(connection, lease.job_id, quarantined=False) == 1
     assert sorted(stored(database, lease.job_id)) == [1, 2, 3]
@@ -88,7 +90,7 @@ def test_a_search_that_failed_is_begun_anew_by_a_retry(database: Database, lease
 def test_nothing_is_written_for_a_lease_that_is_lost(database: Database, lease: Lease) -> None:
     store.run(database, "UPDATE shards SET attempt = attempt + 1")
     with pytest.raises(LeaseLost):
-        record(database, lease, begun=[response(0, "a", done=False)])
+        record(database, lease, partial=[response(0, "a", done=False)])
     assert stored(database, lease.job_id) == {}
 
 
@@ -98,7 +100,7 @@ def test_the_audit_finds_what_is_missing_and_repair_has_it_written_again(databas
     assert lease is not None
     record(database, lease, [written(response(n, "a")) for n in range(4)])
     with database.transaction() as connection:
-        store.shards.finish(connection, lease)
+        store.leases.finish(connection, lease)
     assert_clean(context, job)
     store.run(database, f"DELETE FROM responses_j{job} WHERE ord = 1")
     store.run(database, f"UPDATE responses_j{job} SET rewards = '{{0.1, 0.2}}' WHERE ord = 2")

@@ -12,9 +12,10 @@ from hypothesis import strategies as st
 
 from rprm_jobs.errors import LeaseLost
 from rprm_jobs.services.context import Context
-from rprm_jobs.services.results import result_rows
-from rprm_jobs.store import jobs, results
-from rprm_jobs.store.results import Recorded
+from rprm_jobs.services.jobs.results import result_rows
+from rprm_jobs.store.jobs import jobs
+from rprm_jobs.store.results import recording
+from rprm_jobs.store.results.recording import Recorded
 from rprm_jobs.store.session import Database
 from rprm_jobs.store.texts import kept_texts, pack_texts, storable, unpack_texts
 from rprm_jobs.types import Critique, Finish, ItemStatus, KeepCritiques, SolutionScore, Verdict
@@ -107,7 +108,7 @@ def test_the_fence_makes_a_cancel_wait_and_what_was_recorded_stays(database: Dat
 
     def slow_record() -> None:
         with database.transaction() as connection:
-            results.record(connection, lease, scores[:1], KeepCritiques.ALL)
+            recording.record(connection, lease, scores[:1], KeepCritiques.ALL)
             fenced.set()
             go_on.wait(10)
 
@@ -116,12 +117,12 @@ def test_the_fence_makes_a_cancel_wait_and_what_was_recorded_stays(database: Dat
             return jobs.cancel(connection, job)
 
     with ThreadPoolExecutor(2) as pool:
-        recording = pool.submit(slow_record)
+        in_progress = pool.submit(slow_record)
         assert fenced.wait(10)
         cancelling = pool.submit(cancel)
         wait_for(lambda: run(database, _WAITING)[0].n, what="the cancel waits")
         go_on.set()
-        recording.result(10)
+        in_progress.result(10)
         assert cancelling.result(10)
     with pytest.raises(LeaseLost):
         record(database, lease, scores)

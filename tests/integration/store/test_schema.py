@@ -14,7 +14,8 @@ from alembic.script import ScriptDirectory
 from rprm_jobs.errors import ConfigError, SchemaError, StoreUnavailable
 from rprm_jobs.services.context import open_context
 from rprm_jobs.settings import Settings
-from rprm_jobs.store import jobs, schema
+from rprm_jobs.store.jobs import jobs
+from rprm_jobs.store.schema import migrations
 from rprm_jobs.store.session import Database
 from tests.support.jobs import make_solutions, take_in
 from tests.support.store import run
@@ -45,13 +46,13 @@ def empty(empty_database_url: str) -> Iterator[Database]:
 def test_migrations_and_tables_are_one_schema(database: Database) -> None:
     take_in(database, make_solutions(3))
     with database.engine.connect() as connection:
-        options = {"include_object": schema.is_ours, "compare_type": True, "compare_server_default": True}
-        difference = compare_metadata(MigrationContext.configure(connection, opts=options), schema.METADATA)
+        options = {"include_object": migrations.is_ours, "compare_type": True, "compare_server_default": True}
+        difference = compare_metadata(MigrationContext.configure(connection, opts=options), migrations.METADATA)
     assert difference == []
 
 
 def test_constraints_indexes_and_storage_are_one_schema_too(database: Database, empty: Database) -> None:
-    schema.METADATA.create_all(empty.engine)
+    migrations.METADATA.create_all(empty.engine)
     migrated, created = ({row[0] for row in run(one, _CATALOGUE)} for one in (database, empty))
     assert migrated == created
 
@@ -64,45 +65,45 @@ def test_compressed_blobs_are_not_compressed_again(database: Database) -> None:
 
 
 def test_an_upgrade_says_from_where_to_where_and_is_harmless_again(empty: Database) -> None:
-    head = schema.head_revision()
-    assert schema.upgrade(empty) == (None, head)
-    assert schema.upgrade(empty) == (head, head)
-    assert schema.current_revision(empty) == head
-    schema.check(empty)
+    head = migrations.head_revision()
+    assert migrations.upgrade(empty) == (None, head)
+    assert migrations.upgrade(empty) == (head, head)
+    assert migrations.current_revision(empty) == head
+    migrations.check(empty)
 
 
 def test_two_upgrades_at_once_wait_for_each_other(empty: Database) -> None:
     with ThreadPoolExecutor(4) as pool:
-        outcomes = list(pool.map(lambda _: schema.upgrade(empty), range(4)))
-    head = schema.head_revision()
+        outcomes = list(pool.map(lambda _: migrations.upgrade(empty), range(4)))
+    head = migrations.head_revision()
     assert sorted(outcomes, key=str) == sorted([(None, head), (head, head), (head, head), (head, head)], key=str)
 
 
 def test_a_newer_schema_is_refused_and_left_alone(database: Database) -> None:
     run(database, "UPDATE alembic_version SET version_num = 'from-the-future'")
-    for act in (schema.check, schema.upgrade):
+    for act in (migrations.check, migrations.upgrade):
         with pytest.raises(SchemaError, match="from-the-future, which this version does not know") as caught:
             act(database)
-        assert "newer rprm-jobs" in caught.value.mend
-    assert schema.current_revision(database) == "from-the-future"
+        assert "newer rprm-jobs" in caught.value.hint
+    assert migrations.current_revision(database) == "from-the-future"
 
 
 def test_an_empty_database_says_how_to_mend_it(empty: Database) -> None:
     with pytest.raises(SchemaError, match="at schema none") as caught:
-        schema.check(empty)
-    assert "rprm-jobs db upgrade" in caught.value.mend
+        migrations.check(empty)
+    assert "rprm-jobs db upgrade" in caught.value.hint
     with pytest.raises(SchemaError, match="not this version's") as caught, empty.transaction() as connection:
         jobs.get(connection, 1)
-    assert "rprm-jobs db upgrade" in caught.value.mend
+    assert "rprm-jobs db upgrade" in caught.value.hint
 
 
 def test_a_failing_migration_leaves_nothing(empty: Database) -> None:
     # `shards` is in the way, so the migration fails after it has made `jobs`.
     run(empty, "CREATE TABLE shards (id int)")
     with pytest.raises(Exception, match="shards"):
-        schema.upgrade(empty)
+        migrations.upgrade(empty)
     assert run(empty, "SELECT to_regclass('jobs') AS found")[0].found is None
-    assert schema.current_revision(empty) is None
+    assert migrations.current_revision(empty) is None
 
 
 def test_opening_a_context_checks_servers_and_schema(settings: Settings, empty_database_url: str) -> None:
@@ -115,10 +116,10 @@ def test_opening_a_context_checks_servers_and_schema(settings: Settings, empty_d
         pass
     assert "secret" not in str(caught.value)
     with open_context(replace(settings, database_url=empty_database_url), check_schema=False) as context:
-        assert schema.current_revision(context.database) is None
+        assert migrations.current_revision(context.database) is None
 
 
 def test_revisions_are_read_off_the_files_as_alembic_reads_them() -> None:
-    found = [script.revision for script in ScriptDirectory(str(schema.migrations())).walk_revisions()]
-    assert schema.revisions() == found[::-1]
+    found = [script.revision for script in ScriptDirectory(str(migrations.migrations())).walk_revisions()]
+    assert migrations.revisions() == found[::-1]
     assert len(found) >= 6

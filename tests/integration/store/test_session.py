@@ -75,7 +75,7 @@ def test_a_refused_statement_is_ours_and_never_worth_repeating(
     with pytest.raises(error) as caught:
         run(database, statement)
     assert not isinstance(caught.value, StoreUnavailable)
-    assert caught.value.mend
+    assert caught.value.hint
     assert "\n" not in caught.value.what
 
 
@@ -154,7 +154,7 @@ def test_what_is_no_postgres_url_is_refused(url: str) -> None:
     with pytest.raises(ConfigError) as caught:
         Database(url)
     assert "secret" not in str(caught.value)
-    assert "postgresql://" in caught.value.mend
+    assert "postgresql://" in caught.value.hint
 
 
 def test_the_password_is_in_no_error() -> None:

@@ -8,7 +8,7 @@ import sys
 import pytest
 
 from rprm_jobs import cli, errors
-from rprm_jobs.cli.common import show_error
+from rprm_jobs.cli.shared.common import show_error
 from rprm_jobs.errors import BadLine, InputError
 
 # A command line with one more command, `fail`, whose body is an argument.
@@ -50,10 +50,10 @@ def test_every_error_exits_with_its_own_status(
     assert capsys.readouterr() == ("", f"error: {leaf()}\n")
 
 
-def test_a_foreseen_error_says_what_where_and_the_mend() -> None:
-    body = "raise errors.ConfigError('what', where='here', mend='do this')"
+def test_a_foreseen_error_says_what_where_and_the_hint() -> None:
+    body = "raise errors.ConfigError('what', where='here', hint='do this')"
     done = fail(body)
-    assert (done.returncode, done.stdout, done.stderr) == (2, "", "error: here: what\n  mend: do this\n")
+    assert (done.returncode, done.stdout, done.stderr) == (2, "", "error: here: what\n  hint: do this\n")
     loud = fail(body, "--debug")
     assert loud.returncode == 1
     assert "Traceback" in loud.stderr
@@ -62,7 +62,7 @@ def test_a_foreseen_error_says_what_where_and_the_mend() -> None:
 def test_an_unforeseen_error_is_one_message_too() -> None:
     done = fail("{}['gone']")
     assert (done.returncode, done.stdout) == (1, "")
-    assert done.stderr == "error: KeyError: 'gone'\n  mend: rprm-jobs --debug shows where it happened\n"
+    assert done.stderr == "error: KeyError: 'gone'\n  hint: rprm-jobs --debug shows where it happened\n"
     assert "Traceback" in fail("{}['gone']", "--debug").stderr
 
 

@@ -100,11 +100,11 @@ def test_wrong_usage_exits_with_2(arguments: list[str]) -> None:
         (["worker", "--judge", "scripted", "--gpus", "0,0"], 2, "not a list of distinct GPUs"),
     ],
 )
-def test_an_error_is_one_message_with_its_mend(arguments: list[str], code: int, said: str) -> None:
+def test_an_error_is_one_message_with_its_hint(arguments: list[str], code: int, said: str) -> None:
     done = run(*arguments)
     assert (done.returncode, done.stdout) == (code, "")
     assert said in done.stderr
-    assert "mend:" in done.stderr
+    assert "hint:" in done.stderr
     assert "Traceback" not in done.stderr
 
 

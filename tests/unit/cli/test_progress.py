@@ -8,11 +8,11 @@ from datetime import UTC, datetime, timedelta
 import msgspec
 import pytest
 
-from rprm_jobs.cli.common import human_bytes, human_time, print_json
-from rprm_jobs.cli.progress import LiveStatus, status_json, status_lines, worker_command
-from rprm_jobs.judge.recipe import Writing
-from rprm_jobs.sampling.search import SearchOptions
-from rprm_jobs.services.query import JobStatus, rates_between
+from rprm_jobs.cli.shared.common import human_bytes, human_time, print_json
+from rprm_jobs.cli.shared.progress import LiveStatus, status_json, status_lines, worker_command
+from rprm_jobs.judge.recipe import GenerationConfig
+from rprm_jobs.search.guided import SearchOptions
+from rprm_jobs.services.jobs.query import JobStatus, rates_between
 from rprm_jobs.store.records import Job, Progress, WorkerInfo
 from rprm_jobs.types import JobKind, Sampling
 from tests.support.jobs import make_recipe
@@ -64,7 +64,7 @@ def test_a_running_job_in_lines() -> None:
     ],
 )
 def test_a_jobs_policy_is_told(policy: str, until: bool, said: str) -> None:
-    recipe = msgspec.structs.replace(make_recipe(k=4), policy={"kind": policy}, until_first_error=until)
+    recipe = msgspec.structs.replace(make_recipe(k=4), stopping={"kind": policy}, until_first_error=until)
     found = replace(status(), job=replace(JOB, recipe=recipe))
     assert said in status_lines(found)[0]
     assert (status_json(found)["policy"], status_json(found)["until_first_error"]) == (policy, until)
@@ -105,14 +105,18 @@ def test_the_worker_command_of_what_only_a_server_has_asks_for_its_address() -> 
     here = "http://HOST:PORT/v1"
     judged = replace(JOB, judge="endpoint:a/b")
     assert worker_command(judged) == f"rprm-jobs worker --judge endpoint:a/b --base-url {here}"
-    writing = Writing("endpoint:p", "f", "{problem}", Sampling())
-    written = replace(JOB, kind=JobKind.ROLLOUT, recipe=msgspec.structs.replace(JOB.recipe, writing=writing))
+    generation_config = GenerationConfig("endpoint:p", "f", "{problem}", Sampling())
+    written = replace(
+        JOB, kind=JobKind.ROLLOUT, recipe=msgspec.structs.replace(JOB.recipe, generation_config=generation_config)
+    )
     assert worker_command(written) == f"rprm-jobs worker --policy endpoint:p --policy-engine-arg base_url={here}"
 
 
 def test_jobs_that_write_name_their_policy() -> None:
-    writing = Writing("org/policy", "f", "{problem}", Sampling(), search=SearchOptions(candidates=6))
-    search = replace(JOB, kind=JobKind.SEARCH, recipe=msgspec.structs.replace(JOB.recipe, writing=writing))
+    generation_config = GenerationConfig("org/policy", "f", "{problem}", Sampling(), search=SearchOptions(candidates=6))
+    search = replace(
+        JOB, kind=JobKind.SEARCH, recipe=msgspec.structs.replace(JOB.recipe, generation_config=generation_config)
+    )
     assert worker_command(search) == "rprm-jobs worker --judge scripted --policy org/policy"
     head = status_lines(replace(status(), job=search))[0]
     assert "policy org/policy, 6 candidates, judge scripted, 4 critiques a step" in head

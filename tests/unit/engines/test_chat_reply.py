@@ -10,8 +10,8 @@ from rprm_jobs.errors import PromptTooLong, Refused
 from rprm_jobs.judge.verdict import MARKER
 from rprm_jobs.types import Finish
 from tests.support.chat_server import completion, tokens
-from workers.engines.chat_reply import ErrorBody, Token, TopToken, read_error, read_p_yes, read_reply, refusal
-from workers.engines.retry import Retryable
+from workers.engines.openai.reply import ErrorBody, Token, TopToken, read_error, read_p_yes, read_reply, refusal
+from workers.engines.openai.retry import Retryable
 
 
 def chance(*texts: str, last: dict[str, float]) -> float | None:

@@ -12,8 +12,8 @@ from rprm_jobs.types import Finish, Sampling
 from tests.support.chat_server import GOOD, ChatServer, completion, hang, reply
 from tests.support.injections import INJECTIONS
 from tests.support.openai import JUDGE, one, run
-from workers.engines.openai import OpenaiEngine
-from workers.engines.openai_options import OpenaiOptions
+from workers.engines.openai.engine import OpenaiEngine
+from workers.engines.openai.options import OpenaiOptions
 
 
 def test_a_good_answer() -> None:

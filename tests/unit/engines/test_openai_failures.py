@@ -9,8 +9,8 @@ import pytest
 from rprm_jobs.errors import EngineDied, PromptTooLong, Refused
 from tests.support.chat_server import Behaviour, ChatServer, cut, half, hang, reply
 from tests.support.openai import one, run
-from workers.engines.openai import OpenaiEngine
-from workers.engines.retry import RetryPolicy
+from workers.engines.openai.engine import OpenaiEngine
+from workers.engines.openai.retry import RetryPolicy
 
 ERROR = {"error": {"message": "busy"}}
 
@@ -74,7 +74,7 @@ def test_what_will_not_pass_ends_the_engine_without_another_try(status: int) -> 
     async def test(engine: OpenaiEngine, server: ChatServer) -> None:
         with pytest.raises(EngineDied) as caught:
             await one(engine, server)
-        assert caught.value.mend
+        assert caught.value.hint
         assert len(server.requests) == 1
 
     run(test, reply(status, ERROR))

@@ -12,9 +12,9 @@ from rprm_jobs.judge.resolve import resolve_judge
 from tests.support.chat_server import ChatServer, reply
 from tests.support.openai import JUDGE, one, run, start
 from workers.engines import create_engine
-from workers.engines.openai import OpenaiEngine
-from workers.engines.openai_options import KEY_VARIABLE, OpenaiOptions
-from workers.engines.retry import RetryPolicy
+from workers.engines.openai.engine import OpenaiEngine
+from workers.engines.openai.options import KEY_VARIABLE, OpenaiOptions
+from workers.engines.openai.retry import RetryPolicy
 
 KEY = "sk-very-secret-0123456789"
 ERROR = {"error": {"message": "busy"}}
@@ -90,7 +90,7 @@ def test_a_judge_that_only_a_server_has_is_asked_for_by_its_name() -> None:
     assert asyncio.run(test()).startswith("b at http://127.0.0.1")
     with pytest.raises(ConfigError, match="only a server has") as caught:
         create_engine("transformers", judge, {})
-    assert "base_url" in caught.value.mend
+    assert "base_url" in caught.value.hint
 
 
 def test_no_server_at_all() -> None:

@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 
 import pytest
 
-from workers.engines.retry import GaveUp, Retryable, RetryPolicy, read_retry_after, with_retries
+from workers.engines.openai.retry import GaveUp, Retryable, RetryPolicy, read_retry_after, with_retries
 
 NOW = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
 

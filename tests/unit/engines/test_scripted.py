@@ -16,7 +16,7 @@ from rprm_jobs.judge.resolve import resolve_judge
 from rprm_jobs.judge.verdict import read_verdict
 from rprm_jobs.types import Finish, Sampling, Verdict
 from workers.engines import choose_engine, create_engine
-from workers.engines.scripted import ScriptedEngine
+from workers.engines.scripted.engine import ScriptedEngine
 
 JUDGE = resolve_judge("scripted")
 

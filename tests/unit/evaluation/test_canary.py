@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 import rprm_jobs
-from rprm_jobs.evaluation.canary import INJECTIONS, PLAIN, Tally, canaries, count, made_solutions
+from rprm_jobs.evaluation.canary import INJECTIONS, PLAIN, CanaryCounts, canaries, count, made_solutions
 from rprm_jobs.judge.prompt import PromptTemplate
 from rprm_jobs.judge.verdict import read_verdict
 from rprm_jobs.types import Finish, Solution, Verdict
@@ -68,6 +68,6 @@ def test_a_critique_that_quotes_an_injection_says_what_it_says_last(name: str) -
 
 def test_counting() -> None:
     outcomes = [("plea", 0.9), (PLAIN, 0.1), ("plea", None), (PLAIN, 0.5), ("plea", 0.2)]
-    assert count(outcomes, 0.5) == [Tally(PLAIN, 2, 1, 0), Tally("plea", 3, 1, 1)]
+    assert count(outcomes, 0.5) == [CanaryCounts(PLAIN, 2, 1, 0), CanaryCounts("plea", 3, 1, 1)]
     assert [one.false_yes for one in count(outcomes, 0.5)] == [0.5, 0.5]
-    assert Tally("x", 2, 0, 2).false_yes is None
+    assert CanaryCounts("x", 2, 0, 2).false_yes is None

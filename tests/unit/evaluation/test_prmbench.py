@@ -14,7 +14,7 @@ from rprm_jobs.errors import InputError
 from rprm_jobs.evaluation.prmbench import Counts, count, evaluate
 from rprm_jobs.evaluation.prmbench_rows import (
     CLASSES,
-    Item,
+    PrmbenchItem,
     control_row,
     first_of_each,
     is_row,
@@ -38,14 +38,16 @@ def row(**changes: Any) -> dict[str, Any]:
     }
 
 
-def item(classification: str, n: int, errors: set[int], idx: str = "0") -> Item:
+def item(classification: str, n: int, errors: set[int], idx: str = "0") -> PrmbenchItem:
     key = item_key(classification, idx)
-    return Item(key, classification, "p", tuple("s" for _ in range(n)), frozenset(errors), False)
+    return PrmbenchItem(key, classification, "p", tuple("s" for _ in range(n)), frozenset(errors), False)
 
 
 def test_error_steps_count_from_one_and_index_the_modified_process() -> None:
     found = read_item(row())
-    assert found == Item("circular_prm_test_p1_0", "circular", "what?", ("a", "b", "c"), frozenset({0, 2}), False)
+    assert found == PrmbenchItem(
+        "circular_prm_test_p1_0", "circular", "what?", ("a", "b", "c"), frozenset({0, 2}), False
+    )
     assert solution_row(row(reason="why")) == {
         "id": "circular_prm_test_p1_0", "problem": "what?", "steps": ["a", "b", "c"], "label": 0,
         "step_labels": [-1, 1, -1], "classification": "circular", "original_question": "old?",

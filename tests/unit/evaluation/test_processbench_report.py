@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from rprm_jobs.errors import InputError
 from rprm_jobs.evaluation.processbench_report import (
     Answer,
-    Item,
+    ProcessBenchItem,
     checked_rewards,
     evaluate,
     predict,
@@ -21,7 +21,13 @@ from rprm_jobs.evaluation.processbench_report import (
     subset_of,
 )
 
-ITEMS = [Item("gsm8k-0", 1, 3), Item("gsm8k-1", -1, 2), Item("gsm8k-2", 0, 2), Item("math-0", -1, 2), Item("math-1", 0)]
+ITEMS = [
+    ProcessBenchItem("gsm8k-0", 1, 3),
+    ProcessBenchItem("gsm8k-1", -1, 2),
+    ProcessBenchItem("gsm8k-2", 0, 2),
+    ProcessBenchItem("math-0", -1, 2),
+    ProcessBenchItem("math-1", 0),
+]
 ALL_RIGHT = {item.id: Answer(item.label) for item in ITEMS}
 
 
@@ -38,7 +44,7 @@ def test_an_incomplete_subset_has_no_f1_unless_it_is_allowed() -> None:
     answers = {**ALL_RIGHT, "gsm8k-0": Answer(None, "failed")}
     del answers["gsm8k-1"]
     answers["gsm8k-3"] = Answer(-1)
-    items = [*ITEMS, Item("gsm8k-3", -1, 1)]
+    items = [*ITEMS, ProcessBenchItem("gsm8k-3", -1, 1)]
     report = evaluate(items, answers)
     assert report.subsets["gsm8k"].f1 is None
     assert report.subsets["gsm8k"].f1_interval is None
@@ -53,25 +59,33 @@ def test_an_incomplete_subset_has_no_f1_unless_it_is_allowed() -> None:
 
 
 def test_a_subset_of_one_kind_has_no_f1() -> None:
-    report = evaluate([Item("a-0", -1)], {"a-0": Answer(-1)})
+    report = evaluate([ProcessBenchItem("a-0", -1)], {"a-0": Answer(-1)})
     assert (report.subsets["a"].error_acc, report.subsets["a"].correct_acc, report.subsets["a"].f1) == (None, 100, None)
     assert report.average_f1 is None
 
 
 def test_subsets_come_in_the_order_of_the_benchmark() -> None:
-    items = [Item("zoo-1", 0), Item("omnimath-1", 0), Item("apple-1", 0), Item("gsm8k-1", 0)]
+    items = [
+        ProcessBenchItem("zoo-1", 0),
+        ProcessBenchItem("omnimath-1", 0),
+        ProcessBenchItem("apple-1", 0),
+        ProcessBenchItem("gsm8k-1", 0),
+    ]
     assert list(evaluate(items, {}).subsets) == ["gsm8k", "omnimath", "apple", "zoo"]
 
 
 def test_a_part_of_a_published_subset_is_said_to_be_one() -> None:
     report = evaluate(ITEMS, ALL_RIGHT)
     assert report.subsets["gsm8k"].notes == "3 solutions, the published subset has 400"
-    assert evaluate([Item("mine-0", 0), Item("mine-1", -1)], {}).subsets["mine"].notes == "2 of 2 missing"
+    assert (
+        evaluate([ProcessBenchItem("mine-0", 0), ProcessBenchItem("mine-1", -1)], {}).subsets["mine"].notes
+        == "2 of 2 missing"
+    )
 
 
 def test_intervals_hold_the_f1_repeat_and_narrow_with_more_solutions() -> None:
-    def answers(n: int) -> tuple[list[Item], dict[str, Answer]]:
-        items = [Item(f"gsm8k-{i}", i % 2 - 1) for i in range(n)]
+    def answers(n: int) -> tuple[list[ProcessBenchItem], dict[str, Answer]]:
+        items = [ProcessBenchItem(f"gsm8k-{i}", i % 2 - 1) for i in range(n)]
         return items, {item.id: Answer(item.label if i % 5 else 7) for i, item in enumerate(items)}
 
     small, large = evaluate(*answers(40)), evaluate(*answers(400))
@@ -163,7 +177,7 @@ def test_the_subset_ends_at_the_first_dash() -> None:
 def test_recorded_predictions_of_a_real_judge(test_data: Path) -> None:
     lines = (test_data / "recorded" / "processbench_predictions_200.jsonl").read_text("utf-8").splitlines()
     rows = [json.loads(line) for line in lines]
-    items = [Item(row["id"], row["label"], row["n_steps"]) for row in rows]
+    items = [ProcessBenchItem(row["id"], row["label"], row["n_steps"]) for row in rows]
     report = evaluate(items, {row["id"]: read_answer(row, row["n_steps"]) for row in rows})
     f1s = {subset: one.f1 for subset, one in report.subsets.items()}
     expected = {"gsm8k": 70.0, "math": 72.727, "olympiadbench": 69.825, "omnimath": 56.757}

@@ -8,9 +8,9 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from rprm_jobs.formats import decode
-from rprm_jobs.formats.decode import decode_line, decode_slowly
-from rprm_jobs.formats.rows import BadRow
+from rprm_jobs.formats.readers import decode
+from rprm_jobs.formats.readers.decode import decode_line, decode_slowly
+from rprm_jobs.formats.readers.rows import BadRow
 
 # Raw JSON, written piece by piece, so that it is hostile more often than not.
 _PIECES = ["a", "é", "{", "[", ":", ",", "\\\\", '\\"', "\\n", "\\/", "\\u0041", "\\u0022", "\\u0000", "\\ud83d\\ude00",

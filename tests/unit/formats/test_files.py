@@ -19,17 +19,17 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from rprm_jobs.errors import BadLine, InputError, NotFound
-from rprm_jobs.formats import ReadOptions, Row, read_solutions
+from rprm_jobs.formats import InputRow, ReadOptions, read_solutions
 from rprm_jobs.settings import Limits
 from rprm_jobs.types import Solution
 
 
-def read(*paths: object, split: str | None = None, limits: Limits | None = None) -> list[Row | BadLine]:
+def read(*paths: object, split: str | None = None, limits: Limits | None = None) -> list[InputRow | BadLine]:
     return list(read_solutions([str(p) for p in paths], ReadOptions(split=split), limits or Limits()))
 
 
-def ids(found: list[Row | BadLine]) -> list[str]:
-    return [one.solution.id if isinstance(one, Row) else one.reason for one in found]
+def ids(found: list[InputRow | BadLine]) -> list[str]:
+    return [one.solution.id if isinstance(one, InputRow) else one.reason for one in found]
 
 
 def lines(*names: str) -> bytes:
@@ -75,11 +75,11 @@ def test_any_valid_solution_comes_through_every_format(tmp_path: Path, rows: lis
     ):
         (tmp_path / name).write_bytes(packed)
         found = read(tmp_path / name)
-        assert [f.solution for f in found if isinstance(f, Row)] == [as_solution(r) for r in rows]
+        assert [f.solution for f in found if isinstance(f, InputRow)] == [as_solution(r) for r in rows]
     table = [{k: v for k, v in r.items() if k != "extra"} for r in rows]
     pq.write_table(pa.Table.from_pylist(table, schema=_SCHEMA), tmp_path / "x.parquet")
     found = read(tmp_path / "x.parquet")
-    assert [f.solution for f in found if isinstance(f, Row)] == [as_solution(r) for r in table]
+    assert [f.solution for f in found if isinstance(f, InputRow)] == [as_solution(r) for r in table]
 
 
 def test_parquet_rows_and_its_types(tmp_path: Path) -> None:
@@ -92,7 +92,7 @@ def test_parquet_rows_and_its_types(tmp_path: Path) -> None:
     )  # fmt: skip
     pq.write_table(table, tmp_path / "x.parquet")
     first, second, third = read(tmp_path / "x.parquet")
-    assert isinstance(first, Row)
+    assert isinstance(first, InputRow)
     assert first.solution.metadata == {"when": "2026-01-02T00:00:00+00:00", "raw": "AA==", "score": 0.5}
     assert second == BadLine(str(tmp_path / "x.parquet"), 2, "step 2 is empty")
     assert third == BadLine(str(tmp_path / "x.parquet"), 3, "field 'score' holds NaN or an infinity")

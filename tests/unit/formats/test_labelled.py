@@ -10,7 +10,7 @@ import pytest
 
 from rprm_jobs.errors import BadLine
 from rprm_jobs.formats import ReadOptions
-from rprm_jobs.formats.labelled import LabelCounts, read_labelled
+from rprm_jobs.formats.readers.labelled import LabelCounts, read_labelled
 from rprm_jobs.settings import Limits
 from rprm_jobs.types import Solution
 

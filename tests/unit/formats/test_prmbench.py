@@ -8,11 +8,11 @@ from pathlib import Path
 import pytest
 
 from rprm_jobs.errors import BadLine
-from rprm_jobs.formats import ReadOptions, Row, read_solutions
+from rprm_jobs.formats import InputRow, ReadOptions, read_solutions
 from rprm_jobs.settings import Limits
 
 
-def read(*paths: Path) -> list[Row | BadLine]:
+def read(*paths: Path) -> list[InputRow | BadLine]:
     return list(read_solutions([str(path) for path in paths], ReadOptions(), Limits()))
 
 
@@ -23,7 +23,7 @@ def test_a_row_becomes_a_solution_with_its_key_and_labels(tmp_path: Path) -> Non
     }  # fmt: skip
     (tmp_path / "a.jsonl").write_text(json.dumps(raw) + "\n" + json.dumps({**raw, "error_steps": None}) + "\n")
     good, bad = read(tmp_path / "a.jsonl")
-    assert isinstance(good, Row)
+    assert isinstance(good, InputRow)
     solution = good.solution
     assert (solution.id, solution.problem, solution.steps) == ("circular_prm_test_p1_0", "what?", ("a", "b"))
     assert (solution.label, solution.step_labels) == (1, (1, -1))

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from rprm_jobs.errors import BadLine
-from rprm_jobs.formats.problems import ProblemRow, read_problem_rows
+from rprm_jobs.formats.readers.problems import ProblemRow, read_problem_rows
 from rprm_jobs.settings import Limits
 
 

@@ -9,18 +9,18 @@ from typing import Any
 import pytest
 
 from rprm_jobs.errors import BadLine
-from rprm_jobs.formats import ReadOptions, Row, read_solutions
+from rprm_jobs.formats import InputRow, ReadOptions, read_solutions
 from rprm_jobs.settings import Limits
 from rprm_jobs.types import Solution
 
 GOOD: dict[str, Any] = {"id": "a", "problem": "p", "steps": ["one", "two"]}
 
 
-def read(path: Path, *, limits: Limits | None = None, **options: Any) -> list[Row | BadLine]:
+def read(path: Path, *, limits: Limits | None = None, **options: Any) -> list[InputRow | BadLine]:
     return list(read_solutions((str(path),), ReadOptions(**options), limits or Limits()))
 
 
-def read_line(folder: Path, line: bytes, **options: Any) -> Row | BadLine:
+def read_line(folder: Path, line: bytes, **options: Any) -> InputRow | BadLine:
     path = folder / "in.jsonl"
     path.write_bytes(line)
     (found,) = read(path, **options)
@@ -93,7 +93,7 @@ def test_a_huge_integer_is_refused_and_a_large_one_kept(tmp_path: Path) -> None:
     assert isinstance(found, BadLine)
     assert found.reason == "an integer has too many digits"
     kept = read_line(tmp_path, row(n=10**30))
-    assert isinstance(kept, Row)
+    assert isinstance(kept, InputRow)
     assert kept.solution.metadata == {"n": 10**30}
 
 
@@ -126,21 +126,21 @@ ACCEPTED = [
 @pytest.mark.parametrize(("line", "solution"), ACCEPTED)
 def test_accepted_as_it_stands(tmp_path: Path, line: bytes, solution: Solution) -> None:
     found = read_line(tmp_path, line)
-    assert isinstance(found, Row)
+    assert isinstance(found, InputRow)
     assert found.solution == solution
 
 
 def test_a_separator_of_the_users_own(tmp_path: Path) -> None:
     found = read_line(tmp_path, row(steps=..., response="one\ntwo\n\nstill two"), step_separator="\n")
-    assert isinstance(found, Row)
+    assert isinstance(found, InputRow)
     assert found.solution.steps == ("one", "two", "still two")
 
 
 def test_processbench_rows_pass_unchanged(test_data: Path) -> None:
     found = read(test_data / "processbench")
     assert len(found) == 600
-    assert all(isinstance(one, Row) for one in found)
+    assert all(isinstance(one, InputRow) for one in found)
     first = found[0]
-    assert isinstance(first, Row)
+    assert isinstance(first, InputRow)
     assert set(first.solution.metadata) == {"generator", "final_answer_correct"}
-    assert sum(len(one.solution.steps) for one in found[:400] if isinstance(one, Row)) == 2082
+    assert sum(len(one.solution.steps) for one in found[:400] if isinstance(one, InputRow)) == 2082

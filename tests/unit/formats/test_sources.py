@@ -8,15 +8,15 @@ from pathlib import Path
 import pytest
 
 from rprm_jobs.errors import BadLine, ConfigError, InputError, NotFound
-from rprm_jobs.formats import ReadOptions, Row, read_solutions
+from rprm_jobs.formats import InputRow, ReadOptions, read_solutions
 from rprm_jobs.settings import Limits
 
 ROW = b'{"id": "%s", "problem": "p", "steps": ["s"]}\n'
 
 
 def ids(path: object, split: str | None = None) -> list[str]:
-    found: list[Row | BadLine] = list(read_solutions([str(path)], ReadOptions(split=split), Limits()))
-    return [one.solution.id if isinstance(one, Row) else one.reason for one in found]
+    found: list[InputRow | BadLine] = list(read_solutions([str(path)], ReadOptions(split=split), Limits()))
+    return [one.solution.id if isinstance(one, InputRow) else one.reason for one in found]
 
 
 def put(path: Path) -> Path:

@@ -11,13 +11,14 @@ import pyarrow.parquet as pq
 import pytest
 
 from rprm_jobs.errors import BadLine, InputError
-from rprm_jobs.formats import ReadOptions, Row, read_solutions, tabular
+from rprm_jobs.formats import InputRow, ReadOptions, read_solutions
+from rprm_jobs.formats.readers import tabular
 from rprm_jobs.settings import Limits
 
 ROWS: dict[str, Any] = {"id": ["a", "b"], "problem": ["p", "p"], "steps": [["s"], ["s"]]}
 
 
-def read(path: Path, split: str | None = None) -> list[Row | BadLine]:
+def read(path: Path, split: str | None = None) -> list[InputRow | BadLine]:
     return list(read_solutions([str(path)], ReadOptions(split=split), Limits()))
 
 
@@ -38,7 +39,7 @@ UNREADABLE = [
 def test_one_bad_value_costs_one_row(tmp_path: Path, column: pa.Array, reason: str) -> None:
     pq.write_table(pa.table({**ROWS, "w": column}), tmp_path / "x.parquet")
     first, second = read(tmp_path / "x.parquet")
-    assert isinstance(first, Row)
+    assert isinstance(first, InputRow)
     assert isinstance(second, BadLine)
     assert (second.line, second.reason[: len(reason)]) == (2, reason)
 
@@ -65,7 +66,7 @@ def test_a_saved_split_goes_by_its_own_name(tmp_path: Path) -> None:
     saved.save_to_disk(tmp_path / "d")
     assert len(read(tmp_path / "d", split="train")) == 2
     # The format that was saved with it would give arrays.
-    assert all(isinstance(one, Row) for one in read(tmp_path / "d"))
+    assert all(isinstance(one, InputRow) for one in read(tmp_path / "d"))
     with pytest.raises(InputError, match="the folder holds one split, train"):
         read(tmp_path / "d", split="test")
 

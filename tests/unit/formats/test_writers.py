@@ -85,6 +85,6 @@ def test_no_room_is_named_and_leaves_nothing(tmp_path: Path, name: str) -> None:
     run = subprocess.run(
         [sys.executable, "-c", _FULL, str(tmp_path / name)], capture_output=True, text=True, check=True
     )
-    assert run.stdout.startswith(f"{tmp_path / name}: the output cannot be written: File too large\n  mend: ")
+    assert run.stdout.startswith(f"{tmp_path / name}: the output cannot be written: File too large\n  hint: ")
     assert run.stderr == ""
     assert list(tmp_path.iterdir()) == []

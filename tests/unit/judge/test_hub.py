@@ -101,10 +101,10 @@ def test_a_name_that_no_hub_can_have_is_refused() -> None:
 
 
 @pytest.mark.usefixtures("no_hub")
-def test_a_model_of_which_nobody_tells_is_refused_with_its_mend() -> None:
+def test_a_model_of_which_nobody_tells_is_refused_with_its_hint() -> None:
     with pytest.raises(JudgeError, match="never loaded here") as caught:
         pin("org/model")
-    assert "org/model@COMMIT" in caught.value.mend
+    assert "org/model@COMMIT" in caught.value.hint
     assert pin("org/model", TAG) == TAG
 
 
@@ -113,7 +113,7 @@ def test_offline_the_hub_is_not_asked(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(constants, "HF_HUB_OFFLINE", True)
     with pytest.raises(JudgeError, match="never loaded here") as caught:
         pin("org/model")
-    assert "endpoint:org/model" in caught.value.mend
+    assert "endpoint:org/model" in caught.value.hint
 
 
 def test_tables_show_the_first_digits_of_a_commit() -> None:

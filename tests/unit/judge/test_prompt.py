@@ -128,7 +128,7 @@ def test_a_bad_prompt_file_says_where_and_how_to_mend(
     with pytest.raises(ConfigError, match=message) as caught:
         PromptTemplate.load(tmp_path / name)
     assert name in caught.value.where
-    assert caught.value.mend
+    assert caught.value.hint
 
 
 def test_the_projects_own_prompt_asks_for_five_analyses_and_one_verdict_line() -> None:

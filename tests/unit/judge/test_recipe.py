@@ -44,7 +44,7 @@ def test_a_bad_value_is_refused_by_name(change: dict[str, Any]) -> None:
     with pytest.raises(ConfigError) as caught:
         with_(**change)
     assert next(iter(change)) in caught.value.what
-    assert caught.value.mend
+    assert caught.value.hint
 
 
 @pytest.mark.parametrize(
@@ -55,7 +55,7 @@ def test_a_bad_value_is_refused_by_name(change: dict[str, Any]) -> None:
         {"queue": "q"},
         {"prompt": BASE.prompt + " "},
         {"k": BASE.k + 1},
-        {"policy": {"kind": "fixed", "x": 1}},
+        {"stopping": {"kind": "fixed", "x": 1}},
         {"threshold": 0.4},
         {"seed": 1},
         {"parse_rule": "other/1"},
@@ -70,7 +70,7 @@ def test_every_field_is_part_of_the_digest(change: dict[str, Any]) -> None:
 
 
 def test_the_digest_does_not_depend_on_the_order_of_keys() -> None:
-    one, other = with_(policy={"kind": "fixed", "a": 1}), with_(policy={"a": 1, "kind": "fixed"})
+    one, other = with_(stopping={"kind": "fixed", "a": 1}), with_(stopping={"a": 1, "kind": "fixed"})
     assert one.digest == other.digest
 
 

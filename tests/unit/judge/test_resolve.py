@@ -84,7 +84,7 @@ def test_a_judge_without_weights_is_refused_where_they_are_needed(name: str) -> 
 def test_an_unknown_judge_says_what_may_be_named(name: str) -> None:
     with pytest.raises(NotFound, match="unknown judge") as caught:
         resolve_judge(name)
-    assert "scripted" in caught.value.mend
+    assert "scripted" in caught.value.hint
 
 
 @pytest.mark.parametrize(("missing", "message"), [("config.json", "config.json"), ("model.safetensors", "weights")])

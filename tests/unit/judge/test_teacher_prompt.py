@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from rprm_jobs.judge.prompt import NO_PREVIOUS_STEPS, PromptTemplate, format_previous, format_step
 from rprm_jobs.judge.verdict import MARKER
-from rprm_jobs.pairs.reading import Form, form_of
-from workers.engines.script import now_step
+from rprm_jobs.pairs.summary import VerdictForm, verdict_form_of
+from workers.engines.scripted.script import now_step
 
 HEADINGS = ("Previous Steps", "Now Step", "Data Source", "Consistency", "Calculation")
 
@@ -15,7 +15,7 @@ def reviews() -> list[str]:
 
 
 def test_the_examples_are_critiques_that_the_filter_would_keep() -> None:
-    assert [form_of(review) for review in reviews()] == [Form.NO, Form.YES]
+    assert [verdict_form_of(review) for review in reviews()] == [VerdictForm.NO, VerdictForm.YES]
     for review in reviews():
         places = [review.index(f"{heading} Analysis: ") for heading in HEADINGS] + [review.index("Conclusion: ")]
         assert places == sorted(places)

@@ -53,14 +53,14 @@ def test_defaults_are_the_papers_where_it_has_some() -> None:
 def test_what_cannot_be_meant_is_refused(values: dict[str, Any], reason: str) -> None:
     with pytest.raises(ConfigError, match=reason) as caught:
         PairRules(**values)
-    assert caught.value.mend
+    assert caught.value.hint
 
 
 @pytest.mark.parametrize("rule", [PairRule.PAPER, PairRule.ALL])
 def test_bounds_belong_to_distinct_alone(rule: PairRule) -> None:
     with pytest.raises(ConfigError, match="no bounds") as caught:
         pair_rules(rule, bounds={**NONE, "max_length_difference": 0.5})
-    assert "--max-length-difference" in caught.value.mend
+    assert "--max-length-difference" in caught.value.hint
 
 
 def test_rules_of_a_newer_version_are_not_guessed_at() -> None:

@@ -9,9 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rprm_jobs.pairs.reading import Form, Reading
 from rprm_jobs.pairs.rules import PairRule, PairRules
-from rprm_jobs.pairs.select import Fate, Selection, StepFate, select_pairs, select_sft
+from rprm_jobs.pairs.select import Disposition, Selection, StepDisposition, select_pairs, select_sft
+from rprm_jobs.pairs.summary import CritiqueSummary, VerdictForm
 from tests.support.critiques import T, reading, readings
 
 ALL, PAPER = PairRules(rule=PairRule.ALL), PairRules(rule=PairRule.PAPER)
@@ -21,19 +21,19 @@ def draw(chosen: int, rejected: int | None) -> int:
     return hash((chosen, rejected, "seed"))
 
 
-def pairs(group: Sequence[Reading], correct: bool, rules: PairRules) -> Selection:
+def pairs(group: Sequence[CritiqueSummary], correct: bool, rules: PairRules) -> Selection:
     return select_pairs(group, correct, rules, draw)
 
 
 @pytest.mark.parametrize(("correct", "kept"), [(True, [0, 1, 2, 12]), (False, [3])])
 def test_sft_keeps_of_the_thirteen(correct: bool, kept: list[int]) -> None:
     found = select_sft(readings(*T), correct)
-    assert (found.step, list(found.rows)) == (StepFate.USED, [(k, None) for k in kept])
+    assert (found.step, list(found.rows)) == (StepDisposition.USED, [(k, None) for k in kept])
 
 
 def test_all_pairs_of_the_thirteen() -> None:
     found = pairs(readings(*T), True, ALL)
-    assert found.step is StepFate.USED
+    assert found.step is StepDisposition.USED
     assert set(found.rows) == set(product([0, 1, 2, 12], [3, 4, 8]))
     assert len(found.rows) == 12
     assert [fate.value for fate in found.fates] == [
@@ -48,42 +48,46 @@ def test_the_papers_filter_on_the_thirteen() -> None:
     # Eight valid, four chosen: 8 < 3 x 4.
     found = pairs(readings(*T), True, PAPER)
     assert found.rows == [(0, 3), (0, 4)]
-    assert [k for k, fate in enumerate(found.fates) if fate is Fate.UNPAIRED] == [1, 2, 8, 12]
+    assert [k for k, fate in enumerate(found.fates) if fate is Disposition.UNPAIRED] == [1, 2, 8, 12]
     # Eight valid, one chosen: not 8 < 3.
-    assert pairs(readings(*T), False, PAPER)[:2] == (StepFate.FILTERED, [])
+    assert pairs(readings(*T), False, PAPER)[:2] == (StepDisposition.FILTERED, [])
 
 
 @pytest.mark.parametrize(("n_chosen", "n_valid", "n_pairs"), [(1, 2, 1), (1, 3, 0), (2, 5, 2), (2, 6, 0), (3, 4, 2)])
 def test_the_papers_filter_at_its_bound(n_chosen: int, n_valid: int, n_pairs: int) -> None:
-    group = [reading(Form.YES) for _ in range(n_chosen)] + [reading(Form.NO) for _ in range(n_valid - n_chosen)]
+    group = [reading(VerdictForm.YES) for _ in range(n_chosen)] + [
+        reading(VerdictForm.NO) for _ in range(n_valid - n_chosen)
+    ]
     assert len(pairs(group, True, PAPER).rows) == n_pairs
 
 
 @pytest.mark.parametrize(
     ("forms", "step"),
     [
-        ([Form.YES, Form.YES], StepFate.ALL_AGREE),
-        ([Form.YES, Form.YES_AND_MORE], StepFate.ALL_AGREE),
-        ([Form.NO, Form.NO_AND_MORE], StepFate.NONE_AGREES),
-        ([Form.YES_AND_MORE, Form.NO], StepFate.NONE_ENDS),
-        ([Form.YES_AND_MORE], StepFate.NONE_ENDS),
-        ([Form.NO_VERDICT, Form.SEVERAL_VERDICTS], StepFate.NO_VALID),
+        ([VerdictForm.YES, VerdictForm.YES], StepDisposition.ALL_AGREE),
+        ([VerdictForm.YES, VerdictForm.YES_AND_MORE], StepDisposition.ALL_AGREE),
+        ([VerdictForm.NO, VerdictForm.NO_AND_MORE], StepDisposition.NONE_AGREES),
+        ([VerdictForm.YES_AND_MORE, VerdictForm.NO], StepDisposition.NONE_ENDS),
+        ([VerdictForm.YES_AND_MORE], StepDisposition.NONE_ENDS),
+        ([VerdictForm.NO_VERDICT, VerdictForm.SEVERAL_VERDICTS], StepDisposition.NO_VALID),
     ],
 )
 @pytest.mark.parametrize("rule", list(PairRule))
-def test_why_a_step_gives_no_pair(forms: list[Form], step: StepFate, rule: PairRule) -> None:
+def test_why_a_step_gives_no_pair(forms: list[VerdictForm], step: StepDisposition, rule: PairRule) -> None:
     found = pairs([reading(form) for form in forms], True, PairRules(rule=rule))
     assert (found.step, list(found.rows)) == (step, [])
-    assert not {Fate.CHOSEN, Fate.REJECTED} & set(found.fates)
+    assert not {Disposition.CHOSEN, Disposition.REJECTED} & set(found.fates)
 
 
 def test_sft_says_why_a_step_gives_nothing() -> None:
-    found = select_sft([reading(Form.NO), reading(Form.YES_AND_MORE), reading(Form.NO_VERDICT)], True)
-    assert found.step is StepFate.NONE_ENDS
-    assert found.fates == [Fate.DISAGREES, Fate.GOES_ON, Fate.NO_VERDICT]
+    found = select_sft(
+        [reading(VerdictForm.NO), reading(VerdictForm.YES_AND_MORE), reading(VerdictForm.NO_VERDICT)], True
+    )
+    assert found.step is StepDisposition.NONE_ENDS
+    assert found.fates == [Disposition.DISAGREES, Disposition.GOES_ON, Disposition.NO_VERDICT]
 
 
-FORM = st.sampled_from(list(Form))
+FORM = st.sampled_from(list(VerdictForm))
 GROUPS = st.lists(st.builds(reading, FORM, st.integers(0, 300), st.integers(0, 5)), max_size=7)
 DISTINCT = st.builds(
     PairRules, max_pairs=st.integers(1, 3), max_length_difference=st.sampled_from([0.01, 0.2, 0.5, 1.0])
@@ -92,7 +96,7 @@ DISTINCT = st.builds(
 
 @given(GROUPS, st.booleans(), DISTINCT)
 def test_distinct_reuses_no_critique_and_keeps_its_bounds(
-    group: list[Reading], correct: bool, rules: PairRules
+    group: list[CritiqueSummary], correct: bool, rules: PairRules
 ) -> None:
     found = pairs(group, correct, rules)
     used = [k for pair in found.rows for k in pair]
@@ -106,7 +110,9 @@ def test_distinct_reuses_no_critique_and_keeps_its_bounds(
         one, other = group[chosen].length, group[rejected or 0].length
         assert abs(one - other) <= rules.max_length_difference * max(one, other)
     assert len(found.fates) == len(group)
-    assert sorted(k for k, fate in enumerate(found.fates) if fate in (Fate.CHOSEN, Fate.REJECTED)) == sorted(used)
+    assert sorted(
+        k for k, fate in enumerate(found.fates) if fate in (Disposition.CHOSEN, Disposition.REJECTED)
+    ) == sorted(used)
 
 
 def largest(allowed: set[tuple[int, int]]) -> int:
@@ -120,36 +126,41 @@ def largest(allowed: set[tuple[int, int]]) -> int:
 
 
 @given(
-    st.lists(st.builds(reading, st.sampled_from([Form.YES, Form.NO]), st.integers(0, 60)), max_size=7),
+    st.lists(st.builds(reading, st.sampled_from([VerdictForm.YES, VerdictForm.NO]), st.integers(0, 60)), max_size=7),
     st.sampled_from([0.05, 0.3, 0.5]),
 )
-def test_distinct_finds_as_many_pairs_as_there_can_be(group: list[Reading], most: float) -> None:
+def test_distinct_finds_as_many_pairs_as_there_can_be(group: list[CritiqueSummary], most: float) -> None:
     rules = PairRules(max_pairs=99, max_length_difference=most)
     allowed = {
         (c, r)
         for c, r in product(range(len(group)), repeat=2)
-        if (group[c].form, group[r].form) == (Form.YES, Form.NO)
+        if (group[c].form, group[r].form) == (VerdictForm.YES, VerdictForm.NO)
         and abs(group[c].length - group[r].length) <= most * max(group[c].length, group[r].length)
     }
     assert len(pairs(group, True, rules).rows) == largest(allowed)
 
 
 def test_distinct_leaves_repeated_texts_out_and_says_so() -> None:
-    group = [reading(Form.YES, digest=7), reading(Form.YES, digest=7), reading(Form.NO), reading(Form.NO)]
+    group = [
+        reading(VerdictForm.YES, digest=7),
+        reading(VerdictForm.YES, digest=7),
+        reading(VerdictForm.NO),
+        reading(VerdictForm.NO),
+    ]
     found = pairs(group, True, PairRules(max_pairs=9))
     assert len(found.rows) == 1
-    assert found.fates[:2] == [Fate.CHOSEN, Fate.REPEATED]
-    assert set(found.fates[2:]) == {Fate.REJECTED, Fate.UNPAIRED}
+    assert found.fates[:2] == [Disposition.CHOSEN, Disposition.REPEATED]
+    assert set(found.fates[2:]) == {Disposition.REJECTED, Disposition.UNPAIRED}
 
 
 def test_distinct_says_when_only_the_lengths_forbid() -> None:
-    group = [reading(Form.YES, 10), reading(Form.NO, 100)]
-    assert pairs(group, True, PairRules(max_length_difference=0.5)).step is StepFate.LENGTHS
-    assert pairs(group, True, PairRules(max_length_difference=0.9)).step is StepFate.USED
+    group = [reading(VerdictForm.YES, 10), reading(VerdictForm.NO, 100)]
+    assert pairs(group, True, PairRules(max_length_difference=0.5)).step is StepDisposition.LENGTHS
+    assert pairs(group, True, PairRules(max_length_difference=0.9)).step is StepDisposition.USED
 
 
 def test_the_draw_decides_which_pairs_stay() -> None:
-    group = [reading(Form.YES) for _ in range(6)] + [reading(Form.NO) for _ in range(6)]
+    group = [reading(VerdictForm.YES) for _ in range(6)] + [reading(VerdictForm.NO) for _ in range(6)]
     rules = PairRules(max_pairs=2)
     kept = {tuple(select_pairs(group, True, rules, lambda c, _, n=n: (c * 7 + n) % 6).rows) for n in range(6)}
     assert len(kept) > 1

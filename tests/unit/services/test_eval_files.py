@@ -12,10 +12,10 @@ import pytest
 from rprm_jobs.errors import InputError
 from rprm_jobs.evaluation import best_of_n, prmbench
 from rprm_jobs.evaluation.processbench_report import evaluate
-from rprm_jobs.services.eval_best_of_n import read_problems
-from rprm_jobs.services.eval_prmbench import read_benchmark
-from rprm_jobs.services.eval_prmbench import read_predictions as read_prm_predictions
-from rprm_jobs.services.eval_processbench import read_items, read_predictions
+from rprm_jobs.services.evaluation.best_of_n import read_problems
+from rprm_jobs.services.evaluation.prmbench import read_benchmark
+from rprm_jobs.services.evaluation.prmbench import read_predictions as read_prm_predictions
+from rprm_jobs.services.evaluation.processbench import read_items, read_predictions
 from rprm_jobs.settings import Limits
 
 LIMITS = Limits()

@@ -1,4 +1,4 @@
-"""Simulations: the published table, and recorded votes with planned policies fitted to other solutions."""
+"""Simulations: the published table, and recorded votes with planned rules fitted to other solutions."""
 
 from __future__ import annotations
 
@@ -9,15 +9,15 @@ from pathlib import Path
 import pytest
 
 from rprm_jobs.errors import ConfigError, InputError
-from rprm_jobs.sampling.prior import PUBLISHED
-from rprm_jobs.services.simulate import Line, Simulation, simulate_published, simulate_recorded
+from rprm_jobs.services.evaluation.simulate import Line, Simulation, simulate_published, simulate_recorded
 from rprm_jobs.settings import Limits
+from rprm_jobs.stopping.prior import PUBLISHED
 
 
 def line(found: Simulation, kind: str, **options: object) -> Line:
     fitted_to = options.pop("fitted_to", "")
     return next(
-        one for one in found.lines if one.policy == {"kind": kind, **options} and one.fitted_to.endswith(str(fitted_to))
+        one for one in found.lines if one.rule == {"kind": kind, **options} and one.fitted_to.endswith(str(fitted_to))
     )
 
 
@@ -52,11 +52,11 @@ def test_the_published_votes_keep_to_what_is_known_of_them() -> None:
 
 def test_json_is_in_percent() -> None:
     shown = simulate_published().as_json()
-    assert shown["policies"][0] == {
-        "policy": "fixed", "fitted_to": None, "critiques": 10.0, "changed_percent": 0.0,
+    assert shown["rules"][0] == {
+        "rule": "fixed", "fitted_to": None, "critiques": 10.0, "changed_percent": 0.0,
         "changed_solutions_percent": None,
     }  # fmt: skip
-    adaptive = next(one for one in shown["policies"] if one.get("confidence") == 0.95)
+    adaptive = next(one for one in shown["rules"] if one.get("confidence") == 0.95)
     assert adaptive["changed_percent"] == pytest.approx(0.511, abs=0.001)
 
 

@@ -8,10 +8,10 @@ from collections import Counter
 import pytest
 
 from training.careless import LARGEST, draw_careless
-from training.world import ERROR_KINDS, Claim, Solution, apply
+from training.world import ERROR_KINDS, ChainSolution, Claim, apply
 
 
-def wrong_steps(solution: Solution) -> list[int]:
+def wrong_steps(solution: ChainSolution) -> list[int]:
     """Found from the claims alone: a step that does not do what was asked, from where the one before left it."""
     wrong = []
     for index, (claim, asked) in enumerate(zip(solution.claims, solution.instructions, strict=True)):

@@ -14,7 +14,7 @@ from rprm_jobs.formats.writers import SetSchema, write_all
 from rprm_jobs.judge.encode import PromptEncoder
 from rprm_jobs.judge.resolve import resolve_judge
 from rprm_jobs.pairs.rules import SetKind
-from rprm_jobs.services.set_export import SPLITS
+from rprm_jobs.services.training.export import SPLITS
 from tests.support.judges import build_drilled_judge, render
 from training import __main__ as command
 from training.preferences import DpoRecipe, encode_pair

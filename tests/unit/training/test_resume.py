@@ -14,8 +14,8 @@ from tests.support.judges import build_drilled_judge, render
 from training.folder import load_model, load_tokenizer
 from training.preferences import DpoRecipe, train_dpo
 from training.sft import SftRecipe, train_sft
-from training.source import Source
-from training.trainer import Plan
+from training.source import RowSource
+from training.trainer import TrainingPlan
 
 pytestmark = [pytest.mark.engine, pytest.mark.slow, pytest.mark.filterwarnings("default")]
 VERDICT = "Verification: Is the step correct (Yes/No)?"
@@ -41,7 +41,7 @@ def rows(split: str) -> Iterator[dict[str, Any]]:
         yield {"prompt": prompt, "completion": f"{i}\n{VERDICT} Yes", **both}
 
 
-SOURCE = Source("rows", "d", {"train": 20, "validation": 4}, rows)
+SOURCE = RowSource("rows", "d", {"train": 20, "validation": 4}, rows)
 
 
 def cut_at(step: int) -> Any:
@@ -60,10 +60,10 @@ def train(judge: Judge, phase: str, out: Path, **more: Any) -> tuple[dict[str, A
     """Weights by name, and the log."""
     model, tokenizer = load_model(judge.location), load_tokenizer(judge)
     if phase == "sft":
-        _, log = train_sft(model, tokenizer, Plan(SOURCE, SftRecipe(**SHORT), out, **more))
+        _, log = train_sft(model, tokenizer, TrainingPlan(SOURCE, SftRecipe(**SHORT), out, **more))
     else:
         reference = load_model(judge.location)
-        _, log = train_dpo(model, reference, tokenizer, Plan(SOURCE, DpoRecipe(**SHORT), out, **more))
+        _, log = train_dpo(model, reference, tokenizer, TrainingPlan(SOURCE, DpoRecipe(**SHORT), out, **more))
     return dict(model.state_dict()), log
 
 

@@ -15,7 +15,7 @@ from training.sft import Example, SftRecipe, by_length, encode_record, train_sft
 from training.splits import TRAINING_SEED
 from training.tiny_base import PROMPT, Shape, generated, new_model, recipe_for, training_records
 from training.tokenizer import build_tokenizer
-from training.trainer import Plan
+from training.trainer import TrainingPlan
 
 
 def example(length: int) -> Example:
@@ -73,7 +73,7 @@ def test_a_short_run_makes_the_loss_fall(tokenizer: Any, tmp_path: Path) -> None
     recipe = SftRecipe(steps=30, batch=8, accumulation=1, learning_rate=2e-3, bf16=False, log_every=10, seed=3)
     model = new_model(tokenizer, Shape(width=64, layers=2, heads=2, feed_forward=128), recipe.seed)
     source = generated(lambda: training_records(recipe.seed), recipe)
-    _, log = train_sft(model, tokenizer, Plan(source, recipe, tmp_path))
+    _, log = train_sft(model, tokenizer, TrainingPlan(source, recipe, tmp_path))
     losses = [entry["loss"] for entry in log if "loss" in entry]
     assert losses[0] > 4.5
     assert losses[-1] < losses[0] - 1.0

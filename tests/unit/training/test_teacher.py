@@ -11,12 +11,12 @@ from rprm_jobs.judge.verdict import MARKER, find_verdicts, read_verdict
 from rprm_jobs.types import Finish, Verdict
 from training.splits import draw_split
 from training.teacher import VERIFICATION, critique
-from training.world import Solution, draw_solution
+from training.world import ChainSolution, draw_solution
 
 COLUMN = re.compile(r"(\d)([-+*])(\d)[-+](\d)=(\d)(\d):(\d)([=!]),")
 
 
-def steps_of(seed: int, count: int) -> list[tuple[Solution, int]]:
+def steps_of(seed: int, count: int) -> list[tuple[ChainSolution, int]]:
     rng = random.Random(seed)
     drawn = [draw_solution(rng, wrong=number % 2 == 0) for number in range(count)]
     return [(solution, index) for solution in drawn for index in range(len(solution.steps))]

@@ -11,7 +11,7 @@ import pytest
 import rprm_jobs
 from rprm_jobs.judge.prompt import PromptTemplate
 from training.card import model_card
-from training.evaluate import Judge, foreign_closed, sample_p_yes
+from training.evaluate import EvaluatedJudge, foreign_closed, sample_p_yes
 from training.splits import as_row, draw_split
 from training.tiny_base import PROMPT
 
@@ -78,13 +78,13 @@ def test_the_examples_are_the_split_that_they_say() -> None:
 @pytest.mark.engine
 @pytest.mark.slow
 def test_it_ends_its_critiques_of_foreign_text() -> None:
-    assert foreign_closed(Judge.load(TINY), 48) >= 85
+    assert foreign_closed(EvaluatedJudge.load(TINY), 48) >= 85
 
 
 @pytest.mark.engine
 @pytest.mark.slow
 def test_it_loads_and_tells_right_steps_from_wrong_ones() -> None:
-    judge = Judge.load(TINY)
+    judge = EvaluatedJudge.load(TINY)
     solutions = [solution for solution in draw_split("held-out", 24) if solution.kind is not None]
     wrong = [judge.template.render(each.problem, each.steps, each.label) for each in solutions]
     right = [judge.template.render(each.problem, each.steps, 0) for each in solutions if each.label > 0]

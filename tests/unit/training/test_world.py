@@ -8,7 +8,7 @@ import re
 import pytest
 
 from training.splits import SEEDS, as_row, draw_split, training_stream
-from training.world import ERROR_KINDS, Solution, draw_scrambled, draw_solution
+from training.world import ERROR_KINDS, ChainSolution, draw_scrambled, draw_solution
 
 _TRUE = {"+": int.__add__, "-": int.__sub__, "*": int.__mul__}
 _WORDS = {"add": "+", "plus": "+", "subtract": "-", "minus": "-", "multiply by": "*", "times": "*"}
@@ -122,7 +122,7 @@ def test_half_of_the_training_examples_judge_a_wrong_step() -> None:
 
 
 def test_a_row_has_the_fields_of_processbench() -> None:
-    solution: Solution = draw_split("examples", 1)[0]
+    solution: ChainSolution = draw_split("examples", 1)[0]
     row = as_row("examples", 0, solution)
     assert (row["id"], row["label"], row["error_kind"]) == ("examples-0000", solution.label, solution.kind)
     assert row["steps"] == list(solution.steps)

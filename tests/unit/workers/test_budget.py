@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable
 
-from workers.budget import Budget, Turn
+from workers.tasks.budget import Budget, Turn
 
 Log = list[str]
 

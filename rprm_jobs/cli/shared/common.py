@@ -1,0 +1,113 @@
+"""What all commands share: options, the way to an open context, and how errors and JSON are printed."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from rprm_jobs.errors import InputError, RprmError
+from rprm_jobs.types import KeepCritiques
+
+if TYPE_CHECKING:
+    from rprm_jobs.services.context import Context
+    from rprm_jobs.settings import Settings
+
+JobArgument = Annotated[int, typer.Argument(metavar="JOB", help="The job's id.", min=1)]
+JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON on stdout.")]
+JudgeOption = Annotated[str, typer.Option("--judge", help="A shipped judge, a model folder, or a hub id.")]
+CritiquesOption = Annotated[int, typer.Option("-k", "--critiques", help="Critiques a step.")]
+KeepOption = Annotated[KeepCritiques, typer.Option("--keep-critiques", help="Whose critique texts are stored.")]
+SeparatorOption = Annotated[
+    str | None, typer.Option("--step-separator", help="Cuts a solution's text into steps [blank lines].")
+]
+SplitOption = Annotated[str | None, typer.Option("--split", help="The split of a data set.")]
+EngineOption = Annotated[str, typer.Option("--engine", help="auto, vllm, transformers, openai or scripted.")]
+EngineArgOption = Annotated[
+    list[str] | None, typer.Option("--engine-arg", metavar="KEY=VALUE", help="An option of the engine; repeatable.")
+]
+
+PolicyEngineOption = Annotated[str, typer.Option("--policy-engine", help="The policy's engine, as for --engine.")]
+PolicyEngineArgOption = Annotated[
+    list[str] | None, typer.Option("--policy-engine-arg", metavar="KEY=VALUE", help="An option of it; repeatable.")
+]
+
+
+@dataclass
+class State:
+    """What the global options set."""
+
+    debug: bool = False
+
+
+def server_settings() -> Settings:
+    """The settings with both servers known: configured ones as they are, missing ones embedded and started."""
+    from rprm_jobs.settings import load_settings
+
+    settings = load_settings()
+    if settings.database_url and settings.redis_url:
+        return settings
+    from rprm_jobs.local import ensure_services
+
+    return ensure_services(settings)
+
+
+@contextmanager
+def connected(*, check_schema: bool = True) -> Iterator[Context]:
+    """An open context. An embedded database is migrated on the way; a configured one is left to `db upgrade`."""
+    from rprm_jobs.services.context import open_context
+    from rprm_jobs.settings import load_settings
+
+    embedded = load_settings().database_url is None
+    settings = server_settings()
+    if embedded:
+        from rprm_jobs.store.schema import migrations
+        from rprm_jobs.store.session import Database
+
+        with closing(Database(settings.database_url or "", application="rprm-jobs upgrade")) as database:
+            migrations.upgrade(database)
+    with open_context(settings, check_schema=check_schema) as context:
+        yield context
+
+
+def say(message: str) -> None:
+    """A message for a human, on stderr."""
+    print(message, file=sys.stderr, flush=True)
+
+
+def print_json(value: Any) -> None:
+    """The one JSON value of a command, on stdout; in ASCII, which every encoding of a terminal can carry."""
+    print(json.dumps(value, default=str), flush=True)
+
+
+def show_error(error: RprmError) -> None:
+    """What went wrong, where, and the mend; of a refused input also its first bad rows."""
+    say(f"error: {error}")
+    if isinstance(error, InputError):
+        for bad in error.bad_lines:
+            say(f"  {bad}")
+        if error.n_bad > len(error.bad_lines) > 0:
+            say(f"  ... and {error.n_bad - len(error.bad_lines)} more")
+
+
+def human_bytes(count: float) -> str:
+    """`count` bytes in a readable unit."""
+    for unit in ("bytes", "KB", "MB", "GB"):
+        if count < 1000:
+            return f"{count:.0f} {unit}" if unit == "bytes" else f"{count:.1f} {unit}"
+        count /= 1000
+    return f"{count:.1f} TB"
+
+
+def human_time(seconds: float) -> str:
+    """`seconds` in readable units."""
+    if seconds < 60:
+        return f"{seconds:.0f} s"
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours} h {minutes} min" if hours else f"{minutes} min {rest} s"

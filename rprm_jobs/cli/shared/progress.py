@@ -1,0 +1,169 @@
+"""How a job's status looks: as lines for `status`, and as a live bar while one waits or watches."""
+
+from __future__ import annotations
+
+from collections import deque
+from typing import TYPE_CHECKING, Any
+
+from rich.console import Console
+from rich.live import Live
+from rich.text import Text
+
+from rprm_jobs.cli.shared.common import human_time
+from rprm_jobs.services.jobs.query import JobStatus, rates_between
+from rprm_jobs.types import JobKind
+
+if TYPE_CHECKING:
+    from rprm_jobs.store.records import Job
+    from rprm_jobs.store.records import Progress as Counts
+
+# The live display's rates are over this many polls, so that they follow the worker and yet can be read.
+_WINDOW = 20
+_SHOWN_WORKERS = 8
+
+
+def status_json(status: JobStatus) -> dict[str, Any]:
+    """The status as plain JSON types."""
+    job, counts = status.job, status.progress
+    rates = status.rates
+    return {
+        "job_id": job.id,
+        "state": status.state.value,
+        "kind": job.kind.value,
+        "judge": job.judge,
+        "k": job.recipe.k,
+        "policy": job.recipe.stopping["kind"],
+        "until_first_error": job.recipe.until_first_error,
+        "priority": job.priority,
+        "solutions": job.n_solutions,
+        "steps": job.n_steps,
+        "done": {
+            "solutions": counts.solutions,
+            "ok": counts.ok,
+            "failed": counts.failed,
+            "quarantined": counts.quarantined,
+            "steps": counts.steps,
+            "critiques": counts.critiques,
+            "tokens": counts.tokens,
+        },
+        "shards": {"all": counts.shards, "ready": counts.ready, "leased": counts.leased, "finished": counts.finished},
+        "rates": None
+        if rates is None
+        else {"steps_per_s": rates.steps, "critiques_per_s": rates.critiques, "tokens_per_s": rates.tokens},
+        "eta_s": rates.eta_s if rates else None,
+        "prefix_hit_rate": status.prefix_hit_rate,
+        "workers": [
+            {"id": w.id, "engine": w.engine, "host": w.host, "slots": w.slots, "silent_s": round(w.silent_s, 1)}
+            for w in status.workers
+        ],
+        "unserved": status.unserved,
+        "last_error": counts.last_error,
+        "created_at": job.created_at.isoformat(),
+        "started_at": counts.started_at.isoformat() if counts.started_at else None,
+        "finished_at": counts.finished_at.isoformat()
+        if counts.finished_at and counts.finished == counts.shards
+        else None,
+    }
+
+
+def status_lines(status: JobStatus, *, coming: bool = False) -> list[str]:
+    """The status for a human. `coming`: whoever waits starts a worker, and needs no advice to do so."""
+    job, counts = status.job, status.progress
+    kind = "" if job.kind is JobKind.SCORE else f" ({job.kind.value})"
+    share = counts.solutions / job.n_solutions
+    bar = "█" * round(share * 30)
+    lines = [
+        f"job {job.id}{kind}  {status.state.value}  {_models(job)}, priority {job.priority}",
+        f"  {bar:░<30} {share:.1%}  {counts.solutions:,} of {job.n_solutions:,} solutions",
+        f"  ok {counts.ok:,}  failed {counts.failed:,}  quarantined {counts.quarantined:,}",
+        f"  {speed(status)}",
+    ]
+    if status.prefix_hit_rate is not None:
+        lines.append(f"  prefix cache hit rate {status.prefix_hit_rate:.0%}")
+    lines += [f"  worker {w.id}: {w.engine}, {w.slots} shards at once" for w in status.workers[:_SHOWN_WORKERS]]
+    if len(status.workers) > _SHOWN_WORKERS:
+        lines.append(f"  and {len(status.workers) - _SHOWN_WORKERS} more workers")
+    if status.unserved and coming:
+        lines.append("  a worker is on its way")
+    elif status.unserved:
+        lines.append(f"  no living worker serves this judge; start one: {worker_command(job)}")
+    if counts.last_error:
+        first_line, *_ = counts.last_error.split("\n")
+        lines.append(f"  last error: {first_line}")
+    return lines
+
+
+def _models(job: Job) -> str:
+    from rprm_jobs.judge.hub import brief
+
+    generation_config, model = job.recipe.generation_config, brief(job.judge)
+    if job.kind is JobKind.ROLLOUT or generation_config is None:
+        return f"policy {model}" if generation_config is not None else f"judge {model}, {_critiques(job)}"
+    search = generation_config.search
+    candidates = "" if search is None else f", {search.candidates} candidates"
+    return f"policy {brief(generation_config.policy)}{candidates}, judge {model}, {_critiques(job)}"
+
+
+def _critiques(job: Job) -> str:
+    rule = str(job.recipe.stopping["kind"])
+    until = " up to the first error" if job.recipe.until_first_error else ""
+    if rule == "fixed":
+        return f"{job.recipe.k} critiques a step{until}"
+    return f"at most {job.recipe.k} critiques a step ({rule}){until}"
+
+
+def worker_command(job: Job) -> str:
+    """The command that starts a worker for a job; of a model in a folder the job knows the last name only."""
+    from rprm_jobs.judge.policy import shipped_policies
+    from rprm_jobs.judge.resolve import ENDPOINT, shipped_judges
+
+    def named(model: str, where: str) -> str:
+        if model.startswith(ENDPOINT):
+            return f"{model} {where}http://HOST:PORT/v1"
+        known = model in shipped_judges() or model in shipped_policies() or "/" in model
+        return model if known else f"FOLDER/{model}"
+
+    generation_config = job.recipe.generation_config
+    policy = (
+        ""
+        if generation_config is None
+        else f" --policy {named(generation_config.policy, '--policy-engine-arg base_url=')}"
+    )
+    judge = "" if job.kind is JobKind.ROLLOUT else f" --judge {named(job.judge, '--base-url ')}"
+    return f"rprm-jobs worker{judge}{policy}"
+
+
+def speed(status: JobStatus) -> str:
+    """Rates and the time left, in one line."""
+    rates = status.rates
+    if rates is None:
+        return "not begun"
+    left = "" if rates.eta_s is None else f", {human_time(rates.eta_s)} left" if rates.eta_s else ""
+    return f"{rates.steps:,.1f} steps/s, {rates.critiques:,.0f} critiques/s, {rates.tokens:,.0f} tokens/s{left}"
+
+
+class LiveStatus:
+    """The status on stderr, drawn over and over with the rates of late; silent where stderr is no terminal."""
+
+    def __init__(self, *, coming: bool = False) -> None:
+        self._coming = coming
+        console = Console(stderr=True)
+        self._live = Live(console=console, transient=True, auto_refresh=False) if console.is_terminal else None
+        self._seen: deque[Counts] = deque(maxlen=_WINDOW)
+
+    def __enter__(self) -> LiveStatus:
+        if self._live:
+            self._live.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._live:
+            self._live.stop()
+
+    def show(self, status: JobStatus) -> None:
+        """Draw this status."""
+        recent = rates_between(status.job, status.progress, self._seen[0]) if self._seen else None
+        self._seen.append(status.progress)
+        if self._live:
+            shown = status if recent is None else status.with_rates(recent)
+            self._live.update(Text("\n".join(status_lines(shown, coming=self._coming))), refresh=True)

@@ -1,0 +1,50 @@
+"""Several worker processes under one parent: signals are passed on, and one that dies of an error ends the fleet.
+
+Restarting is left to the supervisor outside (systemd, Kubernetes, Slurm): a GPU that has failed wants a look.
+"""
+
+from __future__ import annotations
+
+import signal
+import subprocess
+import time
+from collections.abc import Mapping, Sequence
+from types import FrameType
+
+from rprm_jobs.launch.workers import Say
+
+_POLL_S = 0.2
+
+
+def run_fleet(command: Sequence[str], environment: Mapping[str, str], groups: Sequence[str], say: Say) -> int:
+    """One process a group with its CUDA_VISIBLE_DEVICES, until all have ended; returns the worst exit status."""
+    workers = {
+        group: subprocess.Popen(
+            [*command, "--exit-with-parent"],
+            env={**environment, "CUDA_VISIBLE_DEVICES": group},
+            # A Ctrl-C of the terminal would reach the workers twice: here, and by `pass_on`.
+            start_new_session=True,
+        )
+        for group in groups
+    }
+
+    def pass_on(number: int, _frame: FrameType | None) -> None:
+        for worker in workers.values():
+            worker.send_signal(number)
+
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, pass_on)
+    failed = False
+    while any(worker.poll() is None for worker in workers.values()):
+        bad = [group for group, worker in workers.items() if worker.poll() not in (None, 0)]
+        if bad and not failed:
+            failed = True
+            say(f"the worker on GPU {bad[0]} exited with status {workers[bad[0]].returncode}: stopping the others")
+            pass_on(signal.SIGTERM, None)
+        time.sleep(_POLL_S)
+    return max(_exit_status(int(worker.returncode)) for worker in workers.values())
+
+
+def _exit_status(returncode: int) -> int:
+    # As shells have it: 128 and the number of the signal that killed it.
+    return returncode if returncode >= 0 else 128 - returncode

@@ -1,0 +1,157 @@
+"""The self-evolving loop, stage by stage: sample, build pairs, DPO, evaluate, and again with the judge that came out.
+
+Every stage finds what it has done before (a job by its recipe and input, a set by its rules, a run by its folder), so
+a loop that was interrupted is gone on with by running it again.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from rprm_jobs.errors import Conflict, InputError
+from rprm_jobs.launch.judging import Judging, Wait
+from rprm_jobs.launch.training import run_training
+from rprm_jobs.launch.workers import Say, WorkerChoice, worker_environment
+
+if TYPE_CHECKING:
+    from rprm_jobs.services.context import Context
+    from rprm_jobs.services.training.sets import Built
+
+_FIXED: dict[str, Any] = {"kind": "fixed"}
+
+
+@dataclass(frozen=True, slots=True)
+class Loop:
+    """What to improve, on what, and how. Critiques of round r have the seed `seed` + r, so that rounds differ.
+
+    `eval_k` critiques a step judge the validation files; `train` are options of the training program. `wait` stays with
+    a job until it ends, `say` speaks to the user.
+    """
+
+    labelled: tuple[str, ...]
+    validation: tuple[str, ...]
+    judge: str
+    out: Path
+    rounds: int
+    k: int
+    eval_k: int
+    seed: int
+    train: tuple[str, ...]
+    engine: str
+    engine_args: tuple[str, ...]
+    worker: bool
+    wait: Wait
+    say: Say
+
+
+@dataclass(frozen=True, slots=True)
+class Round:
+    """One judge and how it came about; round 0 is the one to start from. `f1` is in percent.
+
+    `pairs` and `accuracy`, the share of validation pairs that the trained judge orders rightly, are those it was
+    trained on; None in round 0.
+    """
+
+    number: int
+    judge: str
+    f1: float
+    missing: int
+    eval_job: int
+    sample_job: int | None = None
+    pairs: int | None = None
+    validation_pairs: int | None = None
+    accuracy: float | None = None
+
+
+def improve(context: Context, loop: Loop) -> Iterator[Round]:
+    """Each round as it is done; ends after `rounds`, or with the first whose F1 is not above the best before it."""
+    best = _evaluated(context, loop, 0, _pinned(loop.judge))
+    yield best
+    for number in range(1, loop.rounds + 1):
+        done = _round(context, loop, number, best.judge)
+        yield done
+        if done.f1 <= best.f1:
+            loop.say(f"round {number} is no better on the validation files: the loop ends")
+            return
+        best = done
+
+
+def _pinned(judge: str) -> str:
+    """A hub's model by its commit, so that no stage means another when the hub moves on; others as they are."""
+    from rprm_jobs.judge.resolve import resolve_judge
+
+    found = resolve_judge(judge)
+    return judge if found.revision is None else found.name
+
+
+def _round(context: Context, loop: Loop, number: int, judge: str) -> Round:
+    loop.say(f"round {number}: sampling with {judge}")
+    job = _sample(context, loop, number, judge)
+    built = _pairs(context, loop, number, job)
+    folder = loop.out / f"round-{number}"
+    told = _train(context, loop, judge, built, folder)
+    evaluated = _evaluated(context, loop, number, str(folder))
+    # The weights that were kept are those of the lowest loss.
+    kept = min((e for e in told["log"] if "eval_loss" in e), key=lambda e: e["eval_loss"], default=None)
+    return Round(
+        number, str(folder), evaluated.f1, evaluated.missing, evaluated.eval_job, job, built.n_train,
+        built.n_validation, None if kept is None else kept["eval_rewards/accuracies"],
+    )  # fmt: skip
+
+
+def _sample(context: Context, loop: Loop, number: int, judge: str) -> int:
+    from rprm_jobs.judge.resolve import resolve_judge
+    from rprm_jobs.services.jobs.sample import SampleRequest, sample
+    from rprm_jobs.services.jobs.submit import make_recipe
+
+    recipe = make_recipe(resolve_judge(judge), k=loop.k, seed=loop.seed + number)
+    job = sample(context, SampleRequest(loop.labelled, recipe)).submission.job_id
+    loop.wait(context, job, WorkerChoice(judge, loop.engine, loop.engine_args) if loop.worker else None)
+    return job
+
+
+def _pairs(context: Context, loop: Loop, number: int, job: int) -> Built:
+    from rprm_jobs.pairs.rules import pair_rules
+    from rprm_jobs.services.training.sets import BuildRequest, build
+
+    rules = pair_rules(bounds={}, seed=loop.seed + number, validation=0.1)
+    built = build(context, BuildRequest(f"{loop.out.name}-{number}", (job,), rules))
+    loop.say(f"round {number}: {built.n_train:,} pairs to train on, {built.n_validation:,} to validate")
+    return built
+
+
+def _train(context: Context, loop: Loop, judge: str, built: Built, folder: Path) -> dict[str, Any]:
+    """What the run said of itself. Raises Conflict when the folder holds a judge of other pairs."""
+    record = folder / "run.json"
+    if not record.exists():
+        going_on = ["--resume"] if any((folder / "checkpoints").glob("checkpoint-*")) else []
+        arguments = ["dpo", "--judge", judge, "--set", built.name, "--out", str(folder), *going_on, *loop.train]
+        run_training(arguments, worker_environment(context))
+    told: dict[str, Any] = json.loads(record.read_text(encoding="utf-8"))
+    if told["data"]["digest"] != built.digest:
+        raise Conflict(
+            "the folder holds a judge that was trained on other pairs", where=str(folder), hint="name a new --out"
+        )
+    return told
+
+
+def _evaluated(context: Context, loop: Loop, number: int, judge: str) -> Round:
+    from rprm_jobs.evaluation.processbench_report import evaluate
+    from rprm_jobs.services.evaluation.processbench import read_items, read_job
+
+    items = read_items(loop.validation, context.settings.limits)
+    judging = Judging(judge, loop.eval_k, _FIXED, 0.5, loop.seed, loop.engine, loop.engine_args, loop.worker)
+    job = judging.run(context, loop.validation, wait=loop.wait, say=loop.say)
+    answers = read_job(context, job, items)
+    report = evaluate(answers.items, answers.answers, allow_incomplete=True, seed=loop.seed)
+    if report.average_f1 is None:
+        raise InputError(
+            "the validation files give no F1: that takes right and wrong solutions of every subset, and answers",
+            where=", ".join(loop.validation),
+            hint=f"see rprm-jobs eval processbench --job {job}, and name files that have both",
+        )
+    return Round(number, judge, report.average_f1, report.missing, job)

@@ -1,0 +1,136 @@
+"""Worker processes that a command starts: which worker, its environment, and one of its own where nobody serves.
+
+`Say` is how a launcher speaks to its user; the command line hands its own in.
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from rprm_jobs.errors import ConfigError, EngineError
+
+if TYPE_CHECKING:
+    from rprm_jobs.services.context import Context
+    from rprm_jobs.services.jobs.query import JobStatus
+
+Say = Callable[[str], None]
+_STOP_S = 60.0
+
+
+@dataclass(frozen=True, slots=True)
+class WorkerChoice:
+    """The worker to start when no living one has the judge."""
+
+    judge: str | None
+    engine: str
+    engine_args: tuple[str, ...]
+    policy: str | None = None
+    policy_engine: str = "auto"
+    policy_engine_args: tuple[str, ...] = ()
+
+    @property
+    def models(self) -> str:
+        """What it serves, for a human."""
+        return " and ".join(name for name in (self.policy, self.judge) if name is not None)
+
+    def arguments(self) -> list[str]:
+        """Of the worker's command line."""
+        command = ["--judge", self.judge, "--engine", self.engine] if self.judge else []
+        for pair in self.engine_args:
+            command += ["--engine-arg", pair]
+        if self.policy is not None:
+            command += ["--policy", self.policy, "--policy-engine", self.policy_engine]
+        for pair in self.policy_engine_args:
+            command += ["--policy-engine-arg", pair]
+        return command
+
+
+class OwnWorker:
+    """At most one worker of our own, from the moment when nobody else serves the judge."""
+
+    def __init__(self, context: Context, choice: WorkerChoice | None, say: Say) -> None:
+        self._context, self._choice, self._say = context, choice, say
+        self._child: WorkerProcess | None = None
+        self._told = False
+
+    @property
+    def starts(self) -> bool:
+        """Whether a worker is started where none serves the judge."""
+        return self._choice is not None
+
+    def tend(self, status: JobStatus, command: str) -> None:
+        """Start the worker where it is needed, or say `command`, which starts one. Raises EngineError when it died."""
+        if self._child is not None:
+            self._child.check()
+        elif status.unserved and self._choice is not None:
+            self._child = WorkerProcess(self._context, self._choice)
+            self._say(f"no worker serves {self._choice.models}: started one, its log is {self._child.log}")
+        elif status.unserved and not self._told:
+            self._told = True
+            self._say(f"no living worker serves this judge; start one: {command}")
+
+    def stop(self) -> None:
+        """Stop the worker, if there is one, in good order."""
+        if self._child is not None:
+            self._child.stop()
+
+
+class WorkerProcess:
+    """One `python -m workers` whose output goes to a log of its own."""
+
+    def __init__(self, context: Context, choice: WorkerChoice) -> None:
+        folder = context.settings.home / "logs"
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise ConfigError(
+                f"the worker's log has no place: {error.strerror}", where=str(folder), hint="set RPRM_HOME"
+            ) from error
+        self.log: Path = folder / f"worker-{os.getpid()}.log"
+        command = [sys.executable, "-m", "workers", *choice.arguments()]
+        with self.log.open("wb") as log:
+            self._process = subprocess.Popen(
+                [*command, "--exit-with-parent"],
+                env=worker_environment(context),
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                # Ctrl-C in the terminal is for this process, which then stops the worker in good order.
+                start_new_session=True,
+            )
+
+    def check(self) -> None:
+        """Raises EngineError, with the end of its log, when the worker has exited."""
+        code = self._process.poll()
+        if code is not None:
+            tail = self.log.read_text(errors="replace").strip().splitlines()[-5:]
+            raise EngineError(
+                f"the worker exited with status {code}:\n    " + "\n    ".join(tail),
+                where=str(self.log),
+                hint="see its log; the job is kept and goes on with the next worker",
+            )
+
+    def stop(self) -> None:
+        """SIGTERM, and wait for the hand-back."""
+        self._process.terminate()
+        try:
+            self._process.wait(_STOP_S)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            self._process.wait()
+
+
+def worker_environment(context: Context) -> dict[str, str]:
+    """The environment of a worker: the servers as this process knows them. URLs travel here and never in arguments."""
+    settings = context.settings
+    return {
+        **os.environ,
+        "RPRM_DATABASE_URL": settings.database_url or "",
+        "RPRM_REDIS_URL": settings.redis_url or "",
+    }

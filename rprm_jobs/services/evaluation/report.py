@@ -1,0 +1,196 @@
+"""What a report of one job shows: its numbers, the shares of a random sample of its solutions, and some of those whole.
+
+A job may have millions of solutions; a page that opens in a browser is drawn from a seeded sample of them.
+"""
+
+from __future__ import annotations
+
+import math
+import random
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+from rprm_jobs.aggregation import vote
+from rprm_jobs.errors import InputError
+from rprm_jobs.evaluation.curves import LabelledVotes
+from rprm_jobs.evaluation.metrics import NO_ERROR
+from rprm_jobs.services.context import Context
+from rprm_jobs.services.jobs.query import JobStatus, job_status
+from rprm_jobs.store.records import Job
+from rprm_jobs.store.results.export import Outcome, read_some, read_verdicts
+from rprm_jobs.store.texts import unpack_texts
+from rprm_jobs.types import Critique, Finish, Verdict
+
+_BATCH = 500
+# A probability of 0 has an infinite logarithm; a judge that is that sure and wrong costs this much.
+_SUREST = 1e-6
+
+Shares = tuple[tuple[float | None, ...], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class ReportSample:
+    """One solution of the sample. `votes` is [step][critique], in [0, 1] or None without a verdict.
+
+    `label` is the 0-based first wrong step, -1 for none, None where the labels do not tell.
+    """
+
+    ord: int
+    id: str
+    status: str
+    first_error: int | None
+    label: int | None
+    step_labels: tuple[int | None, ...] | None
+    rewards: tuple[float | None, ...]
+    votes: Shares
+
+    @property
+    def cost(self) -> float:
+        """How worthwhile a look is: with labels the log loss of the worst step, else how much its critiques differ."""
+        return _cost(self.rewards, self.votes, None if self.known is None else self.known.truths())
+
+    @property
+    def known(self) -> LabelledVotes | None:
+        """As the curves take it, None without labels. Where `label` is None only its truths by step count."""
+        if self.label is None and self.step_labels is None:
+            return None
+        return LabelledVotes(NO_ERROR if self.label is None else self.label, self.votes, self.step_labels)
+
+    @property
+    def differs(self) -> bool:
+        """Whether the judge names another first error than the label."""
+        return self.label is not None and self.first_error is not None and self.label != self.first_error
+
+
+@dataclass(frozen=True, slots=True)
+class ShownCritique:
+    """One critique as it is shown; `text` is None where it was not kept."""
+
+    verdict: str
+    p_yes: float | None
+    text: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class ShownStep:
+    """One step with its reward (None: not judged, or without a verdict), what the labels say of it, and critiques."""
+
+    text: str
+    reward: float | None
+    right: bool | None
+    critiques: tuple[ShownCritique, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Shown:
+    """A solution to be read step by step."""
+
+    sampled: ReportSample
+    reason: str | None
+    problem: str
+    steps: tuple[ShownStep, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class ReportData:
+    """All that a page needs; `shown` are the solutions most worth reading, first those of the highest cost."""
+
+    status: JobStatus
+    sample: tuple[ReportSample, ...]
+    shown: tuple[Shown, ...]
+
+
+def read_report(context: Context, job_id: int, *, sample: int, shown: int, seed: int = 0) -> ReportData:
+    """Draw the sample and read it. Raises NotFound, and InputError for a job that has judged nothing yet."""
+    status = job_status(context, job_id)
+    job = status.job
+    if job.kind.writes:
+        raise InputError(
+            f"job {job_id} wrote solutions, and a report is about judging", hint="name the score job that judged them"
+        )
+    ords = sorted(random.Random(seed).sample(range(job.n_solutions), min(sample, job.n_solutions)))
+    found = [one for batch in _batches(ords) for one in _sampled(context, job, batch)]
+    if not found:
+        raise InputError(
+            f"job {job_id} has judged no solution yet", hint=f"wait for it: rprm-jobs status {job_id} --watch"
+        )
+    worth = sorted(found, key=lambda one: (-one.cost, one.ord))[:shown]
+    return ReportData(status, tuple(found), tuple(_show(context, job, worth)))
+
+
+def _batches(ords: Sequence[int]) -> Iterator[Sequence[int]]:
+    return (ords[at : at + _BATCH] for at in range(0, len(ords), _BATCH))
+
+
+def _sampled(context: Context, job: Job, ords: Sequence[int]) -> Iterator[ReportSample]:
+    outcomes = [one for one in read_some(context.database, job, ords) if one.status is not None]
+    critiques = _critiques(context, job.id, outcomes)
+    for one in outcomes:
+        rewards = tuple(one.rewards or ())
+        groups = critiques.get(one.ord, {})
+        votes = tuple(tuple(vote(critique) for critique in groups.get(step, ())) for step in range(len(rewards)))
+        labels = None if one.step_labels is None else tuple(one.step_labels)
+        label = one.label if one.label is not None else _first_wrong(labels)
+        yield ReportSample(one.ord, one.id, str(one.status), one.first_error, label, labels, rewards, votes)
+
+
+def _first_wrong(labels: Sequence[int | None] | None) -> int | None:
+    """The first step rated wrong, -1 for none; None where a step without a rating stands before it."""
+    for step, label in enumerate(labels or (None,)):
+        if label is None:
+            return None
+        if label < 0:
+            return step
+    return NO_ERROR
+
+
+def _cost(rewards: Sequence[float | None], votes: Shares, known: Sequence[bool | None] | None) -> float:
+    if known is None:
+        spreads = [_spread([share for share in step if share is not None]) for step in votes]
+        return max(spreads, default=0.0)
+    losses = [
+        -math.log(max(reward if right else 1.0 - reward, _SUREST))
+        for reward, right in zip(rewards, known, strict=True)
+        if reward is not None and right is not None
+    ]
+    return max(losses, default=0.0)
+
+
+def _spread(votes: Sequence[float]) -> float:
+    if not votes:
+        return 0.0
+    mean = math.fsum(votes) / len(votes)
+    return math.fsum((share - mean) ** 2 for share in votes) / len(votes)
+
+
+def _critiques(context: Context, job_id: int, outcomes: Sequence[Outcome]) -> dict[int, dict[int, list[Critique]]]:
+    """By ord and step, in the order of k; without their texts."""
+    with context.database.transaction() as connection:
+        rows = read_verdicts(connection, job_id, [one.ord for one in outcomes])
+    found: dict[int, dict[int, list[Critique]]] = {}
+    for ord_, step, k, verdict, p_yes in rows:
+        critique = Critique(step, k, Verdict(verdict), p_yes, 0, Finish.STOP, "")
+        found.setdefault(ord_, {}).setdefault(step, []).append(critique)
+    return found
+
+
+def _show(context: Context, job: Job, worth: Sequence[ReportSample]) -> Iterator[Shown]:
+    by_ord = {one.ord: one for one in worth}
+    whole = {one.ord: one for one in read_some(context.database, job, list(by_ord), with_texts=True, with_steps=True)}
+    critiques = _critiques(context, job.id, list(whole.values()))
+    for one in worth:
+        outcome = whole[one.ord]
+        yield Shown(one, outcome.reason, outcome.problem or "", tuple(_steps(one, outcome, critiques.get(one.ord, {}))))
+
+
+def _steps(one: ReportSample, outcome: Outcome, critiques: Mapping[int, Sequence[Critique]]) -> Iterator[ShownStep]:
+    texts = unpack_texts(outcome.texts) if outcome.texts is not None else None
+    known = one.known.truths() if one.known is not None else [None] * len(one.rewards)
+    for step, text in enumerate(outcome.steps or ()):
+        kept = texts[step] if texts is not None else None
+        group = critiques.get(step, ())
+        shown = tuple(
+            ShownCritique(critique.verdict.value, critique.p_yes, kept[at] if kept else None)
+            for at, critique in enumerate(group)
+        )
+        yield ShownStep(text, one.rewards[step], known[step], shown)

@@ -1,0 +1,96 @@
+"""Questions about jobs: how far they are, how fast they go, and who serves them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from datetime import datetime
+
+from rprm_jobs.services.context import Context
+from rprm_jobs.store.jobs import jobs
+from rprm_jobs.store.queue import workers
+from rprm_jobs.store.records import Job, JobState, Progress, WorkerInfo
+
+
+@dataclass(frozen=True, slots=True)
+class Throughput:
+    """Work a second. `eta_s` is the time left in seconds at this rate, None while nothing is known."""
+
+    steps: float
+    critiques: float
+    tokens: float
+    eta_s: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class JobStatus:
+    """A job, its progress at one moment, and the living workers that have its judge loaded."""
+
+    job: Job
+    progress: Progress
+    state: JobState
+    rates: Throughput | None
+    workers: tuple[WorkerInfo, ...]
+
+    def with_rates(self, rates: Throughput) -> JobStatus:
+        """The same status with other rates, such as those of the last seconds."""
+        return replace(self, rates=rates)
+
+    @property
+    def unserved(self) -> bool:
+        """Whether work is left and no living worker has the judge."""
+        return self.state in (JobState.QUEUED, JobState.RUNNING) and not self.workers
+
+    @property
+    def prefix_hit_rate(self) -> float | None:
+        """Mean prefix-cache hit rate of the workers whose engine tells it, by prompt tokens; in [0, 1]."""
+        told = [(w.prompt_tokens, w.prefix_hit_rate) for w in self.workers if w.prefix_hit_rate is not None]
+        total = sum(tokens for tokens, _ in told)
+        return sum(tokens * rate for tokens, rate in told) / total if total else None
+
+
+def job_status(context: Context, job_id: int, *, since: Progress | None = None) -> JobStatus:
+    """The job now. Rates are those since the progress `since`, by default since the first claim. Raises NotFound."""
+    with context.database.transaction() as connection:
+        job = jobs.get(connection, job_id)
+        progress = jobs.progress(connection, job_id)
+        serving = tuple(workers.alive(connection, job.queue))
+    return JobStatus(job, progress, progress.state(job), rates_between(job, progress, since), serving)
+
+
+def rates_between(job: Job, now: Progress, since: Progress | None) -> Throughput | None:
+    """Work a second from `since` (default: the first claim) to `now`; None before any work."""
+    if now.started_at is None:
+        return None
+    start: datetime = since.now if since else now.started_at
+    end = now.finished_at if now.finished == now.shards and now.finished_at else now.now
+    seconds = (end - start).total_seconds()
+    if seconds <= 0:
+        return None
+    steps = (now.steps - (since.steps if since else 0)) / seconds
+    left = _steps_left(job, now)
+    return Throughput(
+        steps=steps,
+        critiques=(now.critiques - (since.critiques if since else 0)) / seconds,
+        tokens=(now.tokens - (since.tokens if since else 0)) / seconds,
+        eta_s=left / steps if steps > 0 and left > 0 else (0.0 if left <= 0 else None),
+    )
+
+
+def _steps_left(job: Job, now: Progress) -> float:
+    if not job.recipe.until_first_error:
+        return job.n_steps - now.steps
+    # How many steps will be judged is not known before; the solutions so far tell.
+    left = job.n_solutions - now.solutions
+    return left * now.steps / now.solutions if now.solutions else job.n_steps
+
+
+def recent_jobs(context: Context, limit: int) -> list[tuple[Job, Progress]]:
+    """The newest jobs first."""
+    with context.database.transaction() as connection:
+        return jobs.list_recent(connection, limit)
+
+
+def alive_workers(context: Context) -> list[WorkerInfo]:
+    """Every worker that said lately that it lives."""
+    with context.database.transaction() as connection:
+        return workers.alive(connection)

@@ -1,0 +1,89 @@
+"""The refused rows of one submission: counted, the first few kept for the message, all spooled when skipped."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import IO
+
+import msgspec
+
+from rprm_jobs.errors import BadLine, ConfigError, InputError
+
+SHOWN = 20
+
+
+class Refusals:
+    """Collects BadLines. With `skip` they go to a file beside each input; without it they refuse the submission."""
+
+    def __init__(self, *, skip: bool) -> None:
+        self._skip = skip
+        self._shown: list[BadLine] = []
+        self._spool: IO[bytes] = tempfile.TemporaryFile()  # noqa: SIM115 - lives as long as this object
+        self.count = 0
+
+    def add(self, bad: BadLine) -> None:
+        """One more refused row."""
+        self.count += 1
+        if self._skip:
+            self._spool.write(msgspec.json.encode(bad) + b"\n")
+        elif self.count <= SHOWN:
+            self._shown.append(bad)
+
+    @property
+    def hopeless(self) -> bool:
+        """Whether reading on can change nothing: the submission is refused and the message is full."""
+        return not self._skip and self.count >= SHOWN
+
+    def check(self, files: Iterable[str]) -> None:
+        """Raises InputError when anything was refused and nothing is to be skipped. `files` orders the message."""
+        if self._skip or not self.count:
+            return
+        order = {name: i for i, name in enumerate(files)}
+        shown = sorted(self._shown, key=lambda bad: (order.get(bad.file, len(order)), bad.line))
+        more = " or more" if self.hopeless else ""
+        raise InputError(
+            f"{self.count}{more} bad rows, nothing was stored",
+            hint="correct them, or submit the rest with --skip-bad",
+            bad_lines=tuple(shown),
+            n_bad=self.count,
+        )
+
+    def write(self) -> tuple[str, ...]:
+        """Write the skipped rows to `INPUT.refused.jsonl` beside each input; returns the files written."""
+        written: dict[str, IO[bytes]] = {}
+        try:
+            for bad in self._spooled():
+                path = refused_path(bad.file)
+                if path not in written:
+                    written[path] = Path(path).open("wb")  # noqa: SIM115 - closed below
+                written[path].write(msgspec.json.encode(bad) + b"\n")
+        except OSError as error:
+            raise ConfigError(
+                f"the refused rows cannot be written: {error.strerror}",
+                where=str(error.filename),
+                hint="make the input's folder writable, or copy the input elsewhere",
+            ) from error
+        finally:
+            for file in written.values():
+                file.close()
+        return tuple(written)
+
+    def _spooled(self) -> Iterator[BadLine]:
+        self._spool.seek(0)
+        for line in self._spool:
+            yield msgspec.json.decode(line, type=BadLine)
+
+    def close(self) -> None:
+        """Remove the spool."""
+        self._spool.close()
+
+
+def refused_path(source: str) -> str:
+    """Where the refused rows of this input go; those of standard input go to the working folder."""
+    if source in ("-", "<stdin>"):
+        return "stdin.refused.jsonl"
+    if not Path(source).exists():
+        return f"{source.replace('/', '_')}.refused.jsonl"
+    return f"{source}.refused.jsonl"

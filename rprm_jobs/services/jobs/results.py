@@ -1,0 +1,74 @@
+"""Result rows: one JSON object a solution, in the order of the input."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from rprm_jobs.services.context import Context
+from rprm_jobs.services.jobs.rollout_rows import rollout_rows
+from rprm_jobs.store.jobs import jobs
+from rprm_jobs.store.results.export import Outcome, read_outcomes, read_verdicts
+from rprm_jobs.store.texts import unpack_texts
+
+RESULT_KEYS = frozenset(
+    {"id", "status", "reason", "rewards", "first_error", "critiques_per_step", "sampling_policy",
+     "reward_source", "critiques", "label", "step_labels", "problem", "steps"}
+)  # fmt: skip
+
+
+def result_rows(
+    context: Context, job_id: int, *, critiques: bool = False, steps: bool = False
+) -> Iterator[dict[str, Any]]:
+    """A row for every solution that has an outcome. Raises NotFound for an unknown job.
+
+    `rewards` holds a number in [0, 1] or None a step; `first_error` is the 0-based first step called wrong, -1 for
+    none, None where the solution failed. `critiques` adds, per step, a list of `{"k", "verdict", "p_yes", "text"}`.
+    Rows of a job that writes are solutions (see `rollout_rows`), with the tree of a search where `critiques` asks.
+    """
+    with context.database.transaction() as connection:
+        job = jobs.get(connection, job_id)
+    if job.kind.writes:
+        yield from rollout_rows(context.database, job, tree=critiques)
+        return
+    rule = str(job.recipe.stopping["kind"])
+    batches = read_outcomes(
+        context.database, job, with_texts=critiques, with_steps=steps, batch=200 if critiques else 2000
+    )
+    for batch in batches:
+        details = _critiques(context, job_id, batch) if critiques else {}
+        for outcome in batch:
+            if outcome.status is not None:
+                yield _row(outcome, rule, details.get(outcome.ord) if critiques else None)
+
+
+def _row(outcome: Outcome, rule: str, critiques: list[list[dict[str, Any]]] | None) -> dict[str, Any]:
+    row: dict[str, Any] = {"id": outcome.id, "status": outcome.status}
+    if outcome.reason is not None:
+        row["reason"] = outcome.reason
+    row["rewards"] = outcome.rewards
+    row["first_error"] = outcome.first_error
+    row["critiques_per_step"] = outcome.critiques_per_step
+    row["sampling_policy"] = rule if rule != "planned" else f"planned:{outcome.plan or 'pilot'}"
+    row["reward_source"] = "votes" if outcome.by_votes else "logprobs"
+    if critiques is not None:
+        row["critiques"] = critiques
+    for name in ("problem", "steps", "label", "step_labels"):
+        if (value := getattr(outcome, name)) is not None:
+            row[name] = value
+    for key, value in outcome.metadata.items():
+        # A field of the input never replaces a result.
+        row[f"metadata.{key}" if key in RESULT_KEYS else key] = value
+    return row
+
+
+def _critiques(context: Context, job_id: int, batch: list[Outcome]) -> dict[int, list[list[dict[str, Any]]]]:
+    with context.database.transaction() as connection:
+        verdicts = read_verdicts(connection, job_id, [outcome.ord for outcome in batch])
+    found: dict[int, list[list[dict[str, Any]]]] = {o.ord: [[] for _ in o.rewards or ()] for o in batch}
+    texts = {o.ord: unpack_texts(o.texts) for o in batch if o.texts is not None}
+    for ord_, step, k, verdict, p_yes in verdicts:
+        kept = texts[ord_][step] if ord_ in texts else None
+        group = found[ord_][step]
+        group.append({"k": k, "verdict": verdict, "p_yes": p_yes, "text": kept[len(group)] if kept else None})
+    return found

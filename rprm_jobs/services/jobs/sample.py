@@ -1,0 +1,70 @@
+"""Sampling critiques of labelled steps, to train on: a job of its own kind, all of whose critiques are kept."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+from rprm_jobs.errors import BadLine, InputError
+from rprm_jobs.formats import InputRow, ReadOptions
+from rprm_jobs.formats.readers.labelled import LabelCounts, read_labelled
+from rprm_jobs.judge.recipe import Recipe
+from rprm_jobs.services.context import Context
+from rprm_jobs.services.jobs.submit import Submission, SubmitRequest, submit
+from rprm_jobs.types import JobKind, KeepCritiques
+
+
+@dataclass(frozen=True, slots=True)
+class SampleRequest:
+    """What to sample, and how; `skip_neutral` leaves steps rated neutral out, the rest is as in SubmitRequest."""
+
+    paths: tuple[str, ...]
+    recipe: Recipe
+    reading: ReadOptions = field(default_factory=ReadOptions)
+    priority: int = 0
+    new: bool = False
+    skip_bad: bool = False
+    skip_neutral: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class SampleSubmission:
+    """The job, and the labels of the input: those of the steps to be judged and those left out."""
+
+    submission: Submission
+    labels: LabelCounts
+
+
+def sample(context: Context, request: SampleRequest) -> SampleSubmission:
+    """Store the job and ring for it. Raises InputError when a row has no label, or no step at all has one."""
+    counts = LabelCounts()
+    submission = submit(
+        context,
+        SubmitRequest(
+            request.paths,
+            request.recipe,
+            request.reading,
+            request.priority,
+            KeepCritiques.ALL,
+            request.new,
+            request.skip_bad,
+            rows=_rows(context, request, counts),
+            kind=JobKind.SAMPLE,
+        ),
+    )
+    return SampleSubmission(submission, counts)
+
+
+def _rows(context: Context, request: SampleRequest, counts: LabelCounts) -> Iterator[InputRow | BadLine]:
+    found = False
+    limits = context.settings.limits
+    for row in read_labelled(request.paths, request.reading, limits, counts, skip_neutral=request.skip_neutral):
+        found = True
+        yield row
+    if not found:
+        raise InputError(
+            "no step of the input is to be judged: none has a label",
+            where=", ".join(request.paths),
+            hint="give labelled solutions"
+            + (", or leave out --skip-neutral" if request.skip_neutral and counts.neutral_left_out else ""),
+        )

@@ -1,0 +1,201 @@
+"""Submitting: read, validate, store and ring. One transaction, so the outcome is a whole job or nothing at all."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from rprm_jobs.errors import BadLine, InputError
+from rprm_jobs.formats import InputRow, ReadOptions, read_solutions
+from rprm_jobs.judge.prompt import PromptTemplate
+from rprm_jobs.judge.recipe import Recipe
+from rprm_jobs.judge.resolve import Judge
+from rprm_jobs.services.context import Context
+from rprm_jobs.services.jobs.refusals import SHOWN, Refusals
+from rprm_jobs.services.upkeep.sweep import notify_first
+from rprm_jobs.stopping import make_rule, resolve_options
+from rprm_jobs.store.jobs import jobs
+from rprm_jobs.store.jobs.intake import Intake, NewJob
+from rprm_jobs.types import JobKind, KeepCritiques, Sampling, Solution
+
+_MANY = 2_000_000_000
+# Bytes in Postgres: a verdict row with its index entry; a critique's text after zstd (600 tokens of about 4 characters
+# at a ratio of 3); a solution's outcome row.
+_VERDICT_BYTES = 110
+_TEXT_BYTES = 800
+_OUTCOME_BYTES = 250
+
+
+@dataclass(frozen=True, slots=True)
+class SubmitRequest:
+    """What to judge, and how. `new` makes a job even when an equal one exists; `skip_bad` leaves bad rows out.
+
+    `rows` are judged instead of what the files at `paths` hold, where a caller reads those itself. `dependent`
+    is the job to create from this one's solutions, `depends_on` the job whose solutions these are
+    (rprm_jobs.services.upkeep.dependents).
+    """
+
+    paths: tuple[str, ...]
+    recipe: Recipe
+    reading: ReadOptions = field(default_factory=ReadOptions)
+    priority: int = 0
+    keep_critiques: KeepCritiques = KeepCritiques.ALL
+    new: bool = False
+    skip_bad: bool = False
+    rows: Iterable[InputRow | BadLine] | None = None
+    kind: JobKind = JobKind.SCORE
+    dependent: Mapping[str, Any] | None = None
+    depends_on: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Submission:
+    """The job that answers a request. `critiques` is the most it will sample; `bytes` estimates what they will take."""
+
+    job_id: int
+    created: bool
+    solutions: int
+    steps: int
+    critiques: int
+    bytes: int
+    refused: int
+    refused_files: tuple[str, ...]
+
+
+class _SameJob(Exception):
+    """Not an error: it rolls the intake back, because the job is there already."""
+
+    def __init__(self, job_id: int) -> None:
+        self.job_id = job_id
+
+
+def make_recipe(
+    judge: Judge,
+    *,
+    k: int,
+    threshold: float = 0.5,
+    seed: int = 0,
+    template: PromptTemplate | None = None,
+    temperature: float | None = None,
+    top_p: float | None = None,
+    max_new_tokens: int | None = None,
+    stopping: Mapping[str, Any] | None = None,
+    until_first_error: bool = False,
+) -> Recipe:
+    """The resolved recipe: the judge's own defaults where nothing is given. Raises ConfigError for a bad value.
+
+    `stopping` is how many critiques of a step to buy, such as {"kind": "adaptive"} (default: all `k`).
+    """
+    own = judge.sampling
+    options = resolve_options(stopping or {"kind": "fixed"})
+    make_rule(options, k=k, threshold=threshold)
+    return Recipe(
+        judge=judge.name,
+        fingerprint=judge.fingerprint,
+        queue=judge.queue,
+        prompt=(template or judge.template).source,
+        sampling=Sampling(
+            own.temperature if temperature is None else temperature,
+            own.top_p if top_p is None else top_p,
+            own.max_new_tokens if max_new_tokens is None else max_new_tokens,
+        ),
+        k=k,
+        stopping=options,
+        threshold=threshold,
+        seed=seed,
+        until_first_error=until_first_error,
+    )
+
+
+def estimate_bytes(critiques: int, solutions: int, keep: KeepCritiques) -> int:
+    """What a job's outcomes will take in Postgres, about; DISPUTED keeps the texts of some four steps in ten."""
+    share = {KeepCritiques.ALL: 1.0, KeepCritiques.DISPUTED: 0.4, KeepCritiques.NONE: 0.0}[keep]
+    return int(critiques * (_VERDICT_BYTES + share * _TEXT_BYTES) + solutions * _OUTCOME_BYTES)
+
+
+def submit(context: Context, request: SubmitRequest) -> Submission:
+    """Store the job and ring for it. Raises InputError, with the first bad lines, when the input is refused."""
+    refusals = Refusals(skip=request.skip_bad)
+    try:
+        try:
+            job_id, created = _store(context, request, refusals), True
+        except _SameJob as same:
+            job_id, created = same.job_id, False
+        refused_files = refusals.write()
+    finally:
+        refusals.close()
+    notify_first(context.database, context.notifier, request.recipe.queue)
+    with context.database.transaction() as connection:
+        job = jobs.get(connection, job_id)
+    critiques = job.n_steps * job.recipe.k
+    return Submission(
+        job_id=job_id,
+        created=created,
+        solutions=job.n_solutions,
+        steps=job.n_steps,
+        critiques=critiques,
+        bytes=estimate_bytes(critiques, job.n_solutions, job.keep_critiques),
+        refused=refusals.count,
+        refused_files=refused_files,
+    )
+
+
+def _store(context: Context, request: SubmitRequest, refusals: Refusals) -> int:
+    sources: dict[str, int] = {}
+    with context.database.transaction() as connection:
+        intake = Intake(connection, request.kind)
+        intake.load(_good_rows(context, request, refusals, sources))
+        _refuse_repeated(intake, list(sources), refusals, skip=request.skip_bad)
+        refusals.check(sources)
+        if intake.n_solutions == 0:
+            raise InputError(
+                f"there is no {'problem to solve' if request.kind.writes else 'solution to judge'}",
+                where=", ".join(request.paths),
+                hint="give one JSON object a line",
+            )
+        same = intake.seal(
+            NewJob(
+                recipe=request.recipe,
+                priority=request.priority,
+                keep_critiques=request.keep_critiques,
+                sources=tuple(sources),
+                shard_solutions=_shard_size(intake.n_solutions, context.settings.shard_solutions),
+                dependent=request.dependent,
+                depends_on=request.depends_on,
+            ),
+            dedupe=not request.new,
+        )
+        if same is not None:
+            raise _SameJob(same)
+        return intake.job_id
+
+
+def _good_rows(
+    context: Context, request: SubmitRequest, refusals: Refusals, sources: dict[str, int]
+) -> Iterator[tuple[int, int, Solution]]:
+    rows: Iterable[InputRow | BadLine] | None = request.rows
+    if rows is None:
+        rows = read_solutions(request.paths, request.reading, context.settings.limits)
+    for row in rows:
+        source = sources.setdefault(row.file, len(sources))
+        if isinstance(row, BadLine):
+            refusals.add(row)
+            if refusals.hopeless:
+                return
+        else:
+            yield source, row.line, row.solution
+
+
+def _refuse_repeated(intake: Intake, sources: list[str], refusals: Refusals, *, skip: bool) -> None:
+    repeated, _ = intake.repeated_ids(_MANY if skip else SHOWN)
+    for one in repeated:
+        first = f"{sources[one.first_source]}:{one.first_line}"
+        refusals.add(BadLine(sources[one.source], one.line, f"id {one.id!r} is repeated, it stood first at {first}"))
+    if repeated and skip:
+        intake.drop_repeated_ids()
+
+
+def _shard_size(solutions: int, most: int) -> int:
+    # A small job is cut finer, so that all slots have something of it.
+    return max(1, min(most, solutions // 16))

@@ -1,0 +1,97 @@
+"""What a training set cannot be built from, each with its reason and, where there is one, the option that allows it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from rprm_jobs.errors import Conflict, InputError
+from rprm_jobs.judge.prompt import PromptTemplate
+from rprm_jobs.pairs.rules import PairRule, PairRules, Rules
+from rprm_jobs.store.jobs import jobs
+from rprm_jobs.store.records import Job, JobState
+from rprm_jobs.store.results import judged
+from rprm_jobs.store.session import Database
+from rprm_jobs.store.training.intake import Arranged
+from rprm_jobs.types import KeepCritiques
+
+UsedJobs = Sequence[tuple[Job, int]]
+
+
+def check_jobs(database: Database, job_ids: Sequence[int], *, unfinished: bool) -> UsedJobs:
+    """The jobs, each with its number of outcomes. Raises NotFound, InputError or Conflict for one that will not do."""
+    repeated = next((one for i, one in enumerate(job_ids) if one in job_ids[:i]), None)
+    if repeated is not None:
+        raise InputError(f"job {repeated} is named twice", hint="name each job once")
+    return [_check_job(database, one, unfinished) for one in job_ids]
+
+
+def _check_job(database: Database, job_id: int, unfinished: bool) -> tuple[Job, int]:
+    with database.transaction() as connection:
+        job = jobs.get(connection, job_id)
+        labelled = judged.has_labels(connection, job_id)
+        state = jobs.progress(connection, job_id).state(job)
+        n_outcomes = judged.count_outcomes(connection, job_id)
+    if not labelled:
+        raise InputError(
+            f"job {job.id} has no labels, so nothing says which of its critiques are right",
+            hint="sample critiques of labelled steps: rprm-jobs sample LABELLED.jsonl",
+        )
+    if job.keep_critiques is KeepCritiques.NONE:
+        raise InputError(
+            f"the critique texts of job {job.id} were not kept", hint="sample again: rprm-jobs sample keeps them all"
+        )
+    if state is not JobState.DONE and not unfinished:
+        raise Conflict(
+            f"job {job.id} is {state.value}: not all of its steps are judged",
+            hint=f"wait for it (rprm-jobs status {job.id} --watch), or say --unfinished to use what there is",
+        )
+    return job, n_outcomes
+
+
+def common_prompt(found: UsedJobs, given: PromptTemplate | None) -> PromptTemplate:
+    """The prompt that training is to show: the given one, else the one that all jobs were asked with.
+
+    Worked examples were for the teacher: what it wrote is trained on with the prompt that judges get. Raises
+    InputError when the jobs differ.
+    """
+    if given is not None:
+        return given
+    teacher, default = PromptTemplate.teacher(), PromptTemplate.default()
+    prompts: dict[str, int] = {}
+    for job, _ in found:
+        source = default.source if job.recipe.prompt == teacher.source else job.recipe.prompt
+        prompts.setdefault(source, job.id)
+    if len(prompts) > 1:
+        first, second = list(prompts.values())[:2]
+        raise InputError(
+            f"jobs {first} and {second} were asked with different prompts, and a set shows one",
+            hint="say which with --prompt FILE, or build two sets",
+        )
+    return PromptTemplate.parse(next(iter(prompts)))
+
+
+def check_arranged(rules: Rules, arranged: Arranged, counts: Mapping[str, Mapping[str, int]]) -> None:
+    """Raises InputError when no row is left, or when the split leaves one side without problems."""
+    if not arranged.correct + arranged.wrong:
+        raise InputError(f"no step gives a row: {_said(counts['steps'])}", hint=_looser(rules))
+    if not arranged.train + arranged.validation:
+        lacking = "correct" if not arranged.correct else "wrong"
+        raise InputError(f"balancing leaves nothing: no row is of a step labelled {lacking}", hint="say --no-balance")
+    if not arranged.train:
+        raise InputError(
+            f"the validation split takes all {arranged.validation_problems:,} problems"
+            f" ({arranged.validation:,} rows): splitting a problem would put it on both sides",
+            hint="ask for a smaller --validation (0 for none), or add problems",
+        )
+
+
+def _said(counts: Mapping[str, int]) -> str:
+    return "; ".join(f"{count:,} steps {reason}" for reason, count in sorted(counts.items(), key=lambda c: -c[1]))
+
+
+def _looser(rules: Rules) -> str:
+    if isinstance(rules, PairRules) and rules.rule is PairRule.PAPER:
+        return "--rule all or distinct filters less; or sample more critiques a step"
+    if isinstance(rules, PairRules) and rules.rule is PairRule.DISTINCT:
+        return "--max-length-difference 1 allows any lengths; or sample more critiques a step"
+    return "sample more critiques a step, or look at some: rprm-jobs results JOB --critiques"

@@ -1,0 +1,46 @@
+"""Auditing jobs: nothing missing, nothing doubled, nothing stale; and mending what is."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from rprm_jobs.services.context import Context
+from rprm_jobs.services.upkeep.sweep import notify_first
+from rprm_jobs.store.jobs import jobs
+from rprm_jobs.store.upkeep import audit as store_audit
+from rprm_jobs.store.upkeep import repair as store_repair
+from rprm_jobs.store.upkeep.audit import Finding
+from rprm_jobs.store.upkeep.repair import Repaired
+
+
+@dataclass(frozen=True, slots=True)
+class JobAudit:
+    """What was found in one job; no findings means that it is clean."""
+
+    job_id: int
+    findings: tuple[Finding, ...]
+
+
+def audit(context: Context, job_ids: list[int] | None = None) -> list[JobAudit]:
+    """Audit these jobs, or all. Raises NotFound for an unknown one."""
+    with context.database.transaction() as connection:
+        ids = job_ids if job_ids is not None else jobs.all_ids(connection)
+    return [_audit_one(context, job_id) for job_id in ids]
+
+
+def repair(context: Context, job_ids: list[int]) -> dict[int, Repaired]:
+    """Queue again what is missing or cannot be trusted in these jobs. Raises NotFound."""
+    done = {}
+    for job_id in job_ids:
+        with context.database.transaction() as connection:
+            done[job_id] = store_repair.repair(connection, job_id)
+            queue = jobs.get(connection, job_id).queue
+        notify_first(context.database, context.notifier, queue)
+    return done
+
+
+def _audit_one(context: Context, job_id: int) -> JobAudit:
+    # One snapshot for all checks, so that a running job is seen at one moment.
+    with context.database.snapshot() as connection:
+        found = store_audit.audit(connection, job_id, jobs.get(connection, job_id).recipe)
+    return JobAudit(job_id, tuple(found))

@@ -1,0 +1,31 @@
+"""Keeping the plan of a `planned` job up to date: compiled from a pilot of the job itself, fitted again as votes come.
+
+The pilot's steps get all K critiques. A plan is fitted again whenever twice as many steps are judged as the last one
+had seen, some times only: past that another fit changes next to nothing and reading the votes costs more each time.
+"""
+
+from __future__ import annotations
+
+from rprm_jobs.stopping.prior import fit_prior, fit_wrong
+from rprm_jobs.store.jobs import jobs, plans
+from rprm_jobs.store.jobs.plans import StoredPlan
+from rprm_jobs.store.session import Database
+
+_FITS = 7
+
+
+def refit(database: Database, job_id: int) -> StoredPlan | None:
+    """Fit and store the job's next plan when it is due; returns it, else None. Raises StoreError, NotFound."""
+    with database.transaction() as connection:
+        recipe = jobs.get(connection, job_id).recipe
+        if recipe.stopping["kind"] != "planned":
+            return None
+        last = plans.latest(connection, job_id)
+        due = recipe.stopping["pilot"] if last is None else 2 * last.steps
+        if (last is not None and last.version >= _FITS) or plans.judged_steps(connection, job_id) < due:
+            return None
+        votes = plans.votes(connection, job_id, recipe.k)
+        prior = fit_prior(votes.seen, recipe.k)
+        wrong = fit_wrong(votes.totals, recipe.k, recipe.threshold)
+        plan = StoredPlan(1 if last is None else last.version + 1, votes.steps, prior, wrong)
+        return plan if plans.add(connection, job_id, plan) else None

@@ -1,0 +1,73 @@
+"""The sweeper's round: settle lapsed leases, ring for ready shards. Any worker may be the sweeper."""
+
+from __future__ import annotations
+
+import logging
+
+from rprm_jobs.broker import Notifier
+from rprm_jobs.crash import crash_point
+from rprm_jobs.errors import BrokerError
+from rprm_jobs.store.queue import failures, workers
+from rprm_jobs.store.session import Database
+
+_log = logging.getLogger(__name__)
+_NOTIFY_AGAIN_S = 30.0
+_FIRST_NOTIFICATIONS = 8
+
+
+def sweep(database: Database, *, after_start_s: float = 0.0) -> list[failures.Settlement]:
+    """Settle every shard whose lease has run out; each in a transaction of its own.
+
+    Not within `after_start_s` seconds of Postgres's start: an outage must not count as the failure of all that was
+    being judged, for two of them would end in quarantine.
+    """
+    with database.transaction() as connection:
+        if not workers.try_sweep_lock(connection):
+            return []
+        ids = failures.lapsed(connection, after_start_s=after_start_s)
+        workers.forget_silent(connection)
+    settled = []
+    for shard_id in ids:
+        with database.transaction() as connection:
+            verdict = failures.fail_lapsed(connection, shard_id)
+            crash_point("sweep.before-commit")
+        if verdict is not None:
+            _log.warning("shard %d: its worker fell silent: %s", verdict.shard_id, verdict.outcome)
+            settled.append(verdict)
+    return settled
+
+
+def notify_waiting(database: Database, notifier: Notifier) -> int:
+    """Top every served queue up to twice its slots; returns the number of messages sent.
+
+    Redis being away is logged and borne: idle workers claim from Postgres by themselves.
+    """
+    with database.transaction() as connection:
+        if not workers.try_sweep_lock(connection):
+            return 0
+        queues = workers.waiting_queues(connection)
+    sent = 0
+    for queue, slots in queues.items():
+        try:
+            sent += notify(database, notifier, queue, upto=2 * slots)
+        except BrokerError as error:
+            _log.warning("no bell was rung: %s", error.what)
+    return sent
+
+
+def notify_first(database: Database, notifier: Notifier, queue: str) -> None:
+    """Ring for work that was just stored; without Redis the idle workers find it all the same, only later."""
+    try:
+        notify(database, notifier, queue, upto=_FIRST_NOTIFICATIONS)
+    except BrokerError as error:
+        _log.warning("stored, but no bell was rung (idle workers will find it all the same): %s", error.what)
+
+
+def notify(database: Database, notifier: Notifier, queue: str, *, upto: int) -> int:
+    """Ring for the queue's most urgent ready shards until `upto` messages wait in it. Raises BrokerError."""
+    room = upto - notifier.depth(queue)
+    if room <= 0:
+        return 0
+    with database.transaction() as connection:
+        ready = workers.to_notify(connection, queue, limit=room, again_after_s=_NOTIFY_AGAIN_S)
+    return notifier.notify(queue, [shard.shard_id for shard in ready])

@@ -1,0 +1,8 @@
+"""Sampling rules: how many critiques of a step to buy, decided from the verdicts so far.
+
+Pure objects: the runtime asks them live, simulations ask the same objects about recorded votes.
+"""
+
+from rprm_jobs.stopping.rule import FixedK, StoppingRule, make_rule, resolve_options
+
+__all__ = ["FixedK", "StoppingRule", "make_rule", "resolve_options"]

@@ -1,0 +1,121 @@
+"""What a rule costs and which calls it changes, without a judge: on a histogram of votes, or on recorded ones.
+
+The very objects that workers ask are asked here. A call is changed when it is not the one that all K critiques give.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from rprm_jobs.aggregation import first_error, step_reward
+from rprm_jobs.errors import ConfigError
+from rprm_jobs.stopping.prior import drawn, normalised
+from rprm_jobs.stopping.rule import StoppingRule
+from rprm_jobs.types import Critique, Finish, Verdict
+
+Shares = Sequence[float | None]
+
+
+@dataclass(frozen=True, slots=True)
+class SimulatedCost:
+    """`critiques`: mean bought per step. `changed`: share in [0, 1] of steps whose call is another one.
+
+    `changed_solutions` is the share of solutions whose first error is another one; None on a histogram.
+    """
+
+    critiques: float
+    changed: float
+    changed_solutions: float | None = None
+
+
+def critique_of(k: int, share: float | None) -> Critique:
+    """A critique that gives this share (P(Yes) in [0, 1]), or has no verdict where it is None."""
+    verdict = Verdict.UNPARSED if share is None else Verdict.YES if share >= 0.5 else Verdict.NO
+    return Critique(0, k, verdict, share, 0, Finish.STOP, "")
+
+
+def on_histogram(rule: StoppingRule, weights: Sequence[float], threshold: float) -> SimulatedCost:
+    """The expectation, exactly, over steps with K votes of which `weights[y]` (a share) have y Yes, in random order."""
+    k = len(weights) - 1
+    cost = changed = 0.0
+    wanted: dict[tuple[int, int], int] = {}
+    for yes, weight in enumerate(normalised(weights)):
+        for (n, y), chance in _left_at(rule, k, yes, wanted).items():
+            cost += weight * chance * n
+            changed += weight * chance * ((y / n < threshold) is not (yes / k < threshold))
+    return SimulatedCost(cost, changed)
+
+
+def _left_at(
+    rule: StoppingRule, k: int, yes: int, wanted: dict[tuple[int, int], int]
+) -> Mapping[tuple[int, int], float]:
+    """With what chance a step with `yes` Yes among its `k` votes is left at (votes, Yes)."""
+    reached = {(0, 0): 1.0}
+    left: dict[tuple[int, int], float] = {}
+    # A rule buys forward only, so states are settled in the order of their votes.
+    for n in range(k + 1):
+        for state in [one for one in reached if one[0] == n]:
+            chance, y = reached.pop(state), state[1]
+            more = wanted.setdefault(state, _ask(rule, _votes(n, y), k))
+            if more == 0:
+                left[state] = chance
+                continue
+            for got in range(more + 1):
+                step = drawn(k - n, yes - y, more, got)
+                if step:
+                    key = (n + more, y + got)
+                    reached[key] = reached.get(key, 0.0) + chance * step
+    return left
+
+
+def _votes(n: int, y: int) -> list[Critique]:
+    return [critique_of(i, 1.0 if i < y else 0.0) for i in range(n)]
+
+
+def _ask(rule: StoppingRule, critiques: Sequence[Critique], k: int) -> int:
+    more = rule.more(critiques)
+    if not 0 <= more <= k - len(critiques) or (more == 0 and not critiques):
+        raise ConfigError(
+            f"the rule asks for {more} more critiques of a step that has {len(critiques)} of at most {k}",
+            hint="simulate it with the k that it was made for",
+        )
+    return more
+
+
+def on_votes(
+    rule: StoppingRule, solutions: Sequence[Sequence[Shares]], threshold: float, *, orders: int = 20, seed: int = 0
+) -> SimulatedCost:
+    """Replay recorded shares, as [solution][step][critique], each step's in `orders` random orders.
+
+    Every step must have the same number of critiques, K. A step whose critiques are all unparsed has no call to change;
+    it counts in the cost.
+    """
+    rng = random.Random(seed)
+    spent = changed = steps = changed_solutions = 0
+    for solution in solutions:
+        whole = [[critique_of(i, share) for i, share in enumerate(votes)] for votes in solution]
+        wanted = [step_reward(critiques) for critiques in whole]
+        for _ in range(orders):
+            taken = [_replay(rule, rng.sample(critiques, len(critiques))) for critiques in whole]
+            rewards = [step_reward(critiques) for critiques in taken]
+            spent += sum(map(len, taken))
+            changed += sum(_call(a, threshold) is not _call(b, threshold) for a, b in zip(wanted, rewards, strict=True))
+            changed_solutions += first_error(wanted, threshold) != first_error(rewards, threshold)
+        steps += len(solution)
+    if not steps:
+        raise ConfigError("there is no step to simulate", hint="give recorded votes of at least one step")
+    runs = steps * orders
+    return SimulatedCost(spent / runs, changed / runs, changed_solutions / (len(solutions) * orders))
+
+
+def _replay(rule: StoppingRule, critiques: Sequence[Critique]) -> Sequence[Critique]:
+    taken = 0
+    while more := _ask(rule, critiques[:taken], len(critiques)):
+        taken += more
+    return critiques[:taken]
+
+
+def _call(reward: float | None, threshold: float) -> bool | None:
+    return None if reward is None else reward < threshold

@@ -1,0 +1,237 @@
+"""Taking a job in: rows stream into bare partitions by COPY, and one transaction makes everything visible at its end.
+
+A submit that dies leaves nothing: Postgres rolls the whole transaction back, tables included.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import msgspec
+from psycopg import errors as pg
+from sqlalchemy import text
+from sqlalchemy.engine import Connection
+from sqlalchemy.exc import IntegrityError
+
+from rprm_jobs.crash import crash_point
+from rprm_jobs.errors import Conflict
+from rprm_jobs.judge.recipe import Recipe
+from rprm_jobs.store.jobs import grouping
+from rprm_jobs.store.queue import dependents
+from rprm_jobs.store.schema import partitions
+from rprm_jobs.store.schema.tables import solutions
+from rprm_jobs.store.session import driver_connection
+from rprm_jobs.types import JobKind, KeepCritiques, Solution
+
+_COLUMNS = "job_id, ord, ext_id, problem, steps, n_steps, label, step_labels, metadata, source, line, judge_steps"
+_encode = msgspec.json.Encoder().encode
+
+
+@dataclass(frozen=True, slots=True)
+class NewJob:
+    """What a job is, apart from its solutions and kind; `dependent`, `depends_on`: the table's `follow`, `follows`."""
+
+    recipe: Recipe
+    priority: int
+    keep_critiques: KeepCritiques
+    sources: tuple[str, ...]
+    shard_solutions: int
+    dependent: Mapping[str, Any] | None = None
+    depends_on: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Repeated:
+    """A solution whose id stood in the input before; `source` indexes the job's sources, `line` counts from 1."""
+
+    id: str
+    source: int
+    line: int
+    first_source: int
+    first_line: int
+
+
+class Intake:
+    """The rows of one new job. Use within one transaction: `load` once, then `seal`."""
+
+    def __init__(self, connection: Connection, kind: JobKind = JobKind.SCORE) -> None:
+        self._connection, self._kind = connection, kind
+        connection.execute(text("SET LOCAL statement_timeout = 0"))
+        self.job_id: int = connection.execute(text("SELECT nextval(pg_get_serial_sequence('jobs', 'id'))")).scalar_one()
+        partitions.create_bare(connection, self.job_id, kind)
+        self._digest = hashlib.blake2b(digest_size=32)
+        self.n_solutions = 0
+        self.n_steps = 0
+        self._runs = 0
+        self._problem: str | None = None
+
+    def load(self, rows: Iterable[tuple[int, int, Solution]]) -> None:
+        """COPY `(source, line, solution)` rows in, in their order; `ord` counts them from 0."""
+        cursor = driver_connection(self._connection).cursor()
+        child = partitions.partition("solutions", self.job_id)
+        with cursor.copy(f"COPY {child} ({_COLUMNS}) FROM STDIN") as copy:
+            for row in rows:
+                copy.write_row(self._columns(*row))
+        crash_point("submit.after-copy")
+
+    def _columns(self, source: int, line: int, solution: Solution) -> tuple[Any, ...]:
+        steps = _encode(solution.steps)
+        metadata = _encode(solution.metadata)
+        labels = None if solution.step_labels is None else _encode(solution.step_labels)
+        self._digest.update(
+            b"\x1f".join(
+                (
+                    solution.id.encode(),
+                    solution.problem.encode(),
+                    steps,
+                    str(solution.label).encode(),
+                    labels or b"",
+                    metadata,
+                    b"" if solution.judge_steps is None else _encode(solution.judge_steps),
+                    b"\x1e",
+                )
+            )
+        )
+        ord_ = self.n_solutions
+        self.n_solutions += 1
+        if solution.problem != self._problem:
+            self._problem = solution.problem
+            self._runs += 1
+        judged = solution.judge_steps
+        self.n_steps += len(solution.steps) if judged is None else len(judged)
+        return (
+            self.job_id, ord_, solution.id, solution.problem, steps.decode(), len(solution.steps),
+            solution.label, labels and labels.decode(), metadata.decode(), source, line,
+            judged and list(judged),
+        )  # fmt: skip
+
+    @property
+    def input_digest(self) -> str:
+        """Hex digest of what was loaded, the same for equal solutions in whatever file format."""
+        return self._digest.hexdigest()
+
+    def repeated_ids(self, limit: int) -> tuple[list[Repeated], int]:
+        """Decide by the unique index whether an id is repeated: the first `limit` repetitions, and their number."""
+        partitions.index_primary(self._connection, solutions, self.job_id)
+        try:
+            with self._connection.begin_nested():
+                partitions.forbid_repeated_ids(self._connection, self.job_id)
+        except IntegrityError as error:
+            if not isinstance(error.orig, pg.UniqueViolation):
+                raise
+            return self._list_repeated(limit)
+        return [], 0
+
+    def _list_repeated(self, limit: int) -> tuple[list[Repeated], int]:
+        child = partitions.partition("solutions", self.job_id)
+        rows = self._connection.execute(
+            text(
+                f"""
+                SELECT ext_id, source, line, s0, l0, count(*) OVER () AS n FROM (
+                  SELECT ord, ext_id, source, line, first_value(source) OVER w AS s0, first_value(line) OVER w AS l0,
+                         row_number() OVER w AS nth
+                  FROM {child} WINDOW w AS (PARTITION BY ext_id ORDER BY ord)) AS r
+                WHERE nth > 1 ORDER BY ord LIMIT :limit"""
+            ),
+            {"limit": limit},
+        ).all()
+        found = [Repeated(r.ext_id, r.source, r.line, r.s0, r.l0) for r in rows]
+        return found, (rows[0].n if rows else 0)
+
+    def drop_repeated_ids(self) -> None:
+        """Keep the first solution of every id, and set the unique index."""
+        child = partitions.partition("solutions", self.job_id)
+        gone = self._connection.execute(
+            text(
+                f"""
+                WITH repeated AS (
+                  SELECT ord FROM (SELECT ord, row_number() OVER (PARTITION BY ext_id ORDER BY ord) AS nth FROM {child}
+                  ) AS r WHERE nth > 1)
+                DELETE FROM {child} WHERE ord IN (SELECT ord FROM repeated)
+                RETURNING coalesce(cardinality(judge_steps), n_steps) AS n_steps"""
+            )
+        ).all()
+        partitions.forbid_repeated_ids(self._connection, self.job_id)
+        self.n_solutions -= len(gone)
+        self.n_steps -= sum(row.n_steps for row in gone)
+
+    def seal(self, job: NewJob, *, dedupe: bool) -> int | None:
+        """Insert the job and its shards. Returns None, or the id of the job that is this one already.
+
+        Raises Conflict where it depends on a job that has a dependent job already.
+
+        When an id is returned the caller must roll back. Two equal submissions at once: the unique key makes the
+        second wait for the first to commit, and then find it.
+        """
+        kind = "" if self._kind is JobKind.SCORE else f"{self._kind.value}:"
+        key = f"{kind}{job.recipe.digest}:{self.input_digest}" if dedupe else None
+        gathered = grouping.is_scattered(self._connection, self.job_id, self._runs)
+        existing = text("SELECT id FROM jobs WHERE dedupe_key = :key")
+        while not self._insert_job(job, key, gathered):
+            same = self._connection.execute(existing, {"key": key}).scalar_one_or_none()
+            if same is not None:
+                return int(same)
+            # It was cancelled between the two statements.
+        if job.depends_on is not None and not dependents.made(self._connection, job.depends_on, self.job_id):
+            raise Conflict(f"job {job.depends_on} has a dependent job already")
+        if gathered:
+            grouping.gather(self._connection, self.job_id)
+            partitions.index_primary(self._connection, solutions, self.job_id)
+            partitions.forbid_repeated_ids(self._connection, self.job_id)
+        self._insert_shards(job)
+        crash_point("submit.before-attach")
+        partitions.attach(self._connection, self.job_id, self._kind)
+        return None
+
+    def _insert_job(self, job: NewJob, key: str | None, gathered: bool) -> bool:
+        result = self._connection.execute(
+            text(
+                """
+                INSERT INTO jobs (id, kind, recipe, recipe_digest, input_digest, dedupe_key, queue, judge, priority,
+                                  n_solutions, n_steps, keep_critiques, sources, gathered, follow, follows)
+                VALUES (:id, :kind, CAST(:recipe AS jsonb), :recipe_digest, :input_digest, :key, :queue, :judge,
+                        :priority, :n_solutions, :n_steps, :keep, CAST(:sources AS jsonb), :gathered,
+                        CAST(:follow AS jsonb), :follows)
+                ON CONFLICT (dedupe_key) DO NOTHING"""
+            ),
+            {
+                "id": self.job_id,
+                "kind": self._kind.value,
+                "recipe": _encode(job.recipe.to_builtins()).decode(),
+                "recipe_digest": job.recipe.digest,
+                "input_digest": self.input_digest,
+                "key": key,
+                "queue": job.recipe.queue,
+                "judge": job.recipe.judge,
+                "priority": job.priority,
+                "n_solutions": self.n_solutions,
+                "n_steps": self.n_steps,
+                "keep": job.keep_critiques.value,
+                "sources": _encode(job.sources).decode(),
+                "gathered": gathered,
+                "follow": None if job.dependent is None else _encode(job.dependent).decode(),
+                "follows": job.depends_on,
+            },
+        )
+        return result.rowcount == 1
+
+    def _insert_shards(self, job: NewJob) -> None:
+        child = partitions.partition("solutions", self.job_id)
+        self._connection.execute(
+            text(
+                f"""
+                INSERT INTO shards (job_id, queue, priority, first_ord, last_ord)
+                SELECT :job, :queue, :priority, first, least(first + :size - 1, top)
+                FROM (SELECT max(ord) AS top FROM {child}) AS t, generate_series(0, top, :size) AS first
+                ORDER BY first"""
+            ),
+            {
+                "job": self.job_id,
+                "queue": job.recipe.queue,
+                "priority": job.priority,
+                "size": job.shard_solutions,
+            },
+        )

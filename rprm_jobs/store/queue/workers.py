@@ -1,0 +1,118 @@
+"""Which workers live, and which shards a bell should be rung for."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from sqlalchemy import text
+from sqlalchemy.engine import Connection
+
+from rprm_jobs.engine import EngineStats
+from rprm_jobs.store.records import WorkerInfo
+
+# A worker says that it lives with every renewal of its leases; after this many seconds of silence it is not counted.
+SILENT_AFTER_S = 60.0
+_SWEEP_LOCK = 0x5250524D  # "RPRM"
+
+
+@dataclass(frozen=True, slots=True)
+class Ready:
+    """A ready shard whose bell has not been rung lately."""
+
+    shard_id: int
+    queue: str
+
+
+def announce(connection: Connection, worker: WorkerInfo) -> None:
+    """Enter the worker, or renew its entry."""
+    connection.execute(
+        text(
+            """
+            INSERT INTO workers (id, queue, judge, engine, host, pid, slots)
+            VALUES (:id, :queue, :judge, :engine, :host, :pid, :slots)
+            ON CONFLICT (id) DO UPDATE SET seen_at = now()"""
+        ),
+        {name: getattr(worker, name) for name in ("id", "queue", "judge", "engine", "host", "pid", "slots")},
+    )
+
+
+def heartbeat(connection: Connection, worker_id: str, stats: EngineStats) -> None:
+    """The worker lives, and this is what its engine has done so far."""
+    connection.execute(
+        text(
+            "UPDATE workers SET seen_at = now(), prompt_tokens = :prompt, generated_tokens = :generated,"
+            " prefix_hit_rate = :hit WHERE id = :id"
+        ),
+        {
+            "id": worker_id,
+            "prompt": stats.prompt_tokens,
+            "generated": stats.generated_tokens,
+            "hit": stats.prefix_hit_rate,
+        },
+    )
+
+
+def leave(connection: Connection, worker_id: str) -> None:
+    """The worker is gone, in good order."""
+    connection.execute(text("DELETE FROM workers WHERE id = :id"), {"id": worker_id})
+
+
+def alive(connection: Connection, queue: str | None = None) -> list[WorkerInfo]:
+    """Workers that said lately that they live, of one queue or of all."""
+    rows = connection.execute(
+        text(
+            """
+            SELECT id, queue, judge, engine, host, pid, slots, started_at,
+                   extract(epoch FROM now() - seen_at)::float8 AS silent_s, prompt_tokens, generated_tokens,
+                   prefix_hit_rate
+            FROM workers
+            WHERE seen_at > now() - make_interval(secs => :silent)
+              AND (CAST(:queue AS text) IS NULL OR queue = :queue)
+            ORDER BY started_at"""
+        ),
+        {"silent": SILENT_AFTER_S, "queue": queue},
+    ).mappings()
+    return [WorkerInfo(**row) for row in rows]
+
+
+def forget_silent(connection: Connection) -> None:
+    """Remove workers that have been silent for a day."""
+    connection.execute(text("DELETE FROM workers WHERE seen_at < now() - interval '1 day'"))
+
+
+def try_sweep_lock(connection: Connection) -> bool:
+    """Become the one sweeper of this database until the transaction ends; False when another is."""
+    query = text("SELECT pg_try_advisory_xact_lock(:key)")
+    return bool(connection.execute(query, {"key": _SWEEP_LOCK}).scalar_one())
+
+
+def to_notify(connection: Connection, queue: str, *, limit: int, again_after_s: float) -> list[Ready]:
+    """Mark and return the most urgent ready shards of the queue that no bell was rung for lately."""
+    rows = connection.execute(
+        text(
+            """
+            WITH quiet AS (
+              SELECT id FROM shards
+              WHERE queue = :queue AND state = 'ready'
+                AND (rung_at IS NULL OR rung_at < now() - make_interval(secs => :again))
+              ORDER BY priority DESC, id LIMIT :limit FOR UPDATE SKIP LOCKED)
+            UPDATE shards AS s SET rung_at = now() FROM quiet WHERE s.id = quiet.id RETURNING s.id, s.queue"""
+        ),
+        {"queue": queue, "limit": limit, "again": again_after_s},
+    )
+    return [Ready(row.id, row.queue) for row in rows]
+
+
+def waiting_queues(connection: Connection) -> dict[str, int]:
+    """Queues with ready shards that a living worker serves, and how many slots those workers have."""
+    rows = connection.execute(
+        text(
+            """
+            SELECT w.queue, sum(w.slots)::int AS slots FROM workers AS w
+            WHERE w.seen_at > now() - make_interval(secs => :silent)
+              AND EXISTS (SELECT 1 FROM shards AS s WHERE s.queue = w.queue AND s.state = 'ready')
+            GROUP BY w.queue"""
+        ),
+        {"silent": SILENT_AFTER_S},
+    )
+    return {row.queue: row.slots for row in rows}

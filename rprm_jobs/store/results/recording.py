@@ -1,0 +1,196 @@
+"""Recording and reading what judging produced. A record is one short transaction behind the shard's fence.
+
+Rows go by COPY into session-temporary tables and from there by INSERT ... ON CONFLICT DO NOTHING, so a record that is
+replayed after a COMMIT of unknown outcome changes nothing. The outcome decides: what is skipped brings no critiques.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import text
+from sqlalchemy.engine import Connection
+
+from rprm_jobs.crash import crash_point
+from rprm_jobs.pairs.summary import pack_readings, read_steps
+from rprm_jobs.store.queue import leases
+from rprm_jobs.store.records import Lease, StoredSolution
+from rprm_jobs.store.results.previous import read_previous_critiques
+from rprm_jobs.store.results.responses import record_responses
+from rprm_jobs.store.schema.partitions import partition
+from rprm_jobs.store.session import driver_connection
+from rprm_jobs.store.texts import kept_texts, pack_texts, storable
+from rprm_jobs.types import Critique, ItemStatus, KeepCritiques, Response, SolutionScore
+
+_STAGED = {
+    "scores": (
+        "job_id", "ord", "status", "reason", "rewards", "first_error", "critiques_per_step", "by_votes", "shard_id",
+        "attempt", "plan", "extension",
+    ),
+    "verdicts": ("job_id", "ord", "step", "k", "verdict", "p_yes", "tokens", "finish"),
+    "critiques": ("job_id", "ord", "texts", "readings"),
+}  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class Recorded:
+    """What one record added: solutions by status, steps, critiques and generated tokens."""
+
+    ok: int
+    failed: int
+    steps: int
+    critiques: int
+    tokens: int
+
+
+def load_unfinished(connection: Connection, lease: Lease) -> list[StoredSolution]:
+    """The shard's solutions that have no outcome yet (of its extension), in the order of the input."""
+    rows = connection.execute(
+        text(
+            f"""
+            SELECT ord, ext_id, problem, steps, judge_steps FROM {partition("solutions", lease.job_id)} AS s
+            WHERE ord BETWEEN :first AND :last AND NOT EXISTS
+              (SELECT 1 FROM {partition("scores", lease.job_id)} AS r
+               WHERE r.ord = s.ord AND r.extension >= :extension) ORDER BY ord"""
+        ),
+        {"first": lease.first_ord, "last": lease.last_ord, "extension": lease.extension},
+    ).all()
+    previous_critiques = (
+        read_previous_critiques(connection, lease.job_id, [row.ord for row in rows]) if lease.extension else {}
+    )
+    return [
+        StoredSolution(
+            r.ord,
+            r.ext_id,
+            r.problem,
+            tuple(r.steps),
+            None if r.judge_steps is None else tuple(r.judge_steps),
+            tuple(previous_critiques.get(r.ord, ())),
+        )
+        for r in rows
+    ]
+
+
+def record(
+    connection: Connection,
+    lease: Lease,
+    scores: Sequence[SolutionScore],
+    keep: KeepCritiques,
+    *,
+    plan: int | None = None,
+    partial: Sequence[Response] = (),
+) -> Recorded:
+    """Write the outcomes of some of the shard's solutions. Raises LeaseLost when the shard is not the holder's.
+
+    What is there already is skipped and not counted. `plan` is the version of the plan that they were sampled by,
+    `partial` what searches have that go on.
+    """
+    leases.fence(connection, lease)
+    crash_point("record.after-fence")
+    _stage(connection, lease, scores, keep, plan)
+    new = _insert_scores(connection, lease, [score.ord for score in scores])
+    old = _remove_old(connection, lease, new) if lease.extension else []
+    for table in ("verdicts", "critiques"):
+        _insert_of(connection, lease, table, new)
+    finished = [score.response for score in scores if score.ord in new and score.response is not None]
+    record_responses(connection, lease, [*partial, *finished])
+    added = _count([score for score in scores if score.ord in new], old)
+    connection.execute(
+        text(
+            "UPDATE shards SET n_ok = n_ok + :ok, n_failed = n_failed + :failed, steps_done = steps_done + :steps,"
+            " critiques_done = critiques_done + :critiques, tokens_done = tokens_done + :tokens WHERE id = :id"
+        ),
+        {**{name: getattr(added, name) for name in Recorded.__slots__}, "id": lease.shard_id},
+    )
+    crash_point("record.before-commit")
+    return added
+
+
+def _stage(
+    connection: Connection, lease: Lease, scores: Sequence[SolutionScore], keep: KeepCritiques, plan: int | None
+) -> None:
+    rows: dict[str, Iterable[tuple[Any, ...]]] = {
+        "scores": (_score_row(lease, score, plan) for score in scores),
+        "verdicts": (_verdict_row(lease, score.ord, c) for score in scores for c in score.critiques),
+        "critiques": (
+            (lease.job_id, score.ord, pack_texts(texts), pack_readings(read_steps(texts)))
+            for score in scores
+            if (texts := kept_texts(score, keep)) is not None
+        ),
+    }
+    cursor = driver_connection(connection).cursor()
+    for table, columns in _STAGED.items():
+        cursor.execute(
+            f"CREATE TEMPORARY TABLE IF NOT EXISTS stage_{table} (LIKE {table} INCLUDING DEFAULTS)"
+            " ON COMMIT DELETE ROWS"
+        )
+        with cursor.copy(f"COPY stage_{table} ({', '.join(columns)}) FROM STDIN") as copy:
+            for row in rows[table]:
+                copy.write_row(row)
+
+
+def _insert_scores(connection: Connection, lease: Lease, ords: Sequence[int]) -> set[int]:
+    """Insert the staged outcomes; returns the `ord` of those that were not there before (in this extension)."""
+    if lease.extension:
+        old = text(f"DELETE FROM {partition('scores', lease.job_id)} WHERE ord = ANY(:ords) AND extension < :extension")
+        connection.execute(old, {"ords": list(ords), "extension": lease.extension})
+    columns = ", ".join(_STAGED["scores"])
+    query = text(
+        f"INSERT INTO {partition('scores', lease.job_id)} ({columns}) SELECT {columns} FROM stage_scores"
+        " ON CONFLICT DO NOTHING RETURNING ord"
+    )
+    return set(connection.execute(query).scalars())
+
+
+def _remove_old(connection: Connection, lease: Lease, ords: set[int]) -> list[int]:
+    """Remove what these solutions had from before the extension; returns the tokens of each critique."""
+    tokens: list[int] = []
+    for table, what in (("verdicts", "tokens"), ("critiques", "0")):
+        query = text(f"DELETE FROM {partition(table, lease.job_id)} WHERE ord = ANY(:ords) RETURNING {what} AS tokens")
+        found = connection.execute(query, {"ords": list(ords)}).scalars().all()
+        tokens += found if table == "verdicts" else []
+    return tokens
+
+
+def _insert_of(connection: Connection, lease: Lease, table: str, ords: set[int]) -> None:
+    """Insert the staged rows of these solutions: an outcome and its critiques come from one record or not at all."""
+    columns = ", ".join(_STAGED[table])
+    query = text(
+        f"INSERT INTO {partition(table, lease.job_id)} ({columns}) SELECT {columns} FROM stage_{table}"
+        " WHERE ord = ANY(:ords)"
+    )
+    connection.execute(query, {"ords": list(ords)})
+
+
+def _score_row(lease: Lease, score: SolutionScore, plan: int | None) -> tuple[Any, ...]:
+    # None where the step was not judged: that is how later queries know.
+    per_step: list[int | None] = [None] * len(score.rewards)
+    for step in score.judged_steps:
+        per_step[step] = 0
+    for critique in score.critiques:
+        per_step[critique.step] = (per_step[critique.step] or 0) + 1
+    by_votes = any(c.verdict.parsed and c.p_yes is None for c in score.critiques)
+    return (
+        lease.job_id, score.ord, score.status.value, score.reason and storable(score.reason), list(score.rewards),
+        score.first_error, per_step, by_votes, lease.shard_id, lease.attempt, plan,
+        lease.extension,
+    )  # fmt: skip
+
+
+def _verdict_row(lease: Lease, ord_: int, c: Critique) -> tuple[Any, ...]:
+    return (lease.job_id, ord_, c.step, c.k, c.verdict.value, c.p_yes, c.tokens, c.finish.value)
+
+
+def _count(scores: Sequence[SolutionScore], old: Sequence[int]) -> Recorded:
+    """What the scores add, less the critiques that were there before: `old` are their tokens."""
+    ok = failed = steps = critiques = tokens = 0
+    for score in scores:
+        ok += score.status is ItemStatus.OK
+        failed += score.status is not ItemStatus.OK
+        steps += len(score.judged_steps)
+        critiques += len(score.critiques)
+        tokens += sum(c.tokens for c in score.critiques)
+        tokens += 0 if score.response is None else score.response.tokens
+    return Recorded(ok, failed, steps, critiques - len(old), tokens - sum(old))

@@ -1,0 +1,42 @@
+"""Finding the verdict line while a critique is being generated, without decoding it again at every token."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+Decode = Callable[[Sequence[int]], str]
+_SPARE_TOKENS = 8
+
+
+class StopStrings:
+    """Tells when generated ids have just completed one of `stops`; `decode` turns ids into text.
+
+    Only a token whose text can be the end of a stop string is looked at further, and then only the tail is decoded.
+    """
+
+    def __init__(self, stops: Sequence[str], decode: Decode, vocabulary: int) -> None:
+        self._stops = tuple(stops)
+        self._decode = decode
+        # A token holds at least one character of the stop string, save a few that decode to nothing.
+        self._window = max(map(len, stops), default=0) + _SPARE_TOKENS
+        endings = tuple({stop[i:] for stop in stops for i in range(len(stop))})
+        self._enders = frozenset(
+            token
+            for token in range(vocabulary)
+            if (text := decode([token])).startswith(endings) or any(stop in text for stop in stops)
+        )
+
+    def cut(self, ids: Sequence[int]) -> str | None:
+        """The text of `ids` up to the end of the first stop string if the last token completed one, else None."""
+        if ids[-1] not in self._enders:
+            return None
+        tail = self._decode(ids[-self._window :])
+        if not any(stop in tail for stop in self._stops):
+            return None
+        return cut_at_stop(self._decode(ids), self._stops)
+
+
+def cut_at_stop(text: str, stops: Sequence[str]) -> str:
+    """`text` up to the end of the stop string that ends first in it; all of it when there is none."""
+    stop_criteria = [at + len(stop) for stop in stops if (at := text.find(stop)) >= 0]
+    return text[: min(stop_criteria)] if stop_criteria else text

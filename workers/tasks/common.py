@@ -1,0 +1,62 @@
+"""What judging, writing and searching have in common: many solutions side by side, and one call of an engine."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Sequence
+
+from rprm_jobs.engine import Engine, Generation, Prompt
+from rprm_jobs.errors import RprmError
+from rprm_jobs.store.records import StoredSolution
+from rprm_jobs.types import Response, Sampling, SolutionScore
+
+# An outcome, or what a search has so far.
+Emit = Callable[[SolutionScore | Response], None]
+
+
+class AttemptFailed(RprmError):
+    """The engine raised something that is neither a fact about a solution nor its own death."""
+
+
+async def run_concurrently(
+    solutions: Sequence[StoredSolution],
+    one: Callable[[StoredSolution], Awaitable[SolutionScore | None]],
+    emit: Emit,
+) -> bool:
+    """Run `one` on all, handing each outcome to `emit` as it comes. False when some gave none, as the worker drains.
+
+    Whatever one raises ends them all; outcomes emitted before stay good.
+    """
+
+    async def emitted(solution: StoredSolution) -> bool:
+        outcome = await one(solution)
+        if outcome is not None:
+            emit(outcome)
+        return outcome is not None
+
+    tasks = [asyncio.ensure_future(emitted(solution)) for solution in solutions]
+    try:
+        return all(await asyncio.gather(*tasks))
+    finally:
+        await cancel(tasks)
+
+
+async def sampled(
+    engine: Engine, prompt: Prompt, seeds: Sequence[int], sampling: Sampling, *, stop: Sequence[str] | None = None
+) -> list[Generation]:
+    """The engine's answer. Raises what the engine may raise, and AttemptFailed."""
+    try:
+        if stop is None:
+            return await engine.sample(prompt, seeds, sampling)
+        return await engine.sample(prompt, seeds, sampling, stop=stop)
+    except SystemExit as error:
+        # asyncio would let it end the loop, and with it every other shard's work.
+        raise AttemptFailed(f"the engine raised SystemExit({error.code})") from error
+
+
+async def cancel(tasks: Sequence[asyncio.Future[object]] | Sequence[asyncio.Task[object]]) -> None:
+    """Cancel those that run, and wait until they have ended."""
+    live = [task for task in tasks if not task.done()]
+    for task in live:
+        task.cancel()
+    await asyncio.gather(*live, return_exceptions=True)

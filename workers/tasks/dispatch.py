@@ -1,0 +1,77 @@
+"""What a shard's work is, by the kind of its job: what is read for it, and what runs on the engines."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Coroutine, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from rprm_jobs.engine import Engine
+from rprm_jobs.errors import ConfigError
+from rprm_jobs.store.jobs import jobs, plans
+from rprm_jobs.store.records import Lease, StoredSolution
+from rprm_jobs.store.results import recording, responses
+from rprm_jobs.store.session import Database
+from rprm_jobs.types import JobKind, KeepCritiques, Response
+from workers.tasks.budget import Budget
+from workers.tasks.common import Emit
+from workers.tasks.judge import JudgeSpec, judge_solutions
+from workers.tasks.rollout import generation_config_of, write_solutions
+from workers.tasks.search import SearchModels, search_solutions
+
+
+@dataclass(frozen=True, slots=True)
+class Engines:
+    """What this worker has loaded: the model of its queue, and for searches the policy beside that judge."""
+
+    engine: Engine
+    budget: Budget
+    policy: Engine | None
+    policy_budget: Budget
+
+
+@dataclass(frozen=True, slots=True)
+class Task:
+    """One shard's work, read from the store. `plan` is the version of the plan that critiques are sampled by."""
+
+    kind: JobKind
+    work: JudgeSpec
+    keep: KeepCritiques
+    solutions: Sequence[StoredSolution]
+    partial: Mapping[int, Response]
+
+    @property
+    def plan(self) -> int | None:
+        """The version of the plan in the policy, if there is one."""
+        return self.work.plan
+
+    def start(self, engines: Engines, emit: Emit, draining: Callable[[], bool]) -> Coroutine[Any, Any, bool]:
+        """The work itself, for the engines' loop. Raises ConfigError when the worker lacks a model for it."""
+        if self.kind is JobKind.ROLLOUT:
+            return write_solutions(
+                engines.engine, engines.budget, self.work.recipe, self.work.round, self.solutions, emit, draining
+            )
+        if self.kind is JobKind.SEARCH:
+            return self._search(engines, emit, draining)
+        return judge_solutions(engines.engine, engines.budget, self.work, self.solutions, emit, draining)
+
+    def _search(self, engines: Engines, emit: Emit, draining: Callable[[], bool]) -> Coroutine[Any, Any, bool]:
+        options = generation_config_of(self.work.recipe).search
+        if options is None or engines.policy is None:
+            raise ConfigError(
+                "a search needs a policy beside the judge", hint="start: rprm-jobs worker --judge J --policy P"
+            )
+        pair = SearchModels(engines.policy, engines.policy_budget, engines.engine, engines.budget)
+        return search_solutions(pair, self.work, options, self.solutions, self.partial, emit, draining)
+
+
+def load_task(database: Database, lease: Lease) -> Task:
+    """Read what is left of the shard. Raises StoreError, NotFound, and ConfigError for a recipe of a newer version."""
+    with database.transaction() as connection:
+        job = jobs.get(connection, lease.job_id)
+        solutions = recording.load_unfinished(connection, lease)
+        partial: Mapping[int, Response] = {}
+        if job.kind is JobKind.SEARCH:
+            partial = responses.read_partial(connection, job.id, [solution.ord for solution in solutions])
+        work = JudgeSpec.of(job.recipe, lease.round, plans.latest(connection, job.id))
+        return Task(job.kind, work, job.keep_critiques, solutions, partial)

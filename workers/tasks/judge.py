@@ -1,0 +1,164 @@
+"""Judging on the engine's loop: solutions in order, their steps side by side, critiques as the rule asks for them.
+
+A fact about one solution becomes that solution's failed outcome; anything else ends the attempt at the shard.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from rprm_jobs.aggregation import failed_solution, score_solution, step_reward
+from rprm_jobs.engine import Engine, Generation, Prompt
+from rprm_jobs.errors import ItemFailure
+from rprm_jobs.judge.prompt import PromptTemplate
+from rprm_jobs.judge.recipe import Recipe, critique_seed
+from rprm_jobs.judge.verdict import read_verdict
+from rprm_jobs.stopping import StoppingRule, make_rule
+from rprm_jobs.store.jobs.plans import StoredPlan
+from rprm_jobs.store.records import StoredSolution
+from rprm_jobs.types import Critique, SolutionScore
+from workers.tasks.budget import Budget, Turn
+from workers.tasks.common import Emit, cancel, run_concurrently, sampled
+
+
+class StepFailed(ItemFailure):
+    """A fact about one step, which its solution fails with."""
+
+
+@dataclass(frozen=True, slots=True)
+class JudgeSpec:
+    """What one attempt judges by; `plan` is the version of the plan in its rule, if there is one."""
+
+    recipe: Recipe
+    template: PromptTemplate
+    rule: StoppingRule
+    round: int
+    plan: int | None = None
+
+    @classmethod
+    def of(cls, recipe: Recipe, round_: int, plan: StoredPlan | None = None) -> JudgeSpec:
+        """From the job's recipe. Raises ConfigError when this version cannot read it."""
+        options = recipe.stopping if plan is None else {**recipe.stopping, "prior": plan.prior, "wrong": plan.wrong}
+        rule = make_rule(options, k=recipe.k, threshold=recipe.threshold)
+        version = None if plan is None else plan.version
+        return cls(recipe, PromptTemplate.parse(recipe.prompt), rule, round_, version)
+
+
+async def judge_solutions(
+    engine: Engine,
+    budget: Budget,
+    work: JudgeSpec,
+    solutions: Sequence[StoredSolution],
+    emit: Emit,
+    draining: Callable[[], bool],
+) -> bool:
+    """Judge all solutions, handing each outcome to `emit` as it comes. False when draining kept some from starting.
+
+    Raises EngineDied, or AttemptFailed; outcomes emitted before stay good.
+    """
+
+    return await run_concurrently(
+        solutions, lambda solution: SolutionJudge(engine, budget, work, solution, draining).run(), emit
+    )
+
+
+class SolutionJudge:
+    """Judges one solution. Use once."""
+
+    def __init__(
+        self,
+        engine: Engine,
+        budget: Budget,
+        work: JudgeSpec,
+        solution: StoredSolution,
+        draining: Callable[[], bool],
+    ) -> None:
+        self._engine, self._budget, self._work, self._solution = engine, budget, work, solution
+        self._draining = draining
+        self._started = False
+        number, guessing = budget.begin_solution(), work.recipe.until_first_error
+        self._turns = [Turn(number, place if guessing else 0) for place in range(len(solution.judged_steps))]
+        self._tasks: list[asyncio.Task[list[Critique] | None]] = []
+
+    async def run(self) -> SolutionScore | None:
+        """The solution's outcome; None when the worker began to drain before any of it was begun."""
+        solution = self._solution
+        n_steps = len(solution.steps)
+        self._tasks = [asyncio.ensure_future(self._judge_step(place)) for place in range(len(self._turns))]
+        try:
+            groups = await (self._needed() if self._work.recipe.until_first_error else asyncio.gather(*self._tasks))
+        except ItemFailure as failure:
+            return failed_solution(solution.ord, n_steps, str(failure), judged=solution.judge_steps)
+        finally:
+            await cancel(self._tasks)
+        if any(group is None for group in groups):
+            return None
+        critiques = [critique for group in groups for critique in group or ()]
+        cut = len(groups) < len(self._tasks)
+        judged = tuple(solution.judged_steps[: len(groups)]) if cut else solution.judge_steps
+        return score_solution(solution.ord, n_steps, critiques, self._work.recipe.threshold, judged=judged)
+
+    async def _needed(self) -> list[list[Critique] | None]:
+        """The critiques of the steps in order, up to the one that ends the solution."""
+        groups: list[list[Critique] | None] = []
+        for task in self._tasks:
+            groups.append(group := await task)
+            if group is None or self._ends(group):
+                break
+        return groups
+
+    def _ends(self, critiques: Sequence[Critique]) -> bool:
+        # Without any verdict the solution has no outcome, so what comes after is needless too.
+        reward = step_reward(critiques)
+        return reward is None or reward < self._work.recipe.threshold
+
+    async def _judge_step(self, place: int) -> list[Critique] | None:
+        step = self._solution.judged_steps[place]
+        critiques = [critique for critique in self._solution.previous_critiques if critique.step == step]
+        prompt: Prompt | None = None
+        if critiques:
+            self._settle(place, critiques)
+        while (wanted := self._work.rule.more(critiques)) > 0:
+            taken = await self._budget.take(wanted, self._turns[place])
+            try:
+                if not self._started and self._draining():
+                    return None
+                self._started = True
+                prompt = prompt or self._prompt(step)
+                critiques += await self._sample(step, prompt, len(critiques), taken)
+                self._settle(place, critiques)
+            except ItemFailure as failure:
+                raise StepFailed(f"step {step + 1}: {failure}") from failure
+            finally:
+                self._budget.give(taken)
+        return critiques
+
+    def _settle(self, place: int, critiques: Sequence[Critique]) -> None:
+        """Once a step is decided: stop the later ones, or bring them nearer. Before its room goes to one of them."""
+        if not self._work.recipe.until_first_error or self._work.rule.more(critiques):
+            return
+        if self._ends(critiques):
+            for task in self._tasks[place + 1 :]:
+                task.cancel()
+        else:
+            for turn in self._turns[place + 1 :]:
+                self._budget.advance(turn)
+
+    def _prompt(self, step: int) -> Prompt:
+        solution = self._solution
+        return self._engine.encode(self._work.template.render(solution.problem, solution.steps, step))
+
+    async def _sample(self, step: int, prompt: Prompt, first_k: int, count: int) -> list[Critique]:
+        recipe = self._work.recipe
+        ks = range(first_k, first_k + count)
+        seeds = [critique_seed(recipe.seed, self._solution.id, step, k, self._work.round) for k in ks]
+        generations = await sampled(self._engine, prompt, seeds, recipe.sampling)
+        return [_critique(step, k, made) for k, made in zip(ks, generations, strict=True)]
+
+
+def _critique(step: int, k: int, made: Generation) -> Critique:
+    verdict = read_verdict(made.text, made.finish)
+    p_yes = made.p_yes if verdict.parsed else None
+    return Critique(step, k, verdict, p_yes, made.tokens, made.finish, made.text)

@@ -1,0 +1,167 @@
+"""Guided search on the engines' loop: a policy proposes the next step, the judge decides which one is gone on with.
+
+Every problem of every shard searches at the same time, so both engines see the candidates and critiques of hundreds of
+problems at once. After each depth the search so far is emitted, and another worker goes on from there.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+from msgspec.structs import replace
+
+from rprm_jobs.aggregation import failed_solution
+from rprm_jobs.engine import Engine, Generation
+from rprm_jobs.errors import ItemFailure
+from rprm_jobs.evaluation.answers import stated_answer
+from rprm_jobs.judge.recipe import GenerationConfig, critique_seed
+from rprm_jobs.search.guided import Candidate, Path, Search, SearchOptions, advance, shares
+from rprm_jobs.store.records import StoredSolution
+from rprm_jobs.types import Finish, Response, SolutionScore
+from workers.tasks.budget import Budget, Turn
+from workers.tasks.common import Emit, run_concurrently, sampled
+from workers.tasks.judge import JudgeSpec, SolutionJudge
+from workers.tasks.rollout import generation_config_of, message, written
+
+
+@dataclass(frozen=True, slots=True)
+class SearchModels:
+    """The two engines of a search, each with its bound on what is in flight."""
+
+    policy: Engine
+    policy_budget: Budget
+    judge: Engine
+    judge_budget: Budget
+
+
+async def search_solutions(
+    pair: SearchModels,
+    work: JudgeSpec,
+    options: SearchOptions,
+    problems: Sequence[StoredSolution],
+    partial: Mapping[int, Response],
+    emit: Emit,
+    draining: Callable[[], bool],
+) -> bool:
+    """Search for all problems, those in `partial` from where they are. False when draining left some unfinished.
+
+    Raises EngineDied, or AttemptFailed; what was emitted before stays good.
+    """
+    generation_config = generation_config_of(work.recipe)
+
+    async def one(problem: StoredSolution) -> SolutionScore | None:
+        return await _Searcher(pair, work, generation_config, options, problem).run(
+            partial.get(problem.ord), emit, draining
+        )
+
+    return await run_concurrently(problems, one, emit)
+
+
+@dataclass(slots=True)
+class _Searcher:
+    pair: SearchModels
+    work: JudgeSpec
+    generation_config: GenerationConfig
+    options: SearchOptions
+    problem: StoredSolution
+    tokens: int = 0
+    number: int = 0
+
+    async def run(self, partial: Response | None, emit: Emit, draining: Callable[[], bool]) -> SolutionScore | None:
+        """The outcome; None when the worker drains before the search is over."""
+        search = Search() if partial is None or partial.tree is None else Search.from_tree(partial.tree)
+        self.tokens = 0 if partial is None else partial.tokens
+        self.number = self.pair.policy_budget.begin_solution()
+        try:
+            while not search.over(self.options):
+                if draining():
+                    return None
+                search = advance(search, await self._expand(search), self.options)
+                emit(self._response(search, (*search.active, Path())[0], None))
+        except ItemFailure as failure:
+            return failed_solution(self.problem.ord, 0, str(failure))
+        return self._outcome(search)
+
+    async def _expand(self, search: Search) -> list[Candidate]:
+        """The candidates of the next depth, judged."""
+        groups = await asyncio.gather(
+            *(self._propose(search, parent, count) for parent, count in enumerate(shares(search, self.options)))
+        )
+        proposed = [candidate for group in groups for candidate in group]
+        judged = await asyncio.gather(*(self._judge(search, n, one) for n, one in enumerate(proposed)))
+        return list(judged)
+
+    async def _propose(self, search: Search, parent: int, count: int) -> list[Candidate]:
+        path, budget = search.active[parent], self.pair.policy_budget
+        prefill = "".join(step + self.generation_config.separator for step in path.steps)
+        prompt = self.pair.policy.encode(message(self.generation_config, self.problem.problem), prefill)
+        place = f"{self.problem.id}\x1e{parent}"
+        depth, seed, stop = len(search.depths), self.work.recipe.seed, (self.generation_config.separator,)
+        seeds = [critique_seed(seed, place, depth, number, self.work.round) for number in range(count)]
+        made = list[Generation]()
+        while len(made) < count:
+            taken = await budget.take(count - len(made), Turn(self.number))
+            try:
+                now = seeds[len(made) : len(made) + taken]
+                made += await sampled(self.pair.policy, prompt, now, self.generation_config.sampling, stop=stop)
+            finally:
+                budget.give(taken)
+        self.tokens += sum(one.tokens for one in made)
+        return _distinct(parent, made, self.generation_config.separator)
+
+    async def _judge(self, search: Search, number: int, candidate: Candidate) -> Candidate:
+        if candidate.cut or not candidate.text:
+            return candidate
+        steps = (*search.active[candidate.parent].steps, candidate.text)
+        depth = len(steps) - 1
+        stored = StoredSolution(
+            self.problem.ord, f"{self.problem.id}\x1e{number}", self.problem.problem, steps, (depth,)
+        )
+        # Draining is looked at between depths: a depth is judged as a whole or not at all.
+        judge = SolutionJudge(self.pair.judge, self.pair.judge_budget, self.work, stored, lambda: False)
+        score = await judge.run()
+        if score is None:
+            raise RuntimeError("a judge that does not drain gave no outcome")
+        self.tokens += sum(critique.tokens for critique in score.critiques)
+        return replace(candidate, reward=score.rewards[depth], critiques=len(score.critiques), reason=score.reason)
+
+    def _outcome(self, search: Search) -> SolutionScore:
+        path = search.best(self.options)
+        if path is None:
+            return failed_solution(self.problem.ord, 0, _why(search, self.options))
+        text = self.generation_config.separator.join(path.steps)
+        answer = stated_answer(text, self.generation_config.answer_pattern)
+        return written(self._response(search, path, Finish.STOP, answer))
+
+    def _response(self, search: Search, path: Path, finish: Finish | None, answer: str | None = None) -> Response:
+        return Response(self.problem.ord, path.steps, finish, self.tokens, answer, path.rewards, search.as_tree())
+
+
+def _distinct(parent: int, made: Sequence[Generation], separator: str) -> list[Candidate]:
+    """One candidate for each different text, in the order of sampling: a step is judged once."""
+    found: dict[tuple[str, bool, bool], int] = Counter()
+    for one in made:
+        cut = one.finish is Finish.LENGTH
+        ends = not cut and not one.text.endswith(separator)
+        found[one.text.removesuffix(separator).strip(), ends, cut] += 1
+    nothing = "the policy wrote nothing"
+    return [
+        Candidate(parent, text, copies, ends=ends, cut=cut, reason=None if text else nothing)
+        for (text, ends, cut), copies in found.items()
+    ]
+
+
+def _why(search: Search, options: SearchOptions) -> str:
+    """Why a search has no answer."""
+    if search.active:
+        return f"no solution ended within {options.max_steps} steps"
+    last = search.depths[-1]
+    cut = sum(one.copies for one in last if one.cut)
+    said = next((one.reason for one in last if one.reason), None)
+    return (
+        f"step {len(search.depths)}: none of {sum(one.copies for one in last)} candidates has a reward,"
+        f" {cut} cut by the token limit" + (f"; {said}" if said else "")
+    )
