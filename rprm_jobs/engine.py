@@ -18,7 +18,7 @@ from rprm_jobs.types import Finish, Sampling
 class Prompt:
     """A rendered prompt: the user message, how the answer begins, and their ids in the chat frame.
 
-    `ids` are there where this side tokenises; `prefill` is empty for a judge, which answers from the beginning.
+    `ids` are empty when the server tokenises; `prefill` is empty for a judge, which writes its answer from the start.
     """
 
     text: str
@@ -47,7 +47,7 @@ class EngineInfo:
 
 @dataclass(frozen=True, slots=True)
 class EngineStats:
-    """Running totals since start; `prefix_hit_rate` in [0, 1], None where the engine does not tell."""
+    """Running totals since start; `prefix_hit_rate` in [0, 1], None where the engine does not report it."""
 
     prompt_tokens: int
     generated_tokens: int
@@ -58,7 +58,7 @@ class Engine(Protocol):
     """One loaded judge on one device group, used from one event loop."""
 
     async def start(self) -> EngineInfo:
-        """Load the judge. Raises EngineError or JudgeError with what is wrong and how to mend it."""
+        """Load the judge. Raises EngineError or JudgeError with what is wrong and a hint."""
         ...
 
     def encode(self, text: str, prefill: str = "") -> Prompt:

@@ -153,3 +153,7 @@ class PromptTooLong(ItemFailure):
 
 class Refused(ItemFailure):
     """The engine answered that it will not judge this prompt."""
+
+
+class Unanswered(ItemFailure):
+    """The engine answers other prompts, and never this one, however often it is asked."""

@@ -85,13 +85,15 @@ async def _generate(
     info = await engine.start()
     try:
 
-        async def one(id_: str, problem: str, texts: tuple[str, ...], index: int) -> list[tuple[str, Generation]]:
+        async def judge_step(
+            id_: str, problem: str, texts: tuple[str, ...], index: int
+        ) -> list[tuple[str, Generation]]:
             message = judge.template.render(problem, texts, index)
             seeds = [critique_seed(seed, id_, index, number) for number in range(k)]
-            made = await engine.sample(engine.encode(message), seeds, judge.sampling)
-            return [(message, generation) for generation in made]
+            generations = await engine.sample(engine.encode(message), seeds, judge.sampling)
+            return [(message, generation) for generation in generations]
 
-        groups = await asyncio.gather(*(one(*step) for step in steps))
+        groups = await asyncio.gather(*(judge_step(*step) for step in steps))
     finally:
         await engine.close()
     return f"{info.name} {info.version}", [pair for group in groups for pair in group]
@@ -102,20 +104,20 @@ def compare(
 ) -> Parity:
     """Judge `steps` drawn steps with `engine` and read every critique a second time. Raises EngineError, JudgeError."""
     drawn = draw_steps(files, steps, seed)
-    name, made = asyncio.run(_generate(engine, judge, drawn, k, seed))
+    name, critiques = asyncio.run(_generate(engine, judge, drawn, k, seed))
     second = SecondPass(judge)
-    told = [(message, one) for message, one in made if one.p_yes is not None]
-    if not told:
+    read = [(message, critique) for message, critique in critiques if critique.p_yes is not None]
+    if not read:
         raise EngineError("no critique had a verdict with a P(Yes)", hint="try a judge that ends its critiques")
-    pairs = [(one.p_yes or 0.0, second.p_yes(message, one.text)) for message, one in told]
+    pairs = [(critique.p_yes or 0.0, second.p_yes(message, critique.text)) for message, critique in read]
     differences = [abs(first - again) for first, again in pairs]
     differ = sum((first < 0.5) != (again < 0.5) for first, again in pairs)
     largest = max(differences)
     return Parity(
         engine=name,
         steps=len(drawn),
-        critiques=len(made),
-        without_verdict=len(made) - len(told),
+        critiques=len(critiques),
+        without_verdict=len(critiques) - len(read),
         largest_difference=largest,
         mean_difference=sum(differences) / len(differences),
         calls_that_differ=differ,
@@ -141,21 +143,23 @@ def main(argv: Sequence[str] | None = None) -> int:
         judge = resolve_judge(args.judge)
         check_has_weights(judge)
         engine = create_engine(args.engine, judge, parse_engine_args(args.engine_arg))
-        found = compare(judge, engine, args.files, k=args.k, steps=args.steps, seed=args.seed, tolerance=args.tolerance)
+        result = compare(
+            judge, engine, args.files, k=args.k, steps=args.steps, seed=args.seed, tolerance=args.tolerance
+        )
     except RprmError as error:
         print(f"error: {error}", file=sys.stderr)
         return error.exit_code
     if args.json:
-        print(json.dumps(asdict(found)))
+        print(json.dumps(asdict(result)))
     else:
         print(
-            f"{found.engine}: {found.critiques} critiques of {found.steps} steps,"
-            f" {found.without_verdict} without a verdict"
+            f"{result.engine}: {result.critiques} critiques of {result.steps} steps,"
+            f" {result.without_verdict} without a verdict"
         )
-        print(f"  largest difference of P(Yes) {found.largest_difference:.2e} (mean {found.mean_difference:.2e})")
-        print(f"  calls that differ {found.calls_that_differ}")
-        print("  passed" if found.passed else f"  NOT within {found.tolerance:g}")
-    return 0 if found.passed else 1
+        print(f"  largest difference of P(Yes) {result.largest_difference:.2e} (mean {result.mean_difference:.2e})")
+        print(f"  calls that differ {result.calls_that_differ}")
+        print("  passed" if result.passed else f"  NOT within {result.tolerance:g}")
+    return 0 if result.passed else 1
 
 
 if __name__ == "__main__":

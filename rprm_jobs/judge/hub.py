@@ -1,4 +1,4 @@
-"""Which commit of a hub's model is meant: a branch moves on, and a job must not change its judge half way."""
+"""Pins a hub's model to a commit: a branch moves on, and a job must keep its judge."""
 
 from __future__ import annotations
 
@@ -15,28 +15,28 @@ _TIMEOUT_S = 10.0
 def pin(repo: str, revision: str | None = None) -> str:
     """The commit (40 hexadecimal digits) that `revision` of the model `repo` is now; its main branch where None.
 
-    The hub is asked; where it does not answer, what it said when this machine last loaded the model counts. Raises
-    JudgeError when the hub knows no such model or revision, and when neither tells.
+    Asks the hub; where it does not answer, the commit that this machine loaded last counts. Raises JudgeError when the
+    hub knows no such model or revision, and when neither names a commit.
     """
     if revision is not None and _COMMIT.fullmatch(revision):
         return revision
     named = repo if revision is None else f"{repo}@{revision}"
     hint = f"name its commit, {repo}@COMMIT with 40 hexadecimal digits, or a folder that holds the model"
     try:
-        found = _ask(repo, revision) or _remembered(repo, revision or "main")
+        commit = _ask(repo, revision) or _remembered(repo, revision or "main")
     except ImportError as error:
         raise JudgeError(
             "this installation cannot ask the hub which commit that is",
             where=named,
             hint=f"pip install 'rprm-jobs[hub]', or {hint}",
         ) from error
-    if found is None:
+    if commit is None:
         raise JudgeError(
             "the hub does not say which commit that is, and it was never loaded here",
             where=named,
             hint=f"{hint}; what only a server has is endpoint:{repo}",
         )
-    return found
+    return commit
 
 
 def brief(name: str) -> str:
@@ -54,7 +54,7 @@ def _ask(repo: str, revision: str | None) -> str | None:
         RevisionNotFoundError,
     )
 
-    # OSError, and the base of all errors of the hub's HTTP library, which is another one from release to release.
+    # OSError, and the base class of all errors of the hub's HTTP library, which differs from release to release.
     unreachable = cast("tuple[type[Exception], ...]", HfHubHTTPError.__bases__)
     try:
         return HfApi().model_info(repo, revision=revision, timeout=_TIMEOUT_S).sha
@@ -76,7 +76,7 @@ def _remembered(repo: str, revision: str) -> str | None:
 
     path = Path(constants.HF_HUB_CACHE) / repo_folder_name(repo_id=repo, repo_type="model") / "refs" / revision
     try:
-        found = path.read_text(encoding="ascii").strip()
+        commit = path.read_text(encoding="ascii").strip()
     except (OSError, ValueError):
         return None
-    return found if _COMMIT.fullmatch(found) else None
+    return commit if _COMMIT.fullmatch(commit) else None

@@ -20,7 +20,7 @@ from rprm_jobs.errors import ConfigError
 FIELDS = ("problem", "previous_steps", "now_step")
 NO_PREVIOUS_STEPS = "Since the Now Step is the first step, there are no Previous Steps."
 _NAMED = re.compile(r"\{(problem|previous_steps|now_step)\}")
-_MEND = "use {problem}, {previous_steps} and {now_step} once each, or exactly three {}"
+_HINT = "use {problem}, {previous_steps} and {now_step} once each, or exactly three {}"
 
 
 def format_step(index: int, text: str) -> str:
@@ -53,7 +53,7 @@ class PromptTemplate:
             literals = tuple(source.split("{}"))
             fields = FIELDS[: len(literals) - 1]
         if sorted(fields) != sorted(FIELDS) or len(literals) != len(FIELDS) + 1:
-            raise ConfigError("the judge prompt has not its three fields", where=where, hint=_MEND)
+            raise ConfigError("the judge prompt does not have its three fields", where=where, hint=_HINT)
         return cls(source, literals, fields)
 
     @classmethod
@@ -100,9 +100,9 @@ def _json_template(text: str, where: str) -> str:
     try:
         document = json.loads(text)
     except json.JSONDecodeError as error:
-        raise ConfigError(f"not JSON: {error}", where=f"{where}:{error.lineno}", hint=_MEND) from error
+        raise ConfigError(f"not JSON: {error}", where=f"{where}:{error.lineno}", hint=_HINT) from error
     if not isinstance(document, dict) or not isinstance(document.get("template"), str):
-        raise ConfigError('the prompt file has no "template" text', where=where, hint=_MEND)
+        raise ConfigError('the prompt file has no "template" text', where=where, hint=_HINT)
     if document.get("examples"):
         raise ConfigError(
             "the prompt file has few-shot examples, which a trained judge has never seen",

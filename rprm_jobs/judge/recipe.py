@@ -1,7 +1,7 @@
-"""The recipe: all that decides what a job's scores will be, resolved, stored with the job, and digested.
+"""The recipe: everything that decides a job's scores, resolved, stored with the job, and digested.
 
-Two jobs with equal digests over equal inputs would buy the same critiques twice, which is what `submit` refuses to do.
-The engine and its version are recorded where they run, with each shard: P(Yes) is theirs to a float's width only.
+Two jobs with equal digests over equal inputs would sample the same critiques twice, so `submit` refuses the second.
+The engine and its version are recorded with each shard: P(Yes) of two engines agrees to rounding only.
 """
 
 from __future__ import annotations
@@ -17,8 +17,8 @@ from rprm_jobs.search.guided import SearchOptions
 from rprm_jobs.types import Sampling
 
 MAX_K = 1024
-# Fields that came later, with what they were before: written only where they differ, so that the digests of older jobs
-# hold and older workers read every recipe that they can judge by.
+# Fields added later, with their value before: stored only where they differ from it, so that the digests of older jobs
+# stay the same and an older worker can read every recipe that it can judge by.
 _LATER: dict[str, Any] = {"until_first_error": False, "writing": None}
 
 
@@ -26,7 +26,7 @@ class GenerationConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """How a policy writes solutions: its model, how it is asked, and how its text is cut into steps and answer.
 
     `prompt` holds `{problem}`; `answer_pattern` has one group, "" means the last \\boxed{}. With `search` it writes
-    step by step, and the recipe's judge says which one is gone on with.
+    step by step, and the recipe's judge chooses the step to go on with.
     """
 
     policy: str
@@ -103,10 +103,10 @@ class Recipe(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
             ) from error
 
 
-def critique_seed(recipe_seed: int, solution_id: str, step: int, k: int, round_: int = 0) -> int:
+def critique_seed(recipe_seed: int, solution_id: str, step: int, k: int, retry_epoch: int = 0) -> int:
     """The seed of one critique, in [0, 2**63): a function of what is judged, never of who judges it or how often.
 
-    `round_` counts the user's own `retry` calls: a retry that drew the same unparsed critique again would be useless.
+    `retry_epoch` counts the user's own `retry` calls: the same critique drawn again would be useless.
     """
-    key = f"{recipe_seed}\x1f{solution_id}\x1f{step}\x1f{k}\x1f{round_}"
+    key = f"{recipe_seed}\x1f{solution_id}\x1f{step}\x1f{k}\x1f{retry_epoch}"
     return int.from_bytes(hashlib.blake2b(key.encode(), digest_size=8).digest(), "big") >> 1

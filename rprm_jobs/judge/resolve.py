@@ -1,7 +1,7 @@
 """From what a user types after `--judge` to a judge: a shipped name, a folder, a hub's model, or a server's.
 
-The fingerprint names weights, tokenizer and chat template; the queue's name contains it, so a worker is only ever
-rung for the judge that it has loaded.
+The fingerprint names weights, tokenizer and chat template; the queue's name contains it, so a worker is only
+notified of work for the judge that it has loaded.
 """
 
 from __future__ import annotations
@@ -63,8 +63,8 @@ class Judge:
 def shipped_judges() -> list[str]:
     """Names of the judges inside the package, and the scripted one."""
     root = Path(str(files("rprm_jobs"))) / "judges"
-    found = sorted(p.name for p in root.iterdir() if (p / "config.json").is_file()) if root.is_dir() else []
-    return [*found, SCRIPTED]
+    names = sorted(p.name for p in root.iterdir() if (p / "config.json").is_file()) if root.is_dir() else []
+    return [*names, SCRIPTED]
 
 
 def resolve_judge(name: str) -> Judge:

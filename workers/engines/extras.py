@@ -1,4 +1,4 @@
-"""Whether an optional library or a GPU is there, found out without importing anything heavy."""
+"""Whether an optional library or a GPU is there, without importing anything heavy."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Loads a judge's tokenizer and weights with transformers, and says in plain words what is wrong with a judge.
+"""Loads a judge's tokenizer and weights with transformers, and says what is wrong with a judge.
 
 Weights are safetensors and the judge's own Python code stays unread, unless an option says otherwise: a pickle or a
 remote module runs whatever its author wrote.
@@ -95,7 +95,7 @@ def _load(judge: Judge, what: str, load: Callable[[], T]) -> T:
             raise EngineError(
                 f"not enough memory for the judge: {_first_line(error)}",
                 where=judge.location,
-                hint="free memory, use a smaller dtype, or a machine with more of it",
+                hint="free memory, use a smaller dtype, or use a machine with more memory",
             ) from error
         raise JudgeError(f"{what}: {_first_line(error)}", where=judge.location, hint=_hint(judge, error)) from error
 

@@ -22,15 +22,15 @@ def engine_processes(pid: int) -> list[psutil.Process]:
         below = psutil.Process(pid).children(recursive=True)
     except psutil.NoSuchProcess:
         return []
-    found: list[psutil.Process] = []
+    processes: list[psutil.Process] = []
     for process in below:
-        if process not in found and _is_engine(process):
-            found += [process, *_children(process)]
-    return list(dict.fromkeys(found))
+        if process not in processes and _is_engine(process):
+            processes += [process, *_children(process)]
+    return list(dict.fromkeys(processes))
 
 
 def kill(processes: list[psutil.Process]) -> None:
-    """End `processes` at once; ones that are gone, or whose number another process has now, are left alone."""
+    """End `processes` at once; a process that has ended, or whose number another process has now, is left alone."""
     for process in processes:
         if process.is_running():
             process.kill()
@@ -57,8 +57,8 @@ def _is_engine(process: psutil.Process) -> bool:
 
 def _children(process: psutil.Process) -> list[psutil.Process]:
     try:
-        found: list[psutil.Process] = process.children(recursive=True)
-        return found
+        children: list[psutil.Process] = process.children(recursive=True)
+        return children
     except psutil.Error:
         return []
 

@@ -38,5 +38,5 @@ class StopStrings:
 
 def cut_at_stop(text: str, stops: Sequence[str]) -> str:
     """`text` up to the end of the stop string that ends first in it; all of it when there is none."""
-    stop_criteria = [at + len(stop) for stop in stops if (at := text.find(stop)) >= 0]
-    return text[: min(stop_criteria)] if stop_criteria else text
+    ends = [at + len(stop) for stop in stops if (at := text.find(stop)) >= 0]
+    return text[: min(ends)] if ends else text

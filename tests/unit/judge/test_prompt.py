@@ -48,7 +48,7 @@ def test_steps_are_numbered_from_one_and_joined_by_one_newline() -> None:
     ],
 )
 def test_a_prompt_without_exactly_its_three_fields_is_refused(source: str) -> None:
-    with pytest.raises(ConfigError, match=r"my\.txt: the judge prompt has not its three fields"):
+    with pytest.raises(ConfigError, match=r"my\.txt: the judge prompt does not have its three fields"):
         PromptTemplate.parse(source, where="my.txt")
 
 

@@ -81,7 +81,7 @@ class OpenaiEngine:
 
     def encode(self, text: str, prefill: str = "") -> Prompt:
         """The message, with everything that looks like a special token broken by a space."""
-        message, answer = (_SPECIAL.sub(lambda mark: mark[0] + " ", one) for one in (text, prefill))
+        message, answer = (_SPECIAL.sub(lambda mark: mark[0] + " ", part) for part in (text, prefill))
         return Prompt(message, prefill=answer)
 
     async def sample(
@@ -211,7 +211,7 @@ class OpenaiEngine:
 
     async def _ask_models(self) -> _Server:
         """What `GET models` lists; a server without it needs `model` to be named."""
-        # Nothing is at stake yet: a wrong address should show before anybody has gone for coffee.
+        # Nothing is at stake yet: a wrong address should show at once.
         policy = replace(self._policy, deadline_s=min(_START_S, self._policy.deadline_s))
         try:
             body = await with_retries(lambda: self._send("GET", "models", 0), policy)

@@ -77,12 +77,14 @@ class ScriptedEngine:
         effect = act(now_step(self._template, prompt.text)) if "[[scripted:" in prompt.text else Effect()
         await self._take_time(len(seeds), effect.slow_s)
         if stop is None:
-            made = self._generate(prompt.text, seeds, sampling.max_new_tokens, effect)
+            generations = self._generate(prompt.text, seeds, sampling.max_new_tokens, effect)
         else:
-            made = [write_steps(prompt.text + prompt.prefill, seed, sampling.max_new_tokens, stop) for seed in seeds]
+            generations = [
+                write_steps(prompt.text + prompt.prefill, seed, sampling.max_new_tokens, stop) for seed in seeds
+            ]
         self._prompt_tokens += tokens
-        self._generated_tokens += sum(g.tokens for g in made)
-        return made
+        self._generated_tokens += sum(g.tokens for g in generations)
+        return generations
 
     def stats(self) -> EngineStats:
         """Totals so far, in tokens of 4 characters."""

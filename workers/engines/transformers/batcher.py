@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 @dataclass(slots=True, eq=False)
 class Request:
-    """One `sample` call: `made` fills up in the order of `seeds`, of which the first `opened` are being decoded."""
+    """One `sample` call: `generations` fills up in the order of `seeds`, of which `opened` are being decoded."""
 
     ids: Sequence[int]
     seeds: Sequence[int]
@@ -36,13 +36,13 @@ class Request:
     answer: asyncio.Future[list[Generation]]
     opened: int = 0
     left: int = 0
-    made: list[Generation | None] = field(default_factory=list)
+    generations: list[Generation | None] = field(default_factory=list)
     prompt: HeldPrompt | None = None
     cancelled: bool = False
 
     def __post_init__(self) -> None:
         self.left = len(self.seeds)
-        self.made = [None] * self.left
+        self.generations = [None] * self.left
 
     def settle(self, outcome: list[Generation] | Exception) -> None:
         """Answer the caller, from any thread."""
@@ -131,7 +131,7 @@ class Batcher:
                 self._admit()
                 if self._decoder.rows:
                     self._decoder.step()
-        # Anything at all, a MemoryError too: the callers must hear of it, or they would wait for ever.
+        # Anything at all, a MemoryError too: the callers must be told, or they would wait for ever.
         except BaseException as error:  # noqa: BLE001
             self._death = error
         with self._wake:
@@ -236,10 +236,10 @@ class Batcher:
         if rows:
             self._decoder.open(rows)
 
-    def _done(self, request: Request, at: int, made: Generation) -> None:
-        request.made[at] = made
+    def _done(self, request: Request, at: int, generation: Generation) -> None:
+        request.generations[at] = generation
         request.left -= 1
-        self._generated_tokens += made.tokens
+        self._generated_tokens += generation.tokens
         if request.left == 0:
             self._close(request)
-            request.settle([made for made in request.made if made is not None])
+            request.settle([each for each in request.generations if each is not None])

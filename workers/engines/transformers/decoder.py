@@ -56,7 +56,7 @@ class Decoder:
     ) -> None:
         self._model = model
         self._criteria = stop_criteria
-        self._endings = StopChecker(decode, stop_criteria, int(model.get_output_embeddings().weight.shape[0]))
+        self._stop_checker = StopChecker(decode, stop_criteria, int(model.get_output_embeddings().weight.shape[0]))
         layers = model.config.get_text_config().num_hidden_layers
         self._prompt_slabs = [Slab(tokens) for _ in range(layers)]
         self._row_slabs = [Slab(tokens) for _ in range(layers)]
@@ -221,6 +221,6 @@ class Decoder:
         for row, token, pair in zip(rows, tokens, pairs, strict=True):
             row.ids.append(token)
             row.pairs.append(pair)
-            if (made := self._endings.finished(row.ids, row.pairs, row.limit, row.stop)) is not None:
+            if (generation := self._stop_checker.finished(row.ids, row.pairs, row.limit, row.stop)) is not None:
                 self.remove(row)
-                row.done(made)
+                row.done(generation)

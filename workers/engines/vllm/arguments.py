@@ -35,11 +35,11 @@ def engine_arguments(judge: Judge, options: Mapping[str, str]) -> Any:
     chosen = {key.replace("-", "_"): value for key, value in options.items() if key != LORA}
     argv = [part for key, value in chosen.items() for part in _argument(actions, key, value)]
     parsed = parser.parse_args(argv)
-    # Before the arguments are made: offline, vLLM looks at once for the model they name.
+    # Set before the arguments are built: offline, vLLM looks for the named model at once.
     parsed.model = judge.location
     parsed.revision = parsed.tokenizer_revision = judge.revision
     parsed.disable_log_stats = True
-    arguments = _made(parsed, judge)
+    arguments = _validated(parsed, judge)
     if "enable_prefix_caching" not in chosen:
         arguments.enable_prefix_caching = True
     if "load_format" not in chosen:
@@ -52,7 +52,7 @@ def engine_arguments(judge: Judge, options: Mapping[str, str]) -> Any:
     return arguments
 
 
-def _made(parsed: argparse.Namespace, judge: Judge) -> Any:
+def _validated(parsed: argparse.Namespace, judge: Judge) -> Any:
     from vllm.engine.arg_utils import AsyncEngineArgs
 
     try:

@@ -1,6 +1,6 @@
 """vLLM's own processes: started for a judge, given up while they load, ended; none is ever left behind.
 
-They are started with `spawn` (a worker has threads, and forking it could lock up), do not hear the terminal's Ctrl-C,
+They are started with `spawn` (a worker has threads, and forking it could lock up), do not get the terminal's Ctrl-C,
 and are ended by a reaper when this process is killed.
 """
 
@@ -75,16 +75,16 @@ class VllmCore:
             raise
         self._loading = None
         self._processes = self._new_processes()
-        _spare_spelling()
+        _skip_token_strings()
         return self._llm
 
     async def close(self) -> None:
         """Shut vLLM down and see to it that none of its processes is left."""
         llm, self._llm = self._llm, None
         reaper, self._reaper = self._reaper, None
-        llm = llm or await self._give_up_loading()
+        llm = llm or await self._abort_loading()
         if llm is not None:
-            # It would take the shutdown that follows for a death, and report it as one.
+            # It would report the shutdown that follows as a death.
             if (handler := getattr(llm, "output_handler", None)) is not None:
                 handler.cancel()
             await asyncio.wait_for(asyncio.to_thread(llm.shutdown), _CLOSE_S)
@@ -96,7 +96,7 @@ class VllmCore:
         if reaper is not None:
             await asyncio.to_thread(dismiss, reaper)
 
-    async def _give_up_loading(self) -> Any:
+    async def _abort_loading(self) -> Any:
         """Make a load that is under way fail, by ending its processes as they come; what it loaded all the same."""
         loading, self._loading, self._closed = self._loading, None, True
         if loading is None:
@@ -131,14 +131,14 @@ class VllmCore:
             with self._relay.inherited():
                 return AsyncLLM.from_vllm_config(config, stat_loggers=[self.totals.logger()], disable_log_stats=True)
         except Exception as error:
-            # A client that failed while it was being made is known to the traceback alone.
+            # Only the traceback still holds a client whose construction failed.
             for frame, _ in traceback.walk_tb(error.__traceback__):
                 _close_context(frame.f_locals.get("self"))
-            raise self._could_not_start(error) from error
+            raise self._start_error(error) from error
         finally:
             signal.pthread_sigmask(signal.SIG_SETMASK, old)
 
-    def _could_not_start(self, error: Exception) -> EngineError:
+    def _start_error(self, error: Exception) -> EngineError:
         """The reason is in the log of the process that failed; `error` says only that one did."""
         why = _WRAPPED.sub(r"\g<why>", self._relay.cause() or first_line(error))
         if f"{-signal.SIGKILL}}}" in str(error):
@@ -165,7 +165,7 @@ def first_line(error: BaseException) -> str:
     return lines[0] if lines else type(error).__name__
 
 
-def _spare_spelling() -> None:
+def _skip_token_strings() -> None:
     """Keep vLLM from spelling out, at every token, the two answers whose log-probabilities are asked for.
 
     Nothing reads that text, and making it was a quarter of the worker's CPU time. There is no option against it short
@@ -174,10 +174,10 @@ def _spare_spelling() -> None:
     from vllm.v1.engine import logprobs
 
     if hasattr(logprobs, "convert_ids_list_to_tokens"):
-        logprobs.convert_ids_list_to_tokens = _unspelled
+        logprobs.convert_ids_list_to_tokens = _empty_strings
 
 
-def _unspelled(_: Any, token_ids: list[int]) -> list[str]:
+def _empty_strings(_: Any, token_ids: list[int]) -> list[str]:
     return [""] * len(token_ids)
 
 

@@ -1,5 +1,5 @@
-"""The vLLM engine: one AsyncLLM for every shard in flight. With the modules beside it named vllm_*, it is all that
-knows vLLM, and what differs between vLLM 0.26 and 0.33 stands in them.
+"""The vLLM engine: one AsyncLLM for every shard in flight. Only the modules of this folder know vLLM, and they hold
+everything that differs between vLLM 0.26 and 0.33.
 """
 
 from __future__ import annotations

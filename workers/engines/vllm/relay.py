@@ -24,17 +24,17 @@ class Relay:
 
     def __init__(self) -> None:
         self._lines: deque[str] = deque(maxlen=_LINES)
-        self._told = threading.Event()
+        self._complete = threading.Event()
 
     @contextmanager
     def inherited(self) -> Iterator[None]:
         """Within it, a process that starts writes to this relay; what this process writes takes the same way."""
-        reading, generation_config = os.pipe()
+        reading, writing = os.pipe()
         before = os.dup(_STDERR)
         onward = os.dup(_STDERR)
         threading.Thread(target=self._pump, args=(reading, onward), name="engine-stderr", daemon=True).start()
-        os.dup2(generation_config, _STDERR)
-        os.close(generation_config)
+        os.dup2(writing, _STDERR)
+        os.close(writing)
         try:
             yield
         finally:
@@ -43,9 +43,9 @@ class Relay:
 
     def cause(self) -> str | None:
         """What the last exception in the log said, if there was one; waits a moment for the log to be complete."""
-        self._told.wait(2.0)
-        found = [match["why"] for line in list(self._lines) if (match := _RAISED.search(line))]
-        return found[-1].strip() if found else None
+        self._complete.wait(2.0)
+        reasons = [match["why"] for line in list(self._lines) if (match := _RAISED.search(line))]
+        return reasons[-1].strip() if reasons else None
 
     def _pump(self, reading: int, onward: int) -> None:
         """Unbuffered: a thread that is killed with its interpreter must not hold a buffer's lock."""
@@ -56,7 +56,7 @@ class Relay:
                 *lines, rest = (rest + data).split(b"\n")
                 self._lines.extend(line.decode(errors="replace") for line in lines)
         finally:
-            self._told.set()
+            self._complete.set()
             os.close(reading)
             os.close(onward)
 
