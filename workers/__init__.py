@@ -1,1 +1,5 @@
-"""GPU workers: one process holds one engine and judges shards until it is told to stop."""
+"""Workers: one process loads a model and works through shards until it is asked to stop.
+
+`python -m workers` starts one; `process` owns its life, `runtime` its slots, `attempt` one lease, `tasks` the work.
+Nothing outside imports from here but the tests and the benchmarks.
+"""

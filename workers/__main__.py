@@ -44,7 +44,7 @@ def _exit_with_parent() -> None:
 
 
 def _serving(args: argparse.Namespace) -> Serving:
-    """The judge's queue, the policy's, or with both that of their searches."""
+    """The queue of the judge, of the policy, or of searches when both are named."""
     judge = resolve_judge(args.judge) if args.judge else None
     engine = create_engine(args.engine, judge, parse_engine_args(args.engine_arg)) if judge else None
     if args.policy is None:
@@ -52,14 +52,14 @@ def _serving(args: argparse.Namespace) -> Serving:
             raise ConfigError("a worker needs a model to serve", hint="name one: --judge NAME, or --policy NAME")
         return Serving(judge.queue, judge.name, engine)
     policy = resolve_policy(args.policy)
-    writes = create_engine(args.policy_engine, policy.model, parse_engine_args(args.policy_engine_arg))
+    policy_engine = create_engine(args.policy_engine, policy.model, parse_engine_args(args.policy_engine_arg))
     if judge is None or engine is None:
-        return Serving(policy.model.queue, policy.model.name, writes)
-    return Serving(search_queue(policy, judge), f"{policy.model.name}+{judge.name}", engine, writes)
+        return Serving(policy.model.queue, policy.model.name, policy_engine)
+    return Serving(search_queue(policy, judge), f"{policy.model.name}+{judge.name}", engine, policy_engine)
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Parse, load the judge, serve; every error that a user can mend is one message without a traceback."""
+    """Parse, load the model, serve. An error that the user can correct is one message without a traceback."""
     args = _parser().parse_args(argv)
     logging.basicConfig(
         level=args.log_level.upper(), format="%(asctime)s %(levelname)s %(name)s: %(message)s", stream=sys.stderr

@@ -46,12 +46,12 @@ class WorkerDependencies:
 class Attempt:
     """Use once: `run` returns when the lease has ended. Raises EngineDied after handing the shard back."""
 
-    def __init__(self, tools: WorkerDependencies, held: HeldLease) -> None:
-        self._tools, self._held, self._lease = tools, held, held.lease
+    def __init__(self, shared: WorkerDependencies, held: HeldLease) -> None:
+        self._shared, self._held, self._lease = shared, held, held.lease
         self._outcomes: queue.SimpleQueue[SolutionScore | Response | None] = queue.SimpleQueue()
         self._pending: list[SolutionScore] = []
         self._partial: list[Response] = []
-        self._craft: Task | None = None
+        self._task: Task | None = None
 
     def run(self) -> None:
         """Judge the shard to its end, whatever that is."""
@@ -73,10 +73,10 @@ class Attempt:
             self._write(lambda: self._fail(reason))
 
     def _judge_and_record(self) -> bool:
-        task = self._craft = self._patiently(lambda: load_task(self._tools.database, self._lease))
+        task = self._task = self._retried(lambda: load_task(self._shared.database, self._lease))
         if not task.solutions:
             return True
-        future = self._tools.loop.submit(task.start(self._tools.engines, self._outcomes.put, self._tools.draining))
+        future = self._shared.loop.submit(task.start(self._shared.engines, self._outcomes.put, self._shared.draining))
         self._held.on_lost = future.cancel
         future.add_done_callback(lambda _: self._outcomes.put(None))
         try:
@@ -92,7 +92,7 @@ class Attempt:
         while not ended:
             if self._held.lost.is_set():
                 raise LeaseLost
-            if self._tools.stopping():
+            if self._shared.stopping():
                 future.cancel()
             outcome = self._next_outcome()
             ended = outcome is None
@@ -101,9 +101,9 @@ class Attempt:
                 critiques += len(outcome.critiques)
             elif isinstance(outcome, Response):
                 self._partial.append(outcome)
-            due = time.monotonic() - last_write >= self._tools.record_s or critiques >= _MAX_PENDING_CRITIQUES
+            due = time.monotonic() - last_write >= self._shared.record_s or critiques >= _MAX_PENDING_CRITIQUES
             if (self._pending or self._partial) and (ended or due):
-                self._patiently(self._record)
+                self._retried(self._record)
                 last_write, critiques = time.monotonic(), 0
 
     def _next_outcome(self) -> SolutionScore | Response | str | None:
@@ -121,19 +121,19 @@ class Attempt:
             return False
 
     def _record(self) -> None:
-        keep, plan = (KeepCritiques.ALL, None) if self._craft is None else (self._craft.keep, self._craft.plan)
-        with self._tools.database.transaction() as connection:
+        keep, plan = (KeepCritiques.ALL, None) if self._task is None else (self._task.keep, self._task.plan)
+        with self._shared.database.transaction() as connection:
             recording.record(connection, self._lease, self._pending, keep, plan=plan, partial=self._partial)
         self._pending, self._partial = [], []
 
     def _finish(self) -> None:
-        with self._tools.database.transaction() as connection:
+        with self._shared.database.transaction() as connection:
             leases.finish(connection, self._lease)
 
     def _refit(self) -> None:
-        """The shard's votes may be what the job's next plan waited for; if Postgres fails, the next shard's will do."""
+        """Refit the job's plan if it is due; on failure the next shard tries again."""
         try:
-            plan = refit(self._tools.database, self._lease.job_id)
+            plan = refit(self._shared.database, self._lease.job_id)
         except (StoreError, NotFound) as error:
             # Or the job was deleted just now, and has no use for a plan.
             _log.warning("the plan was not fitted: %s %s", error.what, self._lease.log_context())
@@ -142,23 +142,23 @@ class Attempt:
             _log.info("plan %d, fitted to %d steps: %s", plan.version, plan.steps, self._lease.log_context())
 
     def _hand_back(self) -> None:
-        with self._tools.database.transaction() as connection:
+        with self._shared.database.transaction() as connection:
             leases.hand_back(connection, self._lease)
 
     def _fail(self, error: str) -> None:
-        with self._tools.database.transaction() as connection:
+        with self._shared.database.transaction() as connection:
             verdict = failures.fail_held(connection, self._lease, error)
         if verdict is not None:
             _log.warning("shard %d: %s", verdict.shard_id, verdict.outcome)
 
     def _write(self, end: Callable[[], None]) -> None:
-        """End the lease. A second try after a lost answer finds it ended, which is what was wanted."""
+        """End the lease. A second try after a lost answer finds it ended, which is as it should be."""
         try:
-            self._patiently(end)
+            self._retried(end)
         except LeaseLost:
             _log.info("lease had ended: %s", self._lease.log_context())
         except StoreUnavailable as error:
             _log.error("the lease will lapse: %s %s", error.what, self._lease.log_context())
 
-    def _patiently(self, action: Callable[[], T]) -> T:
-        return retry_transaction(action, for_s=self._tools.retry_for_s, give_up=self._held.lost.is_set)
+    def _retried(self, action: Callable[[], T]) -> T:
+        return retry_transaction(action, for_s=self._shared.retry_for_s, give_up=self._held.lost.is_set)

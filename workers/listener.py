@@ -1,7 +1,7 @@
-"""The Celery side of a worker: hears bells in a thread, and wakes a slot for each.
+"""The Celery side of a worker: receives notifications in a thread, and wakes a slot for each.
 
-Celery's signal handling, time limits and soft shutdown stay out of it: with threads none of them can end a task, and
-leases make them unnecessary. Stopping is `workers.process`'s.
+Celery's signal handling, time limits and soft shutdown are not used: with threads none of them can end a task, and
+leases make them unnecessary. `workers.process` stops the worker.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ def register(app: Celery, notify: Callable[[], None]) -> None:
 
     @app.task(name=JUDGE_SHARD)  # type: ignore[untyped-decorator]
     def judge_shard(message: Mapping[str, Any]) -> None:
-        # A newer sender may mean something else by its message: the sweeper rings again for those that understand it.
+        # A newer sender may mean something else: the sweeper notifies again, for workers that understand the message.
         if message.get("v") != MESSAGE_VERSION:
             _log.info("message of version %r ignored", message.get("v"))
             return
@@ -41,14 +41,14 @@ class NotificationListener:
 
     def __init__(self, app: Celery, queue: str, slots: int, name: str) -> None:
         self._app, self._queue, self._slots, self._name = app, queue, slots, name
-        self._thread = threading.Thread(target=self._run, name="bell-listener", daemon=True)
+        self._thread = threading.Thread(target=self._run, name="notification-listener", daemon=True)
 
     def start(self) -> None:
         """Begin to listen."""
         self._thread.start()
 
     def stop(self, timeout: float) -> None:
-        """Stop listening. A Redis that hangs cannot hold the process: after `timeout` seconds it is left behind."""
+        """Stop listening. After `timeout` seconds the thread is abandoned, so a hanging Redis delays nothing."""
         state.should_stop = 0
         self._thread.join(timeout)
 

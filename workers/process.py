@@ -1,8 +1,8 @@
-"""One worker process from start to end: engine first, then leases; and on the way out leases first, then the engine.
+"""One worker process from start to end: the engine starts before any lease and stops after the last one.
 
-Stopping: the first SIGTERM (or SIGINT) lets begun solutions finish for `grace_s` seconds, a second one gives them up at
-once; either way what is complete is recorded, the rest is handed back uncounted, and the exit status is 0. When the
-engine dies the leases are handed back too, and the exit status is 8, for the supervisor that starts it again.
+The first SIGTERM or SIGINT gives solutions in progress `grace_s` seconds to finish; a second one stops them at once.
+Complete solutions are recorded, the rest is handed back uncounted, and the exit status is 0. When the engine dies the
+leases are handed back too, and the exit status is 8, so that a supervisor starts the worker again.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ _RESPONSE_TIMEOUT_S = 25.0
 
 @dataclass(frozen=True)
 class ProcessOptions:
-    """`slots` shards worked on side by side; at most `in_flight` texts on each engine at once."""
+    """`slots` shards worked on at the same time; at most `in_flight` texts on each engine at once."""
 
     slots: int
     in_flight: int
@@ -53,7 +53,7 @@ class ProcessOptions:
 
 @dataclass(frozen=True)
 class Serving:
-    """The queue that is served: a judge's (or a lone policy's) own, or that of a policy and a judge together."""
+    """The queue to serve: that of a judge, of a policy alone, or of a policy and a judge together."""
 
     queue: str
     name: str
@@ -128,7 +128,7 @@ class _Worker:
         self._settings, self._serving = settings, serving
         self._stop = Stop()
         self._me = _worker_info(serving, info, options.slots)
-        tools = WorkerDependencies(
+        dependencies = WorkerDependencies(
             database=database,
             engines=Engines(serving.engine, Budget(options.in_flight), serving.policy, Budget(options.in_flight)),
             loop=loop,
@@ -137,7 +137,7 @@ class _Worker:
             record_s=settings.record_s,
             retry_for_s=_RETRY_FOR_S,
         )
-        # Of its own: a pool that slots have emptied must not keep a lease from being renewed.
+        # A separate pool, so that busy slots cannot block renewals.
         self._lease_database = Database(
             database.url, application="rprm-jobs leases", pool_size=2, response_timeout_s=_RESPONSE_TIMEOUT_S
         )
@@ -149,7 +149,7 @@ class _Worker:
             renew_s=settings.renew_s,
         )
         self._runtime = Runtime(
-            tools, self._keeper, self._me, self._stop, RuntimeOptions(settings.lease_s, options.slots)
+            dependencies, self._keeper, self._me, self._stop, RuntimeOptions(settings.lease_s, options.slots)
         )
         app = make_app(redis_url)
         register(app, self._runtime.notify)
@@ -161,11 +161,13 @@ class _Worker:
         self._database = database
 
     def _stats(self) -> EngineStats:
-        """Of the queue's model; a search's policy adds its tokens."""
-        now, policy = self._serving.engine.stats(), self._serving.policy
-        more = EngineStats(0, 0) if policy is None else policy.stats()
+        """The statistics of the queue's model; the policy of a search adds its tokens."""
+        stats, policy = self._serving.engine.stats(), self._serving.policy
+        added = EngineStats(0, 0) if policy is None else policy.stats()
         return EngineStats(
-            now.prompt_tokens + more.prompt_tokens, now.generated_tokens + more.generated_tokens, now.prefix_hit_rate
+            stats.prompt_tokens + added.prompt_tokens,
+            stats.generated_tokens + added.generated_tokens,
+            stats.prefix_hit_rate,
         )
 
     def _sweep(self) -> None:
@@ -197,7 +199,7 @@ class _Worker:
         return 0 if self._stop.engine_died is None else self._stop.engine_died.exit_code
 
     def _leave(self, signals: Signals) -> None:
-        _log.info("stopping: begun solutions have %.0f s to finish", self._settings.grace_s)
+        _log.info("stopping: solutions in progress have %.0f s to finish", self._settings.grace_s)
         self._stop.drain()
         deadline = time.monotonic() + self._settings.grace_s
         while not self._runtime.wait_until_drained(0.2):

@@ -1,7 +1,7 @@
-"""The worker: a fixed number of slots that judge shards side by side on one engine, until it drains or the engine dies.
+"""The slots of a worker: each works on one shard at a time, all on the same engine, until the worker stops.
 
-A slot is woken by a bell (a Celery message) or by the idle look into Postgres, and then goes on claiming until nothing
-is ready, so throughput depends on Redis for nothing but the first shard.
+A notification (a Celery message) or the idle look into Postgres wakes a slot, which then claims until no shard is
+ready. Throughput therefore depends on Redis for the first shard only.
 """
 
 from __future__ import annotations
@@ -57,19 +57,19 @@ class Stop:
 
 @dataclass(frozen=True)
 class RuntimeOptions:
-    """Lease length in seconds and number of shards judged side by side."""
+    """Lease length in seconds and number of shards judged at the same time."""
 
     lease_s: float
     slots: int
 
 
 class Runtime:
-    """Owns the slots. `ring` may be called from any thread, any number of times."""
+    """Owns the slots. `notify` may be called from any thread, any number of times."""
 
     def __init__(
-        self, tools: WorkerDependencies, keeper: LeaseKeeper, worker: WorkerInfo, stop: Stop, options: RuntimeOptions
+        self, shared: WorkerDependencies, keeper: LeaseKeeper, worker: WorkerInfo, stop: Stop, options: RuntimeOptions
     ) -> None:
-        self._tools, self._keeper, self._worker = tools, keeper, worker
+        self._shared, self._keeper, self._worker = shared, keeper, worker
         self._stop, self._options = stop, options
         self._slots = threading.BoundedSemaphore(options.slots)
         self._claiming = threading.Lock()
@@ -114,7 +114,7 @@ class Runtime:
             if held is None:
                 return
             try:
-                Attempt(self._tools, held).run()
+                Attempt(self._shared, held).run()
             except EngineDied as error:
                 _log.critical("the engine died: %s", error)
                 self._stop.engine_died = error
@@ -128,7 +128,7 @@ class Runtime:
             if any(lease.previously_failed for lease in self._keeper.held()):
                 return None
             try:
-                lease = retry_transaction(self._claim_once, for_s=self._tools.retry_for_s, give_up=self._stop.draining)
+                lease = retry_transaction(self._claim_once, for_s=self._shared.retry_for_s, give_up=self._stop.draining)
             except StoreError as error:
                 _log.error("cannot claim: %s", error.what)
                 return None
@@ -146,7 +146,7 @@ class Runtime:
 
     def _claim_once(self) -> Lease | None:
         try:
-            with self._tools.database.transaction() as connection:
+            with self._shared.database.transaction() as connection:
                 return leases.claim(
                     connection,
                     queue=self._worker.queue,
@@ -162,11 +162,11 @@ class Runtime:
 
     def _return_strays(self) -> None:
         def give_back() -> int:
-            with self._tools.database.transaction() as connection:
+            with self._shared.database.transaction() as connection:
                 known = [lease.shard_id for lease in self._keeper.held()]
                 return leases.hand_back_strays(connection, self._worker.id, known)
 
-        retry_transaction(give_back, for_s=self._tools.retry_for_s, give_up=self._stop.draining)
+        retry_transaction(give_back, for_s=self._shared.retry_for_s, give_up=self._stop.draining)
 
 
 class Periodic:

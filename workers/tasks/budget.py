@@ -1,8 +1,8 @@
 """How many critiques one engine works on at a time, and which come next: older solutions first, guesses last.
 
-Without a bound an engine that is given ten thousand requests works on all of them and finishes none. A step is a guess
-while an earlier one of its solution may yet be called wrong and make it needless. Guesses start only when nothing that
-is surely needed waits: they fill an engine that would idle, and delay nothing.
+Without a bound an engine that has ten thousand requests works on all of them and finishes none. A step is a guess while
+an earlier step of its solution may still be called wrong, which would make it needless. Guesses start only when no
+needed step waits, so they fill an engine that would idle and delay nothing.
 """
 
 from __future__ import annotations
@@ -55,7 +55,7 @@ class Budget:
         try:
             return await granted
         except asyncio.CancelledError:
-            # Granted and cancelled in the same round of the loop: nobody has it.
+            # Granted and cancelled in the same turn of the loop: nobody uses the room, so it is given back.
             if granted.done() and not granted.cancelled():
                 self.give(granted.result())
             raise
@@ -68,7 +68,7 @@ class Budget:
         self._grant()
 
     def advance(self, turn: Turn) -> None:
-        """A step before this one was decided, so it is less of a guess."""
+        """An earlier step was decided, so this one is less of a guess."""
         turn.ahead -= 1
         if (waiter := turn.waiter) is not None:
             waiter.moved = True

@@ -1,4 +1,4 @@
-"""What judging, writing and searching have in common: many solutions side by side, and one call of an engine."""
+"""What judging, writing and searching share: many solutions at the same time, and one call of an engine."""
 
 from __future__ import annotations
 
@@ -10,26 +10,26 @@ from rprm_jobs.errors import RprmError
 from rprm_jobs.store.records import StoredSolution
 from rprm_jobs.types import Response, Sampling, SolutionScore
 
-# An outcome, or what a search has so far.
+# Takes an outcome, or a search in progress.
 Emit = Callable[[SolutionScore | Response], None]
 
 
 class AttemptFailed(RprmError):
-    """The engine raised something that is neither a fact about a solution nor its own death."""
+    """The engine raised an error that is neither the solution's nor a sign that the engine died."""
 
 
 async def run_concurrently(
     solutions: Sequence[StoredSolution],
-    one: Callable[[StoredSolution], Awaitable[SolutionScore | None]],
+    work: Callable[[StoredSolution], Awaitable[SolutionScore | None]],
     emit: Emit,
 ) -> bool:
-    """Run `one` on all, handing each outcome to `emit` as it comes. False when some gave none, as the worker drains.
+    """Run `work` on every solution and pass each outcome to `emit`. False when the worker drains and some have none.
 
-    Whatever one raises ends them all; outcomes emitted before stay good.
+    An error of one solution's work cancels the others; outcomes that were emitted before it stay good.
     """
 
     async def emitted(solution: StoredSolution) -> bool:
-        outcome = await one(solution)
+        outcome = await work(solution)
         if outcome is not None:
             emit(outcome)
         return outcome is not None
@@ -50,7 +50,7 @@ async def sampled(
             return await engine.sample(prompt, seeds, sampling)
         return await engine.sample(prompt, seeds, sampling, stop=stop)
     except SystemExit as error:
-        # asyncio would let it end the loop, and with it every other shard's work.
+        # asyncio would let it end the loop, and with it the work on every other shard.
         raise AttemptFailed(f"the engine raised SystemExit({error.code})") from error
 
 

@@ -1,4 +1,4 @@
-"""What a shard's work is, by the kind of its job: what is read for it, and what runs on the engines."""
+"""Picks the work of a shard by the kind of its job: reads what it needs, and starts it on the engines."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from workers.tasks.search import SearchModels, search_solutions
 
 @dataclass(frozen=True, slots=True)
 class Engines:
-    """What this worker has loaded: the model of its queue, and for searches the policy beside that judge."""
+    """What this worker has loaded: the model of its queue and, for searches, the policy beside that judge."""
 
     engine: Engine
     budget: Budget
@@ -42,11 +42,11 @@ class Task:
 
     @property
     def plan(self) -> int | None:
-        """The version of the plan in the policy, if there is one."""
+        """The version of the plan in the stopping rule, if there is one."""
         return self.work.plan
 
     def start(self, engines: Engines, emit: Emit, draining: Callable[[], bool]) -> Coroutine[Any, Any, bool]:
-        """The work itself, for the engines' loop. Raises ConfigError when the worker lacks a model for it."""
+        """The work, as a coroutine for the engines' loop. Raises ConfigError when the worker lacks a model for it."""
         if self.kind is JobKind.ROLLOUT:
             return write_solutions(
                 engines.engine, engines.budget, self.work.recipe, self.work.round, self.solutions, emit, draining

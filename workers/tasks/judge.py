@@ -1,6 +1,6 @@
-"""Judging on the engine's loop: solutions in order, their steps side by side, critiques as the rule asks for them.
+"""Judging: solutions in order, the steps of each at the same time, as many critiques as the stopping rule asks for.
 
-A fact about one solution becomes that solution's failed outcome; anything else ends the attempt at the shard.
+An error that belongs to one solution becomes its failed outcome; any other error ends the attempt at the shard.
 """
 
 from __future__ import annotations
@@ -24,12 +24,12 @@ from workers.tasks.common import Emit, cancel, run_concurrently, sampled
 
 
 class StepFailed(ItemFailure):
-    """A fact about one step, which its solution fails with."""
+    """The step cannot be judged; the solution fails with this reason."""
 
 
 @dataclass(frozen=True, slots=True)
 class JudgeSpec:
-    """What one attempt judges by; `plan` is the version of the plan in its rule, if there is one."""
+    """How one attempt judges; `plan` is the version of the plan in its stopping rule, if there is one."""
 
     recipe: Recipe
     template: PromptTemplate
@@ -54,11 +54,10 @@ async def judge_solutions(
     emit: Emit,
     draining: Callable[[], bool],
 ) -> bool:
-    """Judge all solutions, handing each outcome to `emit` as it comes. False when draining kept some from starting.
+    """Judge all solutions and pass each outcome to `emit`. False when the worker drained before some were begun.
 
-    Raises EngineDied, or AttemptFailed; outcomes emitted before stay good.
+    Raises EngineDied or AttemptFailed; outcomes that were emitted before stay good.
     """
-
     return await run_concurrently(
         solutions, lambda solution: SolutionJudge(engine, budget, work, solution, draining).run(), emit
     )
@@ -110,7 +109,7 @@ class SolutionJudge:
         return groups
 
     def _ends(self, critiques: Sequence[Critique]) -> bool:
-        # Without any verdict the solution has no outcome, so what comes after is needless too.
+        # A step without any verdict leaves the solution without an outcome, so later steps are needless too.
         reward = step_reward(critiques)
         return reward is None or reward < self._work.recipe.threshold
 
@@ -136,7 +135,7 @@ class SolutionJudge:
         return critiques
 
     def _settle(self, place: int, critiques: Sequence[Critique]) -> None:
-        """Once a step is decided: stop the later ones, or bring them nearer. Before its room goes to one of them."""
+        """When a step is decided, cancel the later ones or move them up. Runs before the step gives its room away."""
         if not self._work.recipe.until_first_error or self._work.rule.more(critiques):
             return
         if self._ends(critiques):
@@ -155,10 +154,10 @@ class SolutionJudge:
         ks = range(first_k, first_k + count)
         seeds = [critique_seed(recipe.seed, self._solution.id, step, k, self._work.round) for k in ks]
         generations = await sampled(self._engine, prompt, seeds, recipe.sampling)
-        return [_critique(step, k, made) for k, made in zip(ks, generations, strict=True)]
+        return [_critique(step, k, generation) for k, generation in zip(ks, generations, strict=True)]
 
 
-def _critique(step: int, k: int, made: Generation) -> Critique:
-    verdict = read_verdict(made.text, made.finish)
-    p_yes = made.p_yes if verdict.parsed else None
-    return Critique(step, k, verdict, p_yes, made.tokens, made.finish, made.text)
+def _critique(step: int, k: int, generation: Generation) -> Critique:
+    verdict = read_verdict(generation.text, generation.finish)
+    p_yes = generation.p_yes if verdict.parsed else None
+    return Critique(step, k, verdict, p_yes, generation.tokens, generation.finish, generation.text)

@@ -1,4 +1,4 @@
-"""Writing on the engine's loop: a whole solution for every problem, cut into steps, with its final answer."""
+"""Rollouts: the policy writes a whole solution for every problem; it is cut into steps and its answer is read."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from workers.tasks.common import Emit, run_concurrently, sampled
 def generation_config_of(recipe: Recipe) -> GenerationConfig:
     """How the job's policy writes. Raises ConfigError when the recipe does not say."""
     if recipe.generation_config is None:
-        raise ConfigError("the job's recipe says nothing of a policy", hint="submit the problems again")
+        raise ConfigError("the job's recipe names no policy", hint="submit the problems again")
     return recipe.generation_config
 
 
@@ -42,33 +42,35 @@ async def write_solutions(
     emit: Emit,
     draining: Callable[[], bool],
 ) -> bool:
-    """Write all solutions, handing each to `emit` as it comes. False when draining kept some from starting.
+    """Write all solutions and pass each to `emit`. False when the worker drained before some were begun.
 
-    Raises EngineDied, or AttemptFailed; outcomes emitted before stay good.
+    Raises EngineDied or AttemptFailed; outcomes that were emitted before stay good.
     """
     generation_config = generation_config_of(recipe)
 
-    async def one(problem: StoredSolution) -> SolutionScore | None:
+    async def write(problem: StoredSolution) -> SolutionScore | None:
         taken = await budget.take(1, Turn(budget.begin_solution()))
         try:
             if draining():
                 return None
             seed = critique_seed(recipe.seed, problem.id, 0, 0, round_)
             prompt = engine.encode(message(generation_config, problem.problem))
-            (made,) = await sampled(engine, prompt, [seed], generation_config.sampling, stop=())
-            return _outcome(generation_config, problem, made)
+            (generation,) = await sampled(engine, prompt, [seed], generation_config.sampling, stop=())
+            return _outcome(generation_config, problem, generation)
         except ItemFailure as failure:
             return failed_solution(problem.ord, 0, str(failure))
         finally:
             budget.give(taken)
 
-    return await run_concurrently(solutions, one, emit)
+    return await run_concurrently(solutions, write, emit)
 
 
-def _outcome(generation_config: GenerationConfig, problem: StoredSolution, made: Generation) -> SolutionScore:
-    steps = tuple(piece.strip() for piece in made.text.split(generation_config.separator) if piece.strip())
+def _outcome(generation_config: GenerationConfig, problem: StoredSolution, generation: Generation) -> SolutionScore:
+    steps = tuple(piece.strip() for piece in generation.text.split(generation_config.separator) if piece.strip())
     if not steps:
-        return failed_solution(problem.ord, 0, f"the policy wrote no step in {made.tokens} tokens")
-    # What was cut has no final answer, whatever stands in it.
-    answer = stated_answer(made.text, generation_config.answer_pattern) if made.finish is Finish.STOP else None
-    return written(Response(problem.ord, steps, made.finish, made.tokens, answer))
+        return failed_solution(problem.ord, 0, f"the policy wrote no step in {generation.tokens} tokens")
+    # A text that was cut has no final answer, whatever it says.
+    answer = (
+        stated_answer(generation.text, generation_config.answer_pattern) if generation.finish is Finish.STOP else None
+    )
+    return written(Response(problem.ord, steps, generation.finish, generation.tokens, answer))

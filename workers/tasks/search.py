@@ -1,7 +1,7 @@
-"""Guided search on the engines' loop: a policy proposes the next step, the judge decides which one is gone on with.
+"""Guided search on the engines' loop: the policy proposes next steps and the judge decides which to keep.
 
-Every problem of every shard searches at the same time, so both engines see the candidates and critiques of hundreds of
-problems at once. After each depth the search so far is emitted, and another worker goes on from there.
+All problems of all shards search at the same time, so both engines work on hundreds of candidates and critiques at
+once. After each depth the search is emitted as it stands, so that another worker can continue it.
 """
 
 from __future__ import annotations
@@ -46,18 +46,18 @@ async def search_solutions(
     emit: Emit,
     draining: Callable[[], bool],
 ) -> bool:
-    """Search for all problems, those in `partial` from where they are. False when draining left some unfinished.
+    """Search for all problems; those in `partial` continue. False when the worker drained and left some unfinished.
 
-    Raises EngineDied, or AttemptFailed; what was emitted before stays good.
+    Raises EngineDied or AttemptFailed; what was emitted before stays good.
     """
     generation_config = generation_config_of(work.recipe)
 
-    async def one(problem: StoredSolution) -> SolutionScore | None:
+    async def search(problem: StoredSolution) -> SolutionScore | None:
         return await _Searcher(pair, work, generation_config, options, problem).run(
             partial.get(problem.ord), emit, draining
         )
 
-    return await run_concurrently(problems, one, emit)
+    return await run_concurrently(problems, search, emit)
 
 
 @dataclass(slots=True)
@@ -91,7 +91,7 @@ class _Searcher:
             *(self._propose(search, parent, count) for parent, count in enumerate(shares(search, self.options)))
         )
         proposed = [candidate for group in groups for candidate in group]
-        judged = await asyncio.gather(*(self._judge(search, n, one) for n, one in enumerate(proposed)))
+        judged = await asyncio.gather(*(self._judge(search, n, candidate) for n, candidate in enumerate(proposed)))
         return list(judged)
 
     async def _propose(self, search: Search, parent: int, count: int) -> list[Candidate]:
@@ -101,16 +101,16 @@ class _Searcher:
         place = f"{self.problem.id}\x1e{parent}"
         depth, seed, stop = len(search.depths), self.work.recipe.seed, (self.generation_config.separator,)
         seeds = [critique_seed(seed, place, depth, number, self.work.round) for number in range(count)]
-        made = list[Generation]()
-        while len(made) < count:
-            taken = await budget.take(count - len(made), Turn(self.number))
+        generations = list[Generation]()
+        while len(generations) < count:
+            taken = await budget.take(count - len(generations), Turn(self.number))
             try:
-                now = seeds[len(made) : len(made) + taken]
-                made += await sampled(self.pair.policy, prompt, now, self.generation_config.sampling, stop=stop)
+                now = seeds[len(generations) : len(generations) + taken]
+                generations += await sampled(self.pair.policy, prompt, now, self.generation_config.sampling, stop=stop)
             finally:
                 budget.give(taken)
-        self.tokens += sum(one.tokens for one in made)
-        return _distinct(parent, made, self.generation_config.separator)
+        self.tokens += sum(generation.tokens for generation in generations)
+        return _distinct(parent, generations, self.generation_config.separator)
 
     async def _judge(self, search: Search, number: int, candidate: Candidate) -> Candidate:
         if candidate.cut or not candidate.text:
@@ -120,7 +120,7 @@ class _Searcher:
         stored = StoredSolution(
             self.problem.ord, f"{self.problem.id}\x1e{number}", self.problem.problem, steps, (depth,)
         )
-        # Draining is looked at between depths: a depth is judged as a whole or not at all.
+        # A depth is judged as a whole or not at all: draining is checked between depths.
         judge = SolutionJudge(self.pair.judge, self.pair.judge_budget, self.work, stored, lambda: False)
         score = await judge.run()
         if score is None:
@@ -140,17 +140,17 @@ class _Searcher:
         return Response(self.problem.ord, path.steps, finish, self.tokens, answer, path.rewards, search.as_tree())
 
 
-def _distinct(parent: int, made: Sequence[Generation], separator: str) -> list[Candidate]:
+def _distinct(parent: int, generations: Sequence[Generation], separator: str) -> list[Candidate]:
     """One candidate for each different text, in the order of sampling: a step is judged once."""
-    found: dict[tuple[str, bool, bool], int] = Counter()
-    for one in made:
-        cut = one.finish is Finish.LENGTH
-        ends = not cut and not one.text.endswith(separator)
-        found[one.text.removesuffix(separator).strip(), ends, cut] += 1
+    copies: dict[tuple[str, bool, bool], int] = Counter()
+    for generation in generations:
+        cut = generation.finish is Finish.LENGTH
+        ends = not cut and not generation.text.endswith(separator)
+        copies[generation.text.removesuffix(separator).strip(), ends, cut] += 1
     nothing = "the policy wrote nothing"
     return [
-        Candidate(parent, text, copies, ends=ends, cut=cut, reason=None if text else nothing)
-        for (text, ends, cut), copies in found.items()
+        Candidate(parent, text, count, ends=ends, cut=cut, reason=None if text else nothing)
+        for (text, ends, cut), count in copies.items()
     ]
 
 
@@ -159,9 +159,9 @@ def _why(search: Search, options: SearchOptions) -> str:
     if search.active:
         return f"no solution ended within {options.max_steps} steps"
     last = search.depths[-1]
-    cut = sum(one.copies for one in last if one.cut)
-    said = next((one.reason for one in last if one.reason), None)
+    cut = sum(candidate.copies for candidate in last if candidate.cut)
+    reason = next((candidate.reason for candidate in last if candidate.reason), None)
     return (
-        f"step {len(search.depths)}: none of {sum(one.copies for one in last)} candidates has a reward,"
-        f" {cut} cut by the token limit" + (f"; {said}" if said else "")
+        f"step {len(search.depths)}: none of {sum(candidate.copies for candidate in last)} candidates has a reward,"
+        f" {cut} cut by the token limit" + (f"; {reason}" if reason else "")
     )
