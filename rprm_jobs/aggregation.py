@@ -13,7 +13,7 @@ from rprm_jobs.types import Critique, ItemStatus, SolutionScore, Verdict
 
 
 def vote(critique: Critique) -> float | None:
-    """The critique's share in the reward, in [0, 1]: its P(Yes), or its verdict where the engine told none."""
+    """What the critique adds to the reward, in [0, 1]: its P(Yes), or its verdict where the engine gave none."""
     if not critique.verdict.parsed:
         return None
     if critique.p_yes is not None:
@@ -64,8 +64,8 @@ def score_solution(
 
 
 def _first_error_of(rewards: Sequence[float | None], steps: Sequence[int], threshold: float) -> int | None:
-    found = first_error([rewards[step] for step in steps], threshold)
-    return found if found is None or found < 0 else steps[found]
+    index = first_error([rewards[step] for step in steps], threshold)
+    return index if index is None or index < 0 else steps[index]
 
 
 def _missing_reason(

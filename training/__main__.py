@@ -36,12 +36,12 @@ def main() -> None:
     """Train, write the judge's folder, and print JSON."""
     options = _parser().parse_args()
     try:
-        told = _run(options)
+        result = _run(options)
     except RprmError as error:
         print(f"error: {error}", file=sys.stderr)
         sys.exit(error.exit_code)
-    if told is not None:
-        print(json.dumps(told, indent=2))
+    if result is not None:
+        print(json.dumps(result, indent=2))
 
 
 def _parser() -> argparse.ArgumentParser:

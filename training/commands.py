@@ -15,7 +15,7 @@ from rprm_jobs.errors import RprmError
 
 
 class CommandFailed(RprmError):
-    """A command of the recipe ended with an error, which it has told on stderr."""
+    """A command of the recipe ended with an error, which it printed on stderr."""
 
 
 def rprm_jobs(*arguments: str) -> Any:
@@ -47,5 +47,5 @@ def train(phase: str, set_name: str, judge: Path, out: Path, *recipe: str) -> di
         command = [sys.executable, "-m", "rprm_jobs", "train", phase, *named, *resumed, *recipe]
         if subprocess.run(command, stdout=subprocess.DEVNULL, check=False).returncode:
             raise CommandFailed(f"`rprm-jobs train {phase}` failed")
-    told: dict[str, Any] = json.loads(record.read_text(encoding="utf-8"))
-    return told
+    record_of: dict[str, Any] = json.loads(record.read_text(encoding="utf-8"))
+    return record_of

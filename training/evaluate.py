@@ -132,11 +132,11 @@ def measure(judge: EvaluatedJudge, solutions: Sequence[ChainSolution], k: int, s
 
 def _recall(solutions: Sequence[ChainSolution], predictions: Sequence[int]) -> dict[str, float]:
     """Percent of the solutions with each kind of error whose first error is found exactly."""
-    found: dict[str, list[bool]] = {kind: [] for kind in ERROR_KINDS}
+    hits_by_kind: dict[str, list[bool]] = {kind: [] for kind in ERROR_KINDS}
     for solution, predicted in zip(solutions, predictions, strict=True):
         if solution.kind is not None:
-            found[solution.kind].append(predicted == solution.label)
-    return _rounded({kind: 100 * sum(hits) / len(hits) for kind, hits in found.items() if hits})
+            hits_by_kind[solution.kind].append(predicted == solution.label)
+    return _rounded({kind: 100 * sum(hits) / len(hits) for kind, hits in hits_by_kind.items() if hits})
 
 
 def foreign_closed(judge: EvaluatedJudge, count: int) -> float:

@@ -54,18 +54,18 @@ def train(training: Training, context: Context | None) -> dict[str, Any] | None:
     began = time.monotonic()
     try:
         log = _train(training, _watched(plan, record))
-        told = _written(training, plan, log, time.monotonic() - began) if _is_main() else None
+        summary = _written(training, plan, log, time.monotonic() - began) if _is_main() else None
     except BaseException as error:
         if record is not None:
-            # The error that ended the training is the one to be told.
+            # The error that ended the training is the one to report.
             with suppress(StoreError):
                 record.finish(_said(error))
         raise
     if record is not None:
         record.finish()
-    if told is None:
+    if summary is None:
         return None
-    return told | {"out": str(training.out), "run": None if record is None else record.id}
+    return summary | {"out": str(training.out), "run": None if record is None else record.id}
 
 
 def _train(training: Training, plan: TrainingPlan) -> Log:
@@ -122,7 +122,7 @@ def _new_run(training: Training, plan: TrainingPlan) -> NewRun:
 def _written(training: Training, plan: TrainingPlan, log: Log, seconds: float) -> dict[str, Any]:
     """What the run says of itself, in its folder; checkpoints are of no more use then."""
     source = training.source
-    told = {
+    summary = {
         "phase": training.phase.value,
         "judge": training.judge.name,
         "data": {"name": source.name, "digest": source.digest, **source.counts},
@@ -131,9 +131,9 @@ def _written(training: Training, plan: TrainingPlan, log: Log, seconds: float) -
         "minutes": round(seconds / 60, 2),
         "log": log,
     }
-    (training.out / "run.json").write_text(json.dumps(told, indent=2) + "\n", encoding="utf-8")
+    (training.out / "run.json").write_text(json.dumps(summary, indent=2) + "\n", encoding="utf-8")
     shutil.rmtree(plan.out, ignore_errors=True)
-    return told
+    return summary
 
 
 def _said(error: BaseException) -> str:

@@ -2,7 +2,7 @@
 
 It sees a difference where there is none, overlooks one that is there, or concludes against its own findings. Keeping
 only critiques whose verdict agrees with the label, as a cold start does, leaves the slips that the label cannot show:
-wrong reasons for a right verdict. A judge that imitates them errs, and preferences among its own critiques can mend it.
+wrong reasons for a right verdict. A judge that imitates them errs, and preferences among its own can correct it.
 """
 
 from __future__ import annotations
@@ -43,15 +43,15 @@ def slipping_critique(solution: ChainSolution, index: int, rng: random.Random, r
 
 def _slip(rng: random.Random, analyses: Analyses, mark: str) -> Analyses:
     """Turn one comparison that is marked `mark` into its contrary; without one nothing changes."""
-    found = [
+    marked = [
         (name, match)
         for name, check in analyses.checks.items()
         for match in _COMPARISON.finditer(check)
         if match["mark"] == mark
     ]
-    if not found:
+    if not marked:
         return analyses
-    name, match = rng.choice(found)
+    name, match = rng.choice(marked)
     check = analyses.checks[name]
     slipped = check[: match.start()] + _contrary(rng, match) + check[match.end() :]
     return replace(analyses, checks={**analyses.checks, name: slipped})

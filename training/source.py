@@ -48,9 +48,9 @@ class RowSource:
 
 def from_set(context: Context, name: str, kind: SetKind) -> RowSource:
     """A set in the store; its rows are read as they are needed. Raises NotFound."""
-    found = get_set(context, name, kind)
-    counts = {TRAIN: found.n_train, VALIDATION: found.n_validation}
-    return _checked(RowSource(name, found.digest, counts, lambda split: export.rows(context, name, kind, split)))
+    training_set = get_set(context, name, kind)
+    counts = {TRAIN: training_set.n_train, VALIDATION: training_set.n_validation}
+    return _checked(RowSource(name, training_set.digest, counts, lambda split: export.rows(context, name, kind, split)))
 
 
 def from_path(path: Path, kind: SetKind) -> RowSource:

@@ -147,8 +147,8 @@ def build(out: Path, size: Size, *, base: Path | None = None) -> Row:
 
 def stages(built: Row) -> Row:
     """What the card says of each stage: the base's own, and those that ran on sets."""
-    found = {name: stage for name, stage in built.items() if isinstance(stage, dict)}
-    return {name: _summed_up(stage) if "log" in stage else stage for name, stage in found.items()}
+    done = {name: stage for name, stage in built.items() if isinstance(stage, dict)}
+    return {name: _summed_up(stage) if "log" in stage else stage for name, stage in done.items()}
 
 
 def _summed_up(run: Row) -> Row:
@@ -179,8 +179,8 @@ def main() -> None:
     training = {"weights": built["weights"], **stages(built)}
     before = {name: stage for name, stage in training.items() if name != "dpo"}
     measured = {
-        name: write_card(options.out / name, told, evaluate(options.out / name, count=options.count))
-        for name, told in ((SFT, before), (DPO, training))
+        name: write_card(options.out / name, stages, evaluate(options.out / name, count=options.count))
+        for name, stages in ((SFT, before), (DPO, training))
     }
     print(json.dumps(measured, indent=2))
 

@@ -81,7 +81,7 @@ def build(out: Path, recipe: SftRecipe, base: str = "tiny") -> dict[str, Any]:
     write_policy_card(_CARD, out / CARD)
     shutil.rmtree(checkpoints)
     losses = [float(entry["loss"]) for entry in log if "loss" in entry]
-    told = {
+    record = {
         "note": "resumed from a checkpoint" if resumed else "in one go",
         "weights": model.num_parameters(),
         "base": judge.name,
@@ -92,14 +92,14 @@ def build(out: Path, recipe: SftRecipe, base: str = "tiny") -> dict[str, Any]:
         "first_loss": losses[0],
         "last_loss": losses[-1],
     }
-    (out / "measured.json").write_text(json.dumps({"training": told}, indent=2) + "\n", encoding="utf-8")
-    (out / "README.md").write_text(card_of(out.name, told), encoding="utf-8")
-    return told
+    (out / "measured.json").write_text(json.dumps({"training": record}, indent=2) + "\n", encoding="utf-8")
+    (out / "README.md").write_text(card_of(out.name, record), encoding="utf-8")
+    return record
 
 
-def card_of(name: str, told: dict[str, Any]) -> str:
+def card_of(name: str, record: dict[str, Any]) -> str:
     """The policy's card, from what its training took."""
-    return _README.format(name=name, wrong=_WRONG_SHARE, **told)
+    return _README.format(name=name, wrong=_WRONG_SHARE, **record)
 
 
 def main() -> None:

@@ -83,8 +83,8 @@ def processbench(
         answers = read_predictions(predictions, items, limits, threshold)
     else:
         with connected() as context:
-            found = judging.run(context, files or [], wait=wait_for, say=say) if job is None else job
-            answers = read_job(context, found, items, threshold=threshold)
+            job_id = judging.run(context, files or [], wait=wait_for, say=say) if job is None else job
+            answers = read_job(context, job_id, items, threshold=threshold)
     report = evaluate(answers.items, answers.answers, allow_incomplete=allow_incomplete, seed=seed)
     show_processbench(report, as_json=as_json)
 
@@ -123,8 +123,8 @@ def prmbench(
         scores = read_predictions(predictions, benchmark, limits)
     else:
         with connected() as context:
-            found = judging.run(context, files, benchmark.rows, wait=wait_for, say=say) if job is None else job
-            scores = read_job(context, found, benchmark)
+            job_id = judging.run(context, files, benchmark.rows, wait=wait_for, say=say) if job is None else job
+            scores = read_job(context, job_id, benchmark)
     report = evaluate(benchmark.items, scores, threshold)
     show_prmbench(report, as_json=as_json)
 
@@ -197,7 +197,7 @@ def _one_source(job: int | None, predictions: str | None, files: list[str] | Non
 
 def _numbers(text: str) -> list[int]:
     try:
-        return [int(one) for one in text.split(",")]
+        return [int(number) for number in text.split(",")]
     except ValueError as error:
         raise ConfigError(f"--n {text!r} is not a list of whole numbers", hint="for example --n 1,2,4,8") from error
 

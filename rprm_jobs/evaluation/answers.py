@@ -24,8 +24,8 @@ def stated_answer(text: str, pattern: str = "") -> str | None:
     """The last thing that the one group of `pattern` finds in `text`, or the last boxed answer where there is none."""
     if not pattern:
         return final_answer(text)
-    found = [match[1] for match in re.finditer(pattern, text, re.MULTILINE) if match[1]]
-    return _NOISE.sub("", found[-1]) or None if found else None
+    answers = [match[1] for match in re.finditer(pattern, text, re.MULTILINE) if match[1]]
+    return _NOISE.sub("", answers[-1]) or None if answers else None
 
 
 def _braced(text: str, start: int) -> str | None:

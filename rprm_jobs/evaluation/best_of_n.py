@@ -42,7 +42,7 @@ class Problem:
 
 @dataclass(frozen=True, slots=True)
 class BestOfNReport:
-    """Shares in [0, 1] by n; those that need rewards are over the `n_judged` problems that have all theirs.
+    """Rates in [0, 1] by n; those that need rewards are over the `n_judged` problems that have all theirs.
 
     `best_of` and `weighted_majority` are by aggregation first, None when no problem is judged. `without_answer`
     responses state no final answer and cast no vote; `without_reward` responses keep their problem from being judged.
@@ -64,9 +64,9 @@ class BestOfNReport:
             "n_judged": self.n_judged,
             **{f"pass@{n}": value for n, value in self.pass_at.items()},
             "majority": _by_n(self.majority),
-            "best_of": self.best_of and {name: _by_n(one) for name, one in self.best_of.items()},
+            "best_of": self.best_of and {name: _by_n(values) for name, values in self.best_of.items()},
             "weighted_majority": self.weighted_majority
-            and {name: _by_n(one) for name, one in self.weighted_majority.items()},
+            and {name: _by_n(values) for name, values in self.weighted_majority.items()},
             "without_answer": self.without_answer,
             "without_reward": self.without_reward,
         }
@@ -84,7 +84,7 @@ def read_problem(row: Mapping[str, Any]) -> Problem:
     if type(responses) is not list or not responses or not all(map(_is_steps, responses)):
         raise InputError("responses is not a list of responses, each a list of steps")
     n = len(responses)
-    if type(labels) is not list or len(labels) != n or not all(type(one) is bool for one in labels):
+    if type(labels) is not list or len(labels) != n or not all(type(label) is bool for label in labels):
         raise InputError(f"labels is not a list of {n} booleans, one for each response")
     rewards = row.get("rewards") or [None] * n
     if type(rewards) is not list or len(rewards) != n:
@@ -108,7 +108,7 @@ def _answers(stated: Any, responses: Sequence[Sequence[str]]) -> tuple[str | Non
         return tuple(final_answer("\n".join(steps)) for steps in responses)
     if type(stated) is not list or len(stated) != len(responses):
         raise InputError(f"final_answers is not a list of {len(responses)} answers, one for each response")
-    if not all(one is None or type(one) is str for one in stated):
+    if not all(answer is None or type(answer) is str for answer in stated):
         raise InputError("final_answers holds something that is neither a text nor null")
     return tuple(stated)
 

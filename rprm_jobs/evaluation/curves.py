@@ -1,6 +1,6 @@
-"""What the stored critiques of one job tell without judging again: F1 by K and by threshold, calibration, position.
+"""What the stored critiques of one job show without judging again: F1 by K and by threshold, calibration, position.
 
-F1 is in percent, shares and rewards are in [0, 1], thresholds and steps as everywhere (steps count from 0).
+F1 is in percent, votes and rewards are in [0, 1]; steps count from 0.
 """
 
 from __future__ import annotations
@@ -24,10 +24,10 @@ _NO_PREDICTION = -2
 
 @dataclass(frozen=True, slots=True)
 class LabelledVotes:
-    """One labelled solution with the shares (P(Yes) or vote; None: no verdict) of its critiques, as [step][critique].
+    """One labelled solution with the votes of its critiques, as [step][critique]; None: no verdict.
 
     `label` is the 0-based first wrong step, -1 for none. `step_labels` (-1 wrong, else right, None unknown) may say
-    more of the steps than the label does.
+    more about the steps than the label does.
     """
 
     label: int
@@ -35,7 +35,7 @@ class LabelledVotes:
     step_labels: tuple[int | None, ...] | None = None
 
     def truths(self) -> list[bool | None]:
-        """Whether each step is right, as far as the labels tell: nothing is known of what follows a first error."""
+        """Whether each step is right, as far as the labels say: nothing is known about what follows a first error."""
         if self.step_labels is not None:
             return [None if label is None else label >= 0 for label in self.step_labels]
         first = len(self.votes) if self.label == NO_ERROR else self.label
@@ -55,7 +55,7 @@ class F1Point:
 
 @dataclass(frozen=True, slots=True)
 class Bin:
-    """The `n` steps whose reward is in [low, high): their mean reward, and the share of them that is right."""
+    """The `n` steps whose reward is in [low, high): their mean reward, and the fraction of them that is right."""
 
     low: float
     high: float
@@ -83,20 +83,20 @@ class PositionPoint:
 
 
 class _Steps:
-    """The steps of all solutions under one another, shares padded with NaN."""
+    """The steps of all solutions under one another, votes padded with NaN."""
 
     def __init__(self, judged: Sequence[LabelledVotes]) -> None:
-        lengths = [len(one.votes) for one in judged]
+        lengths = [len(solution.votes) for solution in judged]
         if not judged or not all(lengths):
             raise InputError("there is no judged step to draw a curve from", hint="name a job that has finished")
-        rows = [votes for one in judged for votes in one.votes]
+        rows = [votes for solution in judged for votes in solution.votes]
         self.stored: Ints = np.array([len(row) for row in rows], dtype=np.int64)
         self.votes: Floats = np.full((len(rows), self.stored.max()), np.nan)
         for at, row in enumerate(rows):
-            self.votes[at, : len(row)] = [np.nan if share is None else share for share in row]
+            self.votes[at, : len(row)] = [np.nan if vote is None else vote for vote in row]
         self.starts: Ints = np.cumsum([0, *lengths[:-1]], dtype=np.int64)
         self.position: Ints = np.concatenate([np.arange(n, dtype=np.int64) for n in lengths])
-        self.labels: Ints = np.array([one.label for one in judged], dtype=np.int64)
+        self.labels: Ints = np.array([solution.label for solution in judged], dtype=np.int64)
 
     def rewards(self, votes: Floats) -> Floats:
         """Mean of each row, NaN where nothing in it was parsed."""
@@ -144,18 +144,19 @@ def f1_by_k(
             hint=f"choose k in 1..{fewest}",
         )
     rng = np.random.default_rng(seed)
-    found: dict[int, list[tuple[float, int]]] = {k: [] for k in ks}
+    by_k: dict[int, list[tuple[float, int]]] = {k: [] for k in ks}
     for _ in range(resamples):
         shuffled = steps.shuffled(rng)
         for k in ks:
-            found[k].append(steps.f1(steps.predictions(steps.rewards(shuffled[:, :k]), threshold)))
-    return [_point(k, found[k]) for k in ks]
+            by_k[k].append(steps.f1(steps.predictions(steps.rewards(shuffled[:, :k]), threshold)))
+    return [_point(k, by_k[k]) for k in ks]
 
 
-def _point(k: int, found: Sequence[tuple[float, int]]) -> F1Point:
-    values = [value for value, _ in found]
+def _point(k: int, resampled: Sequence[tuple[float, int]]) -> F1Point:
+    values = [value for value, _ in resampled]
     low, high = np.percentile(values, [2.5, 97.5])
-    return F1Point(k, math.fsum(values) / len(values), float(low), float(high), sum(n for _, n in found) / len(found))
+    mean = math.fsum(values) / len(values)
+    return F1Point(k, mean, float(low), float(high), sum(n for _, n in resampled) / len(resampled))
 
 
 def f1_by_threshold(judged: Sequence[LabelledVotes], thresholds: Sequence[float]) -> list[F1Point]:
@@ -173,13 +174,13 @@ def calibration(judged: Sequence[LabelledVotes], bins: int = 10) -> Calibration:
     """Rewards against how often such steps are right, in `bins` equal bins. Raises InputError when nothing is known."""
     reward, right = _known(judged)
     place = np.minimum((reward * bins).astype(np.int64), bins - 1)
-    found = []
+    filled = []
     for at in np.unique(place):
         inside = place == at
-        mean, share = float(reward[inside].mean()), float(right[inside].mean())
-        found.append(Bin(at / bins, (at + 1) / bins, int(inside.sum()), mean, share))
-    error = sum(one.n * abs(one.reward - one.right) for one in found) / len(reward)
-    return Calibration(tuple(found), error, float(((reward - right) ** 2).mean()))
+        mean, fraction = float(reward[inside].mean()), float(right[inside].mean())
+        filled.append(Bin(at / bins, (at + 1) / bins, int(inside.sum()), mean, fraction))
+    error = sum(filled_bin.n * abs(filled_bin.reward - filled_bin.right) for filled_bin in filled) / len(reward)
+    return Calibration(tuple(filled), error, float(((reward - right) ** 2).mean()))
 
 
 def accuracy_by_position(judged: Sequence[LabelledVotes], threshold: float) -> list[PositionPoint]:
@@ -202,10 +203,10 @@ def _known(judged: Sequence[LabelledVotes]) -> tuple[Floats, Floats]:
 
 def _known_steps(judged: Sequence[LabelledVotes]) -> list[tuple[int, float, bool]]:
     """`(position, reward, right)` of every step of which all three are known."""
-    found = []
-    for one in judged:
-        for position, (votes, truth) in enumerate(zip(one.votes, one.truths(), strict=True)):
-            parsed = [share for share in votes if share is not None]
+    known = []
+    for solution in judged:
+        for position, (votes, truth) in enumerate(zip(solution.votes, solution.truths(), strict=True)):
+            parsed = [vote for vote in votes if vote is not None]
             if parsed and truth is not None:
-                found.append((position, math.fsum(parsed) / len(parsed), truth))
-    return found
+                known.append((position, math.fsum(parsed) / len(parsed), truth))
+    return known

@@ -124,12 +124,12 @@ def evaluate(
     totals: dict[str, Counts] = {}
     scored, missing = Counter[bool](), Counter[bool]()
     for item in unique:
-        found = [reward for reward in rewards.get(item.key, ()) if reward is not None]
-        if len(found) != len(item.steps):
+        known = [reward for reward in rewards.get(item.key, ()) if reward is not None]
+        if len(known) != len(item.steps):
             missing[item.is_control] += 1
             continue
         scored[item.is_control] += 1
-        totals[item.classification] = totals.get(item.classification, Counts()) + count(item, found, threshold)
+        totals[item.classification] = totals.get(item.classification, Counts()) + count(item, known, threshold)
     controls = totals.pop(CONTROL, Counts())
     classes = {
         name: totals[name].f1 if name == VALID_ONLY else totals[name].score for name in CLASSES if name in totals

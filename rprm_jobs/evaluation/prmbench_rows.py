@@ -75,7 +75,7 @@ def _text_fields(classification: str) -> tuple[str, str]:
 
 
 def _list_of(kind: type[T], value: Any) -> list[T] | None:
-    return value if type(value) is list and all(type(one) is kind for one in value) else None
+    return value if type(value) is list and all(type(entry) is kind for entry in value) else None
 
 
 def solution_row(row: Mapping[str, Any]) -> dict[str, Any]:
@@ -108,10 +108,10 @@ def control_row(row: Mapping[str, Any]) -> dict[str, Any]:
 
 def first_of_each(items: Iterable[PrmbenchItem]) -> list[PrmbenchItem]:
     """One item for each key: the first."""
-    found: dict[str, PrmbenchItem] = {}
+    first: dict[str, PrmbenchItem] = {}
     for item in items:
-        found.setdefault(item.key, item)
-    return list(found.values())
+        first.setdefault(item.key, item)
+    return list(first.values())
 
 
 def read_scores(row: Mapping[str, Any]) -> tuple[str, list[float | None]]:

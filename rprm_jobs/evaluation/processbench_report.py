@@ -60,10 +60,10 @@ class SubsetReport:
     def notes(self) -> str:
         """What a reader must know of the numbers: what is missing, and what part of the published subset this is."""
         total = self.n_error + self.n_correct + self.missing
-        said = [f"{self.missing} of {total} missing"] if self.missing else []
+        remarks = [f"{self.missing} of {total} missing"] if self.missing else []
         if self.published is not None and total != self.published:
-            said.append(f"{total} solutions, the published subset has {self.published}")
-        return "; ".join(said)
+            remarks.append(f"{total} solutions, the published subset has {self.published}")
+        return "; ".join(remarks)
 
 
 @dataclass(frozen=True, slots=True)
@@ -168,7 +168,7 @@ def evaluate(
     return ProcessBenchReport(
         subsets=reports,
         average_f1=sum(f1s) / len(f1s) if whole else None,
-        average_f1_interval=interval(mean_draws([one for one in draws if one is not None])) if whole else None,
+        average_f1_interval=interval(mean_draws([draw for draw in draws if draw is not None])) if whole else None,
         reasons=Counter(a.reason for group in groups.values() for _, a in group if a.prediction is None),
     )
 

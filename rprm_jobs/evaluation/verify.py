@@ -1,7 +1,7 @@
 """Whether two final answers are the same by mathematics: math-verify, in a process that can be killed.
 
 An expression such as 9^{9^{9}} can keep a computer algebra system busy for ever, and take all memory on the way. What
-takes too long, or takes its process down, is told as undecided and never as wrong.
+takes too long, or takes its process down, is undecided, never wrong.
 """
 
 from __future__ import annotations
@@ -49,11 +49,11 @@ def _compare(correct: Sequence[str], answer: str) -> str:
 
     library_parse: Any = parse
     library_verify: Any = verify
-    found = library_parse(f"${answer}$", parsing_timeout=None)
-    if not found:
+    parsed = library_parse(f"${answer}$", parsing_timeout=None)
+    if not parsed:
         return Sameness.UNPARSED
-    for one in correct:
-        if library_verify(library_parse(f"${one}$", parsing_timeout=None), found, timeout_seconds=None):
+    for reference in correct:
+        if library_verify(library_parse(f"${reference}$", parsing_timeout=None), parsed, timeout_seconds=None):
             return Sameness.SAME
     return Sameness.DIFFERENT
 
@@ -91,9 +91,9 @@ class Verifier:
     def _ask(self, correct: tuple[str, ...], answer: str) -> Sameness:
         from pebble import ProcessExpired
 
-        asked = self._process().schedule(_compare, args=(correct, answer), timeout=self._seconds)
+        comparison = self._process().schedule(_compare, args=(correct, answer), timeout=self._seconds)
         try:
-            return Sameness(asked.result())
+            return Sameness(comparison.result())
         except (Overdue, ProcessExpired, MemoryError, RecursionError):
             return Sameness.UNDECIDED
         # The parser raises everything from its own errors to those of the algebra system below it.

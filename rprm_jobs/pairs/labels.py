@@ -39,8 +39,8 @@ def contradiction(n_steps: int, label: int | None, step_labels: Sequence[int | N
     if label is None or step_labels is None:
         return None
     implied = step_ratings(n_steps, label, None)
-    for step, (one, other) in enumerate(zip(implied, step_labels, strict=True)):
-        if one is not None and other is not None and (one == WRONG) != (other == WRONG):
+    for step, (first, second) in enumerate(zip(implied, step_labels, strict=True)):
+        if first is not None and second is not None and (first == WRONG) != (second == WRONG):
             return step
     return None
 

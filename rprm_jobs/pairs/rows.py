@@ -1,4 +1,4 @@
-"""From one judged solution to the rows of a training set, with the fate of each of its steps and critiques counted.
+"""From one judged solution to the rows of a training set, and counts of what became of its steps and critiques.
 
 A row has a place in a seeded order (`draw`), which balancing cuts and training reads by, and the hash of its problem,
 by which whole problems go to the validation split.
@@ -58,7 +58,7 @@ class SelectionCounts:
     def add(self, selection: Selection) -> None:
         """One more labelled step."""
         self.steps[selection.step] += 1
-        self.critiques.update(selection.fates)
+        self.critiques.update(selection.dispositions)
 
     def add_row(self, row: TrainingRow, readings: Sequence[CritiqueSummary]) -> None:
         """One more row, and the two critiques (or the one) that it is made of."""

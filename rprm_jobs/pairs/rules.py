@@ -36,7 +36,7 @@ class PairRule(StrEnum):
 class _Rules(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag_field="kind"):
     """What both kinds of sets have. `balance` cuts the larger of the classes Yes and No down to the smaller.
 
-    `validation` is a share of the rows when below 1, else a number of rows; whole problems go there, so it is at
+    `validation` is a fraction of the rows when below 1, else a number of rows; whole problems go there, so it is at
     least that large.
     """
 
@@ -49,7 +49,7 @@ class _Rules(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag_field=
     def __post_init__(self) -> None:
         if not self.validation >= 0 or (self.validation >= 1 and self.validation != int(self.validation)):
             raise ConfigError(
-                f"validation={self.validation:g} is neither a share below 1 nor a number of rows",
+                f"validation={self.validation:g} is neither a fraction below 1 nor a number of rows",
                 hint="for example 0.05, or 20000, or 0 for none",
             )
         if not 0 <= self.seed < 2**63:
@@ -80,7 +80,7 @@ class SftRules(_Rules, frozen=True, tag="sft"):
 
 
 class PairRules(_Rules, frozen=True, tag="pairs"):
-    """`max_pairs` a step and `max_length_difference`, a share of the longer text in (0, 1], bound `distinct` alone."""
+    """`max_pairs` a step and `max_length_difference`, in (0, 1] of the longer text, bound `distinct` alone."""
 
     rule: PairRule = PairRule.DISTINCT
     max_pairs: int = 2
@@ -106,14 +106,14 @@ Rules = PairRules | SftRules
 
 
 def pair_rules(rule: PairRule = PairRule.DISTINCT, *, bounds: Mapping[str, Any], **common: Any) -> PairRules:
-    """Pair rules from what a user gave: `bounds` are those of `distinct`, None for its default. Raises ConfigError."""
-    given = {name: value for name, value in bounds.items() if value is not None}
-    if given and rule is not PairRule.DISTINCT:
+    """Pair rules of a request: `bounds` are those of `distinct`, None for its default. Raises ConfigError."""
+    chosen = {name: value for name, value in bounds.items() if value is not None}
+    if chosen and rule is not PairRule.DISTINCT:
         raise ConfigError(
             f"the rule {rule.value} has no bounds of its own",
-            hint=f"leave out --{next(iter(given)).replace('_', '-')}, or choose --rule distinct",
+            hint=f"leave out --{next(iter(chosen)).replace('_', '-')}, or choose --rule distinct",
         )
-    return PairRules(rule=rule, **given, **common)
+    return PairRules(rule=rule, **chosen, **common)
 
 
 def read_rules(stored: dict[str, Any]) -> Rules:

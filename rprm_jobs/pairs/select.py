@@ -50,55 +50,55 @@ class StepDisposition(StrEnum):
 
 
 class Selection(NamedTuple):
-    """`rows` are (chosen k, rejected k), or (kept k, None); `fates` has one entry for each critique."""
+    """`rows` are (chosen k, rejected k), or (kept k, None); `dispositions` has one entry for each critique."""
 
     step: StepDisposition
     rows: Sequence[tuple[int, int | None]]
-    fates: Sequence[Disposition]
+    dispositions: Sequence[Disposition]
 
 
 class _Sides(NamedTuple):
     chosen: list[int]
     rejected: list[int]
     valid: int
-    fates: list[Disposition]
+    dispositions: list[Disposition]
 
 
 Draw = Callable[[int, int | None], int]
 
 
 def select_sft(readings: Sequence[CritiqueSummary], correct: bool) -> Selection:
-    """The critiques of a step to imitate. Where none is kept, the step's fate says what they lack."""
+    """The critiques of a step to imitate. Where none is kept, its disposition says what they lack."""
     sides = _sides(readings, correct)
-    fates = [
+    dispositions = [
         Disposition.KEPT
-        if fate is Disposition.CHOSEN
+        if disposition is Disposition.CHOSEN
         else Disposition.DISAGREES
-        if fate is Disposition.REJECTED
-        else fate
-        for fate in sides.fates
+        if disposition is Disposition.REJECTED
+        else disposition
+        for disposition in sides.dispositions
     ]
     if sides.chosen:
-        return Selection(StepDisposition.USED, [(k, None) for k in sides.chosen], fates)
-    return Selection(_unpairable(sides), (), fates)
+        return Selection(StepDisposition.USED, [(k, None) for k in sides.chosen], dispositions)
+    return Selection(_unpairable(sides), (), dispositions)
 
 
 def select_pairs(readings: Sequence[CritiqueSummary], correct: bool, rules: PairRules, draw: Draw) -> Selection:
     """The pairs of a step. `draw(chosen, rejected)` orders pairs at random where `distinct` has more than it may."""
     sides = _sides(readings, correct)
     if not sides.chosen or not sides.rejected:
-        return Selection(_unpairable(sides), (), _unpaired(sides.fates, ()))
+        return Selection(_unpairable(sides), (), _unpaired(sides.dispositions, ()))
     pairs: Sequence[tuple[int, int]]
     step = StepDisposition.USED
     if rules.rule is PairRule.DISTINCT:
-        pairs, fates = _distinct(readings, sides, rules, draw)
+        pairs, dispositions = _distinct(readings, sides, rules, draw)
         step = StepDisposition.USED if pairs else StepDisposition.LENGTHS
-        return Selection(step, pairs, _unpaired(fates, pairs))
+        return Selection(step, pairs, _unpaired(dispositions, pairs))
     pairs = list(product(sides.chosen, sides.rejected))
     if rules.rule is PairRule.PAPER:
         keep = sides.valid < _PAPER_SHARE * len(sides.chosen)
         pairs, step = (pairs[:_PAPER_PAIRS], step) if keep else ([], StepDisposition.FILTERED)
-    return Selection(step, pairs, _unpaired(sides.fates, pairs))
+    return Selection(step, pairs, _unpaired(sides.dispositions, pairs))
 
 
 def _sides(readings: Sequence[CritiqueSummary], correct: bool) -> _Sides:
@@ -107,24 +107,24 @@ def _sides(readings: Sequence[CritiqueSummary], correct: bool) -> _Sides:
     )
     chosen: list[int] = []
     rejected: list[int] = []
-    fates: list[Disposition] = []
+    dispositions: list[Disposition] = []
     valid = 0
     for k, reading in enumerate(readings):
         form = reading.form
         valid += form in _VALID
         if form == agreeing:
             chosen.append(k)
-            fates.append(Disposition.CHOSEN)
+            dispositions.append(Disposition.CHOSEN)
         elif form == going_on:
-            fates.append(Disposition.GOES_ON)
+            dispositions.append(Disposition.GOES_ON)
         elif form in _VALID:
             rejected.append(k)
-            fates.append(Disposition.REJECTED)
+            dispositions.append(Disposition.REJECTED)
         else:
-            fates.append(
+            dispositions.append(
                 Disposition.SEVERAL_VERDICTS if form == VerdictForm.SEVERAL_VERDICTS else Disposition.NO_VERDICT
             )
-    return _Sides(chosen, rejected, valid, fates)
+    return _Sides(chosen, rejected, valid, dispositions)
 
 
 def _unpairable(sides: _Sides) -> StepDisposition:
@@ -135,11 +135,12 @@ def _unpairable(sides: _Sides) -> StepDisposition:
     return StepDisposition.NONE_AGREES if len(sides.rejected) == sides.valid else StepDisposition.NONE_ENDS
 
 
-def _unpaired(fates: Sequence[Disposition], pairs: Sequence[tuple[int, int]]) -> list[Disposition]:
+def _unpaired(dispositions: Sequence[Disposition], pairs: Sequence[tuple[int, int]]) -> list[Disposition]:
     used = {k for pair in pairs for k in pair}
+    sides = (Disposition.CHOSEN, Disposition.REJECTED)
     return [
-        Disposition.UNPAIRED if fate in (Disposition.CHOSEN, Disposition.REJECTED) and k not in used else fate
-        for k, fate in enumerate(fates)
+        Disposition.UNPAIRED if disposition in sides and k not in used else disposition
+        for k, disposition in enumerate(dispositions)
     ]
 
 
@@ -147,22 +148,22 @@ def _distinct(
     readings: Sequence[CritiqueSummary], sides: _Sides, rules: PairRules, draw: Draw
 ) -> tuple[list[tuple[int, int]], list[Disposition]]:
     """As many pairs as can be made with no critique twice and lengths near enough, then `max_pairs` of them."""
-    fates = list(sides.fates)
-    chosen, rejected = (_by_length(readings, side, fates) for side in (sides.chosen, sides.rejected))
+    dispositions = list(sides.dispositions)
+    chosen, rejected = (_by_length(readings, side, dispositions) for side in (sides.chosen, sides.rejected))
     pairs = _match(readings, chosen, rejected, rules.max_length_difference)
     if len(pairs) > rules.max_pairs:
         pairs = sorted(pairs, key=lambda pair: draw(*pair))[: rules.max_pairs]
-    return pairs, fates
+    return pairs, dispositions
 
 
-def _by_length(readings: Sequence[CritiqueSummary], side: list[int], fates: list[Disposition]) -> list[int]:
-    """The side without critiques of the same text (marked in `fates`), shortest first."""
+def _by_length(readings: Sequence[CritiqueSummary], side: list[int], dispositions: list[Disposition]) -> list[int]:
+    """The side without critiques of the same text (marked in `dispositions`), shortest first."""
     seen: set[int] = set()
     for k in side:
         if readings[k].digest in seen:
-            fates[k] = Disposition.REPEATED
+            dispositions[k] = Disposition.REPEATED
         seen.add(readings[k].digest)
-    return sorted((k for k in side if fates[k] is not Disposition.REPEATED), key=lambda k: readings[k].length)
+    return sorted((k for k in side if dispositions[k] is not Disposition.REPEATED), key=lambda k: readings[k].length)
 
 
 def _match(
@@ -172,11 +173,11 @@ def _match(
     pairs: list[tuple[int, int]] = []
     i = j = 0
     while i < len(chosen) and j < len(rejected):
-        one, other = readings[chosen[i]].length, readings[rejected[j]].length
-        if abs(one - other) <= most * max(one, other):
+        left, right = readings[chosen[i]].length, readings[rejected[j]].length
+        if abs(left - right) <= most * max(left, right):
             pairs.append((chosen[i], rejected[j]))
             i, j = i + 1, j + 1
-        elif one < other:
+        elif left < right:
             i += 1
         else:
             j += 1

@@ -33,7 +33,7 @@ class VerdictForm(IntEnum):
 
 
 class CritiqueSummary(msgspec.Struct, frozen=True, array_like=True):
-    """`form` is a Form, `length` the text's characters, `digest` 64 bits of the text's hash."""
+    """`form` is a VerdictForm, `length` the text's characters, `digest` 64 bits of the text's hash."""
 
     form: int
     length: int
@@ -54,11 +54,11 @@ _decode = msgspec.msgpack.Decoder(_Packed).decode
 
 def verdict_form_of(text: str) -> VerdictForm:
     """The form of one critique's text."""
-    found = find_verdicts(text)
-    if len(found) != 1:
-        return VerdictForm.SEVERAL_VERDICTS if found else VerdictForm.NO_VERDICT
-    yes = found[0][1] == "Yes"
-    if _ENDING.match(text, found[0].end()):
+    verdicts = find_verdicts(text)
+    if len(verdicts) != 1:
+        return VerdictForm.SEVERAL_VERDICTS if verdicts else VerdictForm.NO_VERDICT
+    yes = verdicts[0][1] == "Yes"
+    if _ENDING.match(text, verdicts[0].end()):
         return VerdictForm.YES if yes else VerdictForm.NO
     return VerdictForm.YES_AND_MORE if yes else VerdictForm.NO_AND_MORE
 
@@ -81,5 +81,5 @@ def pack_readings(readings: Readings) -> bytes:
 
 def unpack_readings(packed: bytes) -> Readings | None:
     """Back from the store; None when they were read by another rule than this version's."""
-    found = _decode(packed)
-    return found.steps if found.rule == READING_RULE else None
+    stored = _decode(packed)
+    return stored.steps if stored.rule == READING_RULE else None

@@ -106,7 +106,7 @@ class _Expansion:
     path: Path
 
 
-def shares(search: Search, options: SearchOptions) -> list[int]:
+def candidates_per_path(search: Search, options: SearchOptions) -> list[int]:
     """How many candidates each active path gets: the same number, and one more for the first ones where they do not
     divide."""
     among, rest = divmod(options.candidates, len(search.active))
@@ -116,14 +116,16 @@ def shares(search: Search, options: SearchOptions) -> list[int]:
 def advance(search: Search, candidates: Sequence[Candidate], options: SearchOptions) -> Search:
     """The search one depth on. Without a single candidate that has a reward no path is active any more."""
     children = [
-        _Expansion(number, one, _grown(search.active[one.parent], one))
-        for number, one in enumerate(candidates)
-        if one.reward is not None
+        _Expansion(number, candidate, _grown(search.active[candidate.parent], candidate))
+        for number, candidate in enumerate(candidates)
+        if candidate.reward is not None
     ]
     width_left = options.width - len(search.ended)
     chosen = _chosen(children, width_left, options)
     kept = {child.number for child in chosen}
-    depth = tuple(msgspec.structs.replace(one, kept=number in kept) for number, one in enumerate(candidates))
+    depth = tuple(
+        msgspec.structs.replace(candidate, kept=number in kept) for number, candidate in enumerate(candidates)
+    )
     return Search(
         active=tuple(child.path for child in chosen if not child.candidate.ends),
         ended=(*search.ended, *(child.path for child in chosen if child.candidate.ends)),
@@ -131,8 +133,8 @@ def advance(search: Search, candidates: Sequence[Candidate], options: SearchOpti
     )
 
 
-def _grown(path: Path, one: Candidate) -> Path:
-    return Path((*path.steps, one.text), (*path.rewards, one.reward or 0.0))
+def _grown(path: Path, candidate: Candidate) -> Path:
+    return Path((*path.steps, candidate.text), (*path.rewards, candidate.reward or 0.0))
 
 
 def _chosen(children: Sequence[_Expansion], width_left: int, options: SearchOptions) -> list[_Expansion]:

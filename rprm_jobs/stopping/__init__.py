@@ -1,4 +1,4 @@
-"""Sampling rules: how many critiques of a step to buy, decided from the verdicts so far.
+"""Stopping rules: how many critiques of a step to sample, decided from the verdicts so far.
 
 Pure objects: the runtime asks them live, simulations ask the same objects about recorded votes.
 """

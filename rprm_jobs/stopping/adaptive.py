@@ -1,6 +1,6 @@
 """Stops a step when a posterior over its votes is confident of the call: cheaper than `exact`, at a small risk.
 
-The share of Yes among the judge's critiques has the prior Beta(0.3, 0.3), since critiques are mostly unanimous. A
+The rate of Yes among the judge's critiques has the prior Beta(0.3, 0.3), since critiques are mostly unanimous. A
 critique counts by its P(Yes): 0.9 is nine tenths of a Yes and one of a No.
 """
 
@@ -21,13 +21,13 @@ _HALVINGS = 40
 
 
 def below(total: float, parsed: int, threshold: float) -> float:
-    """Posterior probability, in [0, 1], that the share of Yes is below `threshold`, after shares of this sum."""
+    """Posterior probability, in [0, 1], that the rate of Yes is below `threshold`, after votes of this sum."""
     return beta_cdf(threshold, _PRIOR + total, _PRIOR + parsed - total)
 
 
 @lru_cache(maxsize=65536)
 def borders(parsed: int, threshold: float, confidence: float) -> tuple[float, float]:
-    """The sum of shares up to which the step is surely wrong, and that from which it is surely right.
+    """The sum of votes up to which the step is surely wrong, and that from which it is surely right.
 
     -inf and inf where no sum is enough. The posterior falls as the sum grows, so a bisection finds each once for all.
     """

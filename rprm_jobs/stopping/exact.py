@@ -2,7 +2,7 @@
 
 The reward is a mean of P(Yes), so a remaining critique is not a vote of 0 or 1 but anything in [0, 1], or nothing when
 it has no verdict. The call is out of reach when the lowest mean still possible is not below the threshold, or the
-highest one is below it. Where all shares are 0 or 1 this is the usual rule on votes.
+highest one is below it. Where all votes are 0 or 1 this is the usual majority rule.
 """
 
 from __future__ import annotations

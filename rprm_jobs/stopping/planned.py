@@ -1,7 +1,7 @@
 """Stops where an optimal plan says so: dynamic programming over (votes so far, Yes so far) with a known prior.
 
 The plan is compiled from how many Yes the judge's steps got in a pilot (see `prior`); it is the cheapest one among all
-that change at most a stated share of the calls, if the prior is right.
+that change at most a stated fraction of the calls, if the prior is right.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ _HALVINGS = 32
 class Plan:
     """`stop[n][y]` says whether to stop at y Yes of n votes; what it costs and changes where the prior is right.
 
-    `critiques` is the mean per step, `changed` the share of steps in [0, 1] whose call is not that of all votes.
+    `critiques` is the mean per step, `changed` the fraction of steps in [0, 1] whose call is not that of all votes.
     """
 
     stop: tuple[tuple[bool, ...], ...]
@@ -49,7 +49,7 @@ def compile_plan(
 ) -> Plan:
     """The cheapest plan that changes at most `changed` of the calls. Raises ConfigError for an unusable prior.
 
-    `wrong[y]` is the share of steps with y Yes of k that are called wrong, by default 0 or 1 as whole votes have it.
+    `wrong[y]` is the fraction of steps with y Yes of k that are called wrong, by default 0 or 1 as whole votes have it.
     """
     states = _states(resized(prior, k), k, threshold, wrong)
     low, high = (math.log(price) for price in _PRICES)
@@ -72,9 +72,9 @@ def plan_at(prior: tuple[float, ...], k: int, threshold: float, price: float) ->
 def _states(prior: tuple[float, ...], k: int, threshold: float, wrong: tuple[float, ...] | None) -> _States:
     if wrong is None:
         wrong = tuple(float(yes / k < threshold) for yes in range(k + 1))
-    elif len(wrong) != k + 1 or not all(0 <= share <= 1 for share in wrong):
+    elif len(wrong) != k + 1 or not all(0 <= rate <= 1 for rate in wrong):
         raise ConfigError(
-            f"wrong must have {k + 1} shares in 0..1, one for each number of Yes of {k}", hint="fit it to k critiques"
+            f"wrong must have {k + 1} rates in 0..1, one for each number of Yes of {k}", hint="fit it to k critiques"
         )
     yes_next, changed, possible = [], [], []
     for n in range(k + 1):
@@ -83,7 +83,7 @@ def _states(prior: tuple[float, ...], k: int, threshold: float, wrong: tuple[flo
             weights = [prior[yes] * drawn(k, yes, n, y) for yes in range(k + 1)]
             total = math.fsum(weights)
             ahead = math.fsum(w * (yes - y) for yes, w in enumerate(weights)) / (k - n) if n < k else 0.0
-            called_wrong = math.fsum(w * share for w, share in zip(weights, wrong, strict=True))
+            called_wrong = math.fsum(w * rate for w, rate in zip(weights, wrong, strict=True))
             other = total - called_wrong if n and y / n < threshold else called_wrong
             rows[0].append(ahead / total if total else 0.5)
             # What all k critiques say is the call itself.
@@ -117,7 +117,7 @@ def _solve(states: _States, k: int, price: float) -> Plan:
 class Planned:
     """At most `k` critiques, stopping where the plan does or the call is certain.
 
-    The plan counts whole votes: the sum of the shares is rounded, so three critiques of 0.6 are two Yes of three.
+    The plan counts whole votes: the sum of the votes is rounded, so three critiques of 0.6 are two Yes of three.
     """
 
     k: int
@@ -133,7 +133,7 @@ class Planned:
         for count in range(1, tally.left):
             unanimous = tally.after(count, 1.0), tally.after(count, 0.0)
             planned = self.plan.stop[tally.parsed + count][yes : yes + count + 1]
-            if any(planned) or any(certain(one, self.threshold) for one in unanimous):
+            if any(planned) or any(certain(ahead, self.threshold) for ahead in unanimous):
                 return count
         return tally.left
 

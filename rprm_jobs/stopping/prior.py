@@ -1,4 +1,4 @@
-"""How many Yes a judge gives among its K critiques of a step: the published shares, and a prior fitted to a pilot.
+"""How many Yes a judge gives among its K critiques of a step: the published rates, and a prior fitted to a pilot.
 
 A prior is a list of K + 1 weights, entry y for y Yes of K. It is all that the `planned` rule knows of a job.
 """
@@ -59,12 +59,12 @@ def fit_prior(seen: Seen, k: int) -> tuple[float, ...]:
 
     Steps that a rule stopped early count as what they are, `n` of `k` votes seen: when to stop was decided from the
     votes alone, so the likelihood needs no correction and the prior may be fitted again as votes come in (expectation
-    maximisation over the Yes votes that were not bought).
+    maximisation over the Yes votes that were not sampled).
     """
     start = _before_any_vote(k)
     weights = start
     for _ in range(_ROUNDS):
-        expected = [_PSEUDO_STEPS * one for one in start]
+        expected = [_PSEUDO_STEPS * weight for weight in start]
         for (n, y), count in seen.items():
             likely = [weights[yes] * drawn(k, yes, n, y) for yes in range(k + 1)]
             total = math.fsum(likely)
@@ -77,7 +77,7 @@ def fit_prior(seen: Seen, k: int) -> tuple[float, ...]:
 
 
 def fit_wrong(totals: Iterable[float], k: int, threshold: float) -> tuple[float, ...] | None:
-    """Share of steps called wrong by the rounded number of Yes, given the sums of all k shares of some steps.
+    """Fraction of steps called wrong by the rounded number of Yes, given the sums of all k votes of some steps.
 
     None where every sum is whole: of votes the call is known. Otherwise a mean near the threshold may fall on either
     side of it, and how often it does is counted (Jeffreys' prior); the others are where they are.
@@ -91,10 +91,10 @@ def fit_wrong(totals: Iterable[float], k: int, threshold: float) -> tuple[float,
         whole = whole and total == yes
     if whole:
         return None
-    return tuple(_wrong_share(y, seen[y], called_wrong[y], k, threshold) for y in range(k + 1))
+    return tuple(_wrong_rate(y, seen[y], called_wrong[y], k, threshold) for y in range(k + 1))
 
 
-def _wrong_share(yes: int, seen: int, called_wrong: int, k: int, threshold: float) -> float:
+def _wrong_rate(yes: int, seen: int, called_wrong: int, k: int, threshold: float) -> float:
     if (yes + 0.5) / k <= threshold:
         return 1.0
     if (yes - 0.5) / k >= threshold:
@@ -103,7 +103,7 @@ def _wrong_share(yes: int, seen: int, called_wrong: int, k: int, threshold: floa
 
 
 def whole_votes(total: float) -> int:
-    """A sum of shares as a number of Yes."""
+    """A sum of votes as a number of Yes."""
     return math.floor(total + 0.5)
 
 

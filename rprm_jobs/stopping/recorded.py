@@ -1,4 +1,4 @@
-"""Recorded votes: one row's shares of Yes by step and critique, for simulations of what another rule had bought."""
+"""Recorded votes: one row's votes by step and critique, to simulate what another rule would have sampled."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from rprm_jobs.aggregation import vote
 from rprm_jobs.errors import InputError
 from rprm_jobs.types import Critique, Finish, Verdict
 
-Shares = list[float | None]
+Votes = list[float | None]
 
 
-def read_shares(row: Mapping[str, Any]) -> list[Shares]:
-    """Shares as [step][critique], each in [0, 1] or None without a verdict. Raises InputError with what is wrong.
+def read_votes(row: Mapping[str, Any]) -> list[Votes]:
+    """Votes as [step][critique], each in [0, 1] or None without a verdict. Raises InputError with what is wrong.
 
     A row is one of `results --critiques`, or has `votes`: a list of steps, each a list of votes (true, false, P(Yes) or
     null), or such a list for one step.
@@ -23,14 +23,14 @@ def read_shares(row: Mapping[str, Any]) -> list[Shares]:
         if type(votes) is not list:
             raise InputError("votes is not a list")
         steps = votes if all(type(step) is list for step in votes) else [votes]
-        return [[_share(one) for one in step] for step in steps]
+        return [[_vote(value) for value in step] for step in steps]
     critiques = row.get("critiques")
     if type(critiques) is not list or not all(step is None or type(step) is list for step in critiques):
         raise InputError("the row has neither votes nor critiques; write them with: rprm-jobs results JOB --critiques")
-    return [[_critique(one) for one in step or ()] for step in critiques]
+    return [[_critique(value) for value in step or ()] for step in critiques]
 
 
-def _share(value: Any) -> float | None:
+def _vote(value: Any) -> float | None:
     if value is None:
         return None
     if type(value) not in (bool, int, float) or not 0 <= value <= 1:
@@ -41,5 +41,5 @@ def _share(value: Any) -> float | None:
 def _critique(value: Any) -> float | None:
     if type(value) is not dict or value.get("verdict") not in list(Verdict):
         raise InputError("a critique has no verdict")
-    verdict, p_yes = Verdict(value["verdict"]), _share(value.get("p_yes"))
+    verdict, p_yes = Verdict(value["verdict"]), _vote(value.get("p_yes"))
     return vote(Critique(0, 0, verdict, p_yes, 0, Finish.STOP, ""))

@@ -1,7 +1,7 @@
 """The rule protocol, the fixed-K rule of the paper, and the way from a recipe to a rule.
 
 A rule asks for as many critiques as it takes, at the least, until its step could be decided. So no step costs one
-critique more than when they are bought one at a time, and it goes through the engine in as few rounds as that allows.
+critique more than when they are sampled one at a time, and it goes through the engine in as few rounds as that allows.
 """
 
 from __future__ import annotations
@@ -59,7 +59,7 @@ class _Adaptive(_Options, frozen=True, tag="adaptive"):
         if not 0.5 < self.confidence < 1.0:
             raise ConfigError(f"confidence={self.confidence} is not between 0.5 and 1", hint="choose one, e.g. 0.95")
         if self.min_k < 1:
-            raise ConfigError(f"min_k={self.min_k} is below 1", hint="buy at least one critique of a step, e.g. 3")
+            raise ConfigError(f"min_k={self.min_k} is below 1", hint="sample at least one critique of a step, e.g. 3")
         return Adaptive(k, threshold, self.confidence, self.min_k)
 
 
@@ -71,7 +71,7 @@ class _Planned(_Options, frozen=True, tag="planned"):
 
     def rule(self, k: int, threshold: float) -> StoppingRule:
         if not 0.0 <= self.changed < 1.0:
-            raise ConfigError(f"changed={self.changed} is not in [0, 1)", hint="choose a share of calls, e.g. 0.0025")
+            raise ConfigError(f"changed={self.changed} is not in [0, 1)", hint="choose one, e.g. 0.0025")
         if self.pilot < 1:
             raise ConfigError(f"pilot={self.pilot} is below 1", hint="choose a number of steps, e.g. 500")
         if self.prior is None:

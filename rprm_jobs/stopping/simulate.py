@@ -15,14 +15,14 @@ from rprm_jobs.stopping.prior import drawn, normalised
 from rprm_jobs.stopping.rule import StoppingRule
 from rprm_jobs.types import Critique, Finish, Verdict
 
-Shares = Sequence[float | None]
+Votes = Sequence[float | None]
 
 
 @dataclass(frozen=True, slots=True)
 class SimulatedCost:
-    """`critiques`: mean bought per step. `changed`: share in [0, 1] of steps whose call is another one.
+    """`critiques`: mean sampled per step. `changed`: fraction in [0, 1] of steps whose call is another one.
 
-    `changed_solutions` is the share of solutions whose first error is another one; None on a histogram.
+    `changed_solutions` is the fraction of solutions whose first error is another one; None on a histogram.
     """
 
     critiques: float
@@ -30,14 +30,14 @@ class SimulatedCost:
     changed_solutions: float | None = None
 
 
-def critique_of(k: int, share: float | None) -> Critique:
-    """A critique that gives this share (P(Yes) in [0, 1]), or has no verdict where it is None."""
-    verdict = Verdict.UNPARSED if share is None else Verdict.YES if share >= 0.5 else Verdict.NO
-    return Critique(0, k, verdict, share, 0, Finish.STOP, "")
+def critique_of(k: int, vote: float | None) -> Critique:
+    """A critique with this vote (P(Yes) in [0, 1]), or one that has no verdict where it is None."""
+    verdict = Verdict.UNPARSED if vote is None else Verdict.YES if vote >= 0.5 else Verdict.NO
+    return Critique(0, k, verdict, vote, 0, Finish.STOP, "")
 
 
 def on_histogram(rule: StoppingRule, weights: Sequence[float], threshold: float) -> SimulatedCost:
-    """The expectation, exactly, over steps with K votes of which `weights[y]` (a share) have y Yes, in random order."""
+    """The exact expectation over steps with K votes of which `weights[y]` (a fraction) have y Yes, in random order."""
     k = len(weights) - 1
     cost = changed = 0.0
     wanted: dict[tuple[int, int], int] = {}
@@ -54,18 +54,18 @@ def _left_at(
     """With what chance a step with `yes` Yes among its `k` votes is left at (votes, Yes)."""
     reached = {(0, 0): 1.0}
     left: dict[tuple[int, int], float] = {}
-    # A rule buys forward only, so states are settled in the order of their votes.
+    # A rule only adds critiques, so states are settled in the order of their votes.
     for n in range(k + 1):
-        for state in [one for one in reached if one[0] == n]:
+        for state in [key for key in reached if key[0] == n]:
             chance, y = reached.pop(state), state[1]
             more = wanted.setdefault(state, _ask(rule, _votes(n, y), k))
             if more == 0:
                 left[state] = chance
                 continue
-            for got in range(more + 1):
-                step = drawn(k - n, yes - y, more, got)
+            for more_yes in range(more + 1):
+                step = drawn(k - n, yes - y, more, more_yes)
                 if step:
-                    key = (n + more, y + got)
+                    key = (n + more, y + more_yes)
                     reached[key] = reached.get(key, 0.0) + chance * step
     return left
 
@@ -85,9 +85,9 @@ def _ask(rule: StoppingRule, critiques: Sequence[Critique], k: int) -> int:
 
 
 def on_votes(
-    rule: StoppingRule, solutions: Sequence[Sequence[Shares]], threshold: float, *, orders: int = 20, seed: int = 0
+    rule: StoppingRule, solutions: Sequence[Sequence[Votes]], threshold: float, *, orders: int = 20, seed: int = 0
 ) -> SimulatedCost:
-    """Replay recorded shares, as [solution][step][critique], each step's in `orders` random orders.
+    """Replay recorded votes, as [solution][step][critique], each step's in `orders` random orders.
 
     Every step must have the same number of critiques, K. A step whose critiques are all unparsed has no call to change;
     it counts in the cost.
@@ -95,14 +95,14 @@ def on_votes(
     rng = random.Random(seed)
     spent = changed = steps = changed_solutions = 0
     for solution in solutions:
-        whole = [[critique_of(i, share) for i, share in enumerate(votes)] for votes in solution]
-        wanted = [step_reward(critiques) for critiques in whole]
+        whole = [[critique_of(i, vote) for i, vote in enumerate(votes)] for votes in solution]
+        full = [step_reward(critiques) for critiques in whole]
         for _ in range(orders):
             taken = [_replay(rule, rng.sample(critiques, len(critiques))) for critiques in whole]
             rewards = [step_reward(critiques) for critiques in taken]
             spent += sum(map(len, taken))
-            changed += sum(_call(a, threshold) is not _call(b, threshold) for a, b in zip(wanted, rewards, strict=True))
-            changed_solutions += first_error(wanted, threshold) != first_error(rewards, threshold)
+            changed += sum(_call(a, threshold) is not _call(b, threshold) for a, b in zip(full, rewards, strict=True))
+            changed_solutions += first_error(full, threshold) != first_error(rewards, threshold)
         steps += len(solution)
     if not steps:
         raise ConfigError("there is no step to simulate", hint="give recorded votes of at least one step")

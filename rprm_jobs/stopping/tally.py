@@ -1,6 +1,6 @@
 """What a step's critiques have said so far, and how many more it takes, at the least, before a rule could be satisfied.
 
-Buying that many at once is never wasteful: one at a time would have bought them too, only in as many rounds.
+Sampling that many at once wastes nothing: one at a time they would be sampled too, only one after the other.
 """
 
 from __future__ import annotations
@@ -15,9 +15,9 @@ from rprm_jobs.types import Critique
 
 @dataclass(frozen=True, slots=True)
 class Tally:
-    """`parsed` critiques gave an opinion, their shares (P(Yes) or vote, each in [0, 1]) sum to `total`.
+    """`parsed` critiques gave an opinion, their votes (each in [0, 1]) sum to `total`.
 
-    `left` critiques may still be bought; one without a verdict costs one and adds nothing.
+    `left` critiques may still be sampled; one without a verdict costs one and adds nothing.
     """
 
     parsed: int
@@ -26,13 +26,13 @@ class Tally:
 
     @classmethod
     def of(cls, critiques: Sequence[Critique], k: int) -> Tally:
-        """Count the critiques of one step, of which at most `k` may be bought."""
-        votes = [share for critique in critiques if (share := vote(critique)) is not None]
+        """Count the critiques of one step, of which at most `k` may be sampled."""
+        votes = [value for critique in critiques if (value := vote(critique)) is not None]
         return cls(len(votes), math.fsum(votes), max(0, k - len(critiques)))
 
-    def after(self, count: int, share: float) -> Tally:
-        """The tally if the next `count` critiques all gave this share."""
-        return Tally(self.parsed + count, self.total + count * share, self.left - count)
+    def after(self, count: int, value: float) -> Tally:
+        """The tally if the next `count` critiques all had this vote."""
+        return Tally(self.parsed + count, self.total + count * value, self.left - count)
 
 
 def fewest(decided: Callable[[Tally], bool], tally: Tally) -> int:

@@ -18,7 +18,7 @@ from rprm_jobs.engine import Engine, Generation
 from rprm_jobs.errors import ItemFailure
 from rprm_jobs.evaluation.answers import stated_answer
 from rprm_jobs.judge.recipe import GenerationConfig, critique_seed
-from rprm_jobs.search.guided import Candidate, Path, Search, SearchOptions, advance, shares
+from rprm_jobs.search.guided import Candidate, Path, Search, SearchOptions, advance, candidates_per_path
 from rprm_jobs.store.records import StoredSolution
 from rprm_jobs.types import Finish, Response, SolutionScore
 from workers.tasks.budget import Budget, Turn
@@ -88,7 +88,10 @@ class _Searcher:
     async def _expand(self, search: Search) -> list[Candidate]:
         """The candidates of the next depth, judged."""
         groups = await asyncio.gather(
-            *(self._propose(search, parent, count) for parent, count in enumerate(shares(search, self.options)))
+            *(
+                self._propose(search, parent, count)
+                for parent, count in enumerate(candidates_per_path(search, self.options))
+            )
         )
         proposed = [candidate for group in groups for candidate in group]
         judged = await asyncio.gather(*(self._judge(search, n, candidate) for n, candidate in enumerate(proposed)))

@@ -58,7 +58,7 @@ def parse_rows(
 
 
 class FirstSeen:
-    """Knows where every id stood first, so that a repetition is named, and told from another version."""
+    """Knows where every id stood first, so that a repetition is named, and another version is recognised."""
 
     def __init__(self) -> None:
         self._seen: dict[str, tuple[RawRow, object]] = {}

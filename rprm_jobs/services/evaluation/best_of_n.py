@@ -49,14 +49,14 @@ def read_problems(paths: Sequence[str], limits: Limits) -> Problems:
 
 
 def _solutions(problem: Problem, limits: Limits) -> list[Solution]:
-    made = []
+    solutions = []
     for index, steps in enumerate(problem.responses):
         row = {"id": _response_id(problem, index), "problem": problem.text, "steps": list(steps)}
         try:
-            made.append(to_solution({**row, "correct": problem.correct[index]}, ReadOptions(), limits))
+            solutions.append(to_solution({**row, "correct": problem.correct[index]}, ReadOptions(), limits))
         except BadRow as error:
             raise InputError(f"response {index + 1}: {error}") from error
-    return made
+    return solutions
 
 
 def _response_id(problem: Problem, index: int) -> str:

@@ -22,20 +22,20 @@ def submit_canaries(context: Context, recipe: Recipe, paths: Sequence[str] = ())
 
     Raises InputError for a bad row, or where no solution is labelled as wrong.
     """
-    rows: list[InputRow | BadLine] = [InputRow(_MADE, n, one) for n, one in enumerate(made_solutions(), 1)]
+    rows: list[InputRow | BadLine] = [InputRow(_MADE, n, solution) for n, solution in enumerate(made_solutions(), 1)]
     if paths:
         rows = list(read_solutions(tuple(paths), ReadOptions(), context.settings.limits))
-    made: list[InputRow | BadLine] = []
+    canary_rows: list[InputRow | BadLine] = []
     for row in rows:
         if isinstance(row, BadLine):
-            made.append(row)
+            canary_rows.append(row)
         else:
-            made += [InputRow(row.file, row.line, one) for one in canaries([row.solution])]
-    if not made:
+            canary_rows += [InputRow(row.file, row.line, canary) for canary in canaries([row.solution])]
+    if not canary_rows:
         raise InputError(
             "no solution has a label that names a wrong step", where=", ".join(paths), hint="give labelled solutions"
         )
-    return submit(context, SubmitRequest(tuple(paths) or (_MADE,), recipe, rows=made, kind=JobKind.SAMPLE))
+    return submit(context, SubmitRequest(tuple(paths) or (_MADE,), recipe, rows=canary_rows, kind=JobKind.SAMPLE))
 
 
 def count_canaries(context: Context, job_id: int) -> list[CanaryCounts]:

@@ -56,27 +56,27 @@ def read_benchmark(paths: Sequence[str], limits: Limits) -> Benchmark:
     Raises InputError with every row that is none of PRMBench.
     """
     bad = BadRows()
-    found: list[tuple[RawRow, PrmbenchItem, Solution]] = []
+    parsed_rows: list[tuple[RawRow, PrmbenchItem, Solution]] = []
     controls: list[tuple[RawRow, PrmbenchItem, Solution]] = []
     for raw, parsed in parse_rows(paths, limits, lambda row: _parse(row, limits), bad):
-        found.append((raw, *parsed[0]))
+        parsed_rows.append((raw, *parsed[0]))
         controls += [(raw, *control) for control in parsed[1:]]
     bad.check("name PRMBench's own files or their folder; ProcessBench has rprm-jobs eval processbench")
-    own = {item.key for _, item, _ in found}
-    found += [one for one in controls if one[1].key not in own]
+    own = {item.key for _, item, _ in parsed_rows}
+    parsed_rows += [control for control in controls if control[1].key not in own]
     rows: dict[str, InputRow] = {}
-    for raw, item, solution in found:
+    for raw, item, solution in parsed_rows:
         rows.setdefault(item.key, InputRow(raw.file, raw.line, solution))
-    return Benchmark(tuple(item for _, item, _ in found), tuple(rows.values()))
+    return Benchmark(tuple(item for _, item, _ in parsed_rows), tuple(rows.values()))
 
 
 def _parse(row: Mapping[str, Any], limits: Limits) -> list[tuple[PrmbenchItem, Solution]]:
     """The row's item and, of redundency, its control."""
-    wanted = [dict(row)]
+    variants = [dict(row)]
     if row.get("classification") == CONTROLLED:
-        wanted.append(control_row(row))
+        variants.append(control_row(row))
     try:
-        return [(read_item(one), to_solution(one, ReadOptions(), limits)) for one in wanted]
+        return [(read_item(variant), to_solution(variant, ReadOptions(), limits)) for variant in variants]
     except BadRow as error:
         raise InputError(str(error)) from error
 

@@ -1,4 +1,4 @@
-"""What a report of one job shows: its numbers, the shares of a random sample of its solutions, and some of those whole.
+"""What a report of one job shows: its numbers, the votes on a random sample of its solutions, and some of those whole.
 
 A job may have millions of solutions; a page that opens in a browser is drawn from a seeded sample of them.
 """
@@ -25,14 +25,14 @@ _BATCH = 500
 # A probability of 0 has an infinite logarithm; a judge that is that sure and wrong costs this much.
 _SUREST = 1e-6
 
-Shares = tuple[tuple[float | None, ...], ...]
+Votes = tuple[tuple[float | None, ...], ...]
 
 
 @dataclass(frozen=True, slots=True)
 class ReportSample:
     """One solution of the sample. `votes` is [step][critique], in [0, 1] or None without a verdict.
 
-    `label` is the 0-based first wrong step, -1 for none, None where the labels do not tell.
+    `label` is the 0-based first wrong step, -1 for none, None where the labels do not say.
     """
 
     ord: int
@@ -42,7 +42,7 @@ class ReportSample:
     label: int | None
     step_labels: tuple[int | None, ...] | None
     rewards: tuple[float | None, ...]
-    votes: Shares
+    votes: Votes
 
     @property
     def cost(self) -> float:
@@ -109,13 +109,13 @@ def read_report(context: Context, job_id: int, *, sample: int, shown: int, seed:
             f"job {job_id} wrote solutions, and a report is about judging", hint="name the score job that judged them"
         )
     ords = sorted(random.Random(seed).sample(range(job.n_solutions), min(sample, job.n_solutions)))
-    found = [one for batch in _batches(ords) for one in _sampled(context, job, batch)]
-    if not found:
+    sampled = [solution for batch in _batches(ords) for solution in _sampled(context, job, batch)]
+    if not sampled:
         raise InputError(
             f"job {job_id} has judged no solution yet", hint=f"wait for it: rprm-jobs status {job_id} --watch"
         )
-    worth = sorted(found, key=lambda one: (-one.cost, one.ord))[:shown]
-    return ReportData(status, tuple(found), tuple(_show(context, job, worth)))
+    worth = sorted(sampled, key=lambda solution: (-solution.cost, solution.ord))[:shown]
+    return ReportData(status, tuple(sampled), tuple(_show(context, job, worth)))
 
 
 def _batches(ords: Sequence[int]) -> Iterator[Sequence[int]]:
@@ -123,15 +123,17 @@ def _batches(ords: Sequence[int]) -> Iterator[Sequence[int]]:
 
 
 def _sampled(context: Context, job: Job, ords: Sequence[int]) -> Iterator[ReportSample]:
-    outcomes = [one for one in read_some(context.database, job, ords) if one.status is not None]
+    outcomes = [outcome for outcome in read_some(context.database, job, ords) if outcome.status is not None]
     critiques = _critiques(context, job.id, outcomes)
-    for one in outcomes:
-        rewards = tuple(one.rewards or ())
-        groups = critiques.get(one.ord, {})
+    for outcome in outcomes:
+        rewards = tuple(outcome.rewards or ())
+        groups = critiques.get(outcome.ord, {})
         votes = tuple(tuple(vote(critique) for critique in groups.get(step, ())) for step in range(len(rewards)))
-        labels = None if one.step_labels is None else tuple(one.step_labels)
-        label = one.label if one.label is not None else _first_wrong(labels)
-        yield ReportSample(one.ord, one.id, str(one.status), one.first_error, label, labels, rewards, votes)
+        labels = None if outcome.step_labels is None else tuple(outcome.step_labels)
+        label = outcome.label if outcome.label is not None else _first_wrong(labels)
+        yield ReportSample(
+            outcome.ord, outcome.id, str(outcome.status), outcome.first_error, label, labels, rewards, votes
+        )
 
 
 def _first_wrong(labels: Sequence[int | None] | None) -> int | None:
@@ -144,9 +146,9 @@ def _first_wrong(labels: Sequence[int | None] | None) -> int | None:
     return NO_ERROR
 
 
-def _cost(rewards: Sequence[float | None], votes: Shares, known: Sequence[bool | None] | None) -> float:
+def _cost(rewards: Sequence[float | None], votes: Votes, known: Sequence[bool | None] | None) -> float:
     if known is None:
-        spreads = [_spread([share for share in step if share is not None]) for step in votes]
+        spreads = [_spread([vote for vote in step if vote is not None]) for step in votes]
         return max(spreads, default=0.0)
     losses = [
         -math.log(max(reward if right else 1.0 - reward, _SUREST))
@@ -160,32 +162,34 @@ def _spread(votes: Sequence[float]) -> float:
     if not votes:
         return 0.0
     mean = math.fsum(votes) / len(votes)
-    return math.fsum((share - mean) ** 2 for share in votes) / len(votes)
+    return math.fsum((vote - mean) ** 2 for vote in votes) / len(votes)
 
 
 def _critiques(context: Context, job_id: int, outcomes: Sequence[Outcome]) -> dict[int, dict[int, list[Critique]]]:
     """By ord and step, in the order of k; without their texts."""
     with context.database.transaction() as connection:
-        rows = read_verdicts(connection, job_id, [one.ord for one in outcomes])
-    found: dict[int, dict[int, list[Critique]]] = {}
+        rows = read_verdicts(connection, job_id, [outcome.ord for outcome in outcomes])
+    by_step: dict[int, dict[int, list[Critique]]] = {}
     for ord_, step, k, verdict, p_yes in rows:
         critique = Critique(step, k, Verdict(verdict), p_yes, 0, Finish.STOP, "")
-        found.setdefault(ord_, {}).setdefault(step, []).append(critique)
-    return found
+        by_step.setdefault(ord_, {}).setdefault(step, []).append(critique)
+    return by_step
 
 
 def _show(context: Context, job: Job, worth: Sequence[ReportSample]) -> Iterator[Shown]:
-    by_ord = {one.ord: one for one in worth}
-    whole = {one.ord: one for one in read_some(context.database, job, list(by_ord), with_texts=True, with_steps=True)}
+    by_ord = {sampled.ord: sampled for sampled in worth}
+    outcomes = read_some(context.database, job, list(by_ord), with_texts=True, with_steps=True)
+    whole = {outcome.ord: outcome for outcome in outcomes}
     critiques = _critiques(context, job.id, list(whole.values()))
-    for one in worth:
-        outcome = whole[one.ord]
-        yield Shown(one, outcome.reason, outcome.problem or "", tuple(_steps(one, outcome, critiques.get(one.ord, {}))))
+    for sampled in worth:
+        outcome = whole[sampled.ord]
+        steps = tuple(_steps(sampled, outcome, critiques.get(sampled.ord, {})))
+        yield Shown(sampled, outcome.reason, outcome.problem or "", steps)
 
 
-def _steps(one: ReportSample, outcome: Outcome, critiques: Mapping[int, Sequence[Critique]]) -> Iterator[ShownStep]:
+def _steps(sampled: ReportSample, outcome: Outcome, critiques: Mapping[int, Sequence[Critique]]) -> Iterator[ShownStep]:
     texts = unpack_texts(outcome.texts) if outcome.texts is not None else None
-    known = one.known.truths() if one.known is not None else [None] * len(one.rewards)
+    known = sampled.known.truths() if sampled.known is not None else [None] * len(sampled.rewards)
     for step, text in enumerate(outcome.steps or ()):
         kept = texts[step] if texts is not None else None
         group = critiques.get(step, ())
@@ -193,4 +197,4 @@ def _steps(one: ReportSample, outcome: Outcome, critiques: Mapping[int, Sequence
             ShownCritique(critique.verdict.value, critique.p_yes, kept[at] if kept else None)
             for at, critique in enumerate(group)
         )
-        yield ShownStep(text, one.rewards[step], known[step], shown)
+        yield ShownStep(text, sampled.rewards[step], known[step], shown)

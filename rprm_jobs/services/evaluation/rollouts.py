@@ -20,7 +20,10 @@ from rprm_jobs.types import Finish, JobKind, Response
 
 @dataclass(frozen=True, slots=True)
 class Rollouts:
-    """The problems of which every response is there (of a search: its one). `counts` are of what is not plain."""
+    """The problems of which every response is there (of a search: its one).
+
+    `counts` are of problems left out, and of responses cut, unparsed or undecided.
+    """
 
     problems: tuple[Problem, ...]
     counts: Mapping[str, int]
@@ -28,7 +31,7 @@ class Rollouts:
 
 
 def read_rollouts(context: Context, job_id: int, scores: int | None = None) -> Rollouts:
-    """Read a rollout job, with the rewards of the job `scores`, or of the one that follows it where there is one.
+    """Read a rollout job, with the rewards of the job `scores`, by default of the score job that depends on it.
 
     Raises NotFound, ConfigError for a job of another kind or problems without answers, MissingExtra.
     """
@@ -39,7 +42,7 @@ def read_rollouts(context: Context, job_id: int, scores: int | None = None) -> R
         raise ConfigError(f"job {job_id} is a {job.kind.value} job", hint="name a job of rprm-jobs rollout or search")
     reader = _Reader()
     with Verifier() as verifier:
-        problems = [made for group in _by_problem(context, job) if (made := reader.problem(group, verifier))]
+        problems = [problem for group in _by_problem(context, job) if (problem := reader.problem(group, verifier))]
     if scores is not None:
         problems = with_rewards_of(context, scores, problems, left_out=reader.left_out)
     return Rollouts(tuple(problems), reader.counts, job.kind)
@@ -47,8 +50,8 @@ def read_rollouts(context: Context, job_id: int, scores: int | None = None) -> R
 
 def _by_problem(context: Context, job: Job) -> Iterator[list[RolloutRow]]:
     # The responses of a problem were taken in, and are written, one after the other.
-    rows = (one for batch in read_rollout_rows(context.database, job) for one in batch)
-    for _, group in groupby(rows, key=lambda one: str(one.metadata.get("problem_id", one.id))):
+    rows = (row for batch in read_rollout_rows(context.database, job) for row in batch)
+    for _, group in groupby(rows, key=lambda row: str(row.metadata.get("problem_id", row.id))):
         yield list(group)
 
 
@@ -61,37 +64,37 @@ class _Reader:
         """The problem; None where a response of it is missing."""
         first = group[0]
         correct = _answers(first)
-        made = [one.response for one in group if one.status == "ok" and one.response is not None]
-        if len(made) < len(group):
+        responses = [row.response for row in group if row.status == "ok" and row.response is not None]
+        if len(responses) < len(group):
             self.counts["problems_left_out"] += 1
-            self.left_out.update(one.id for one in group)
+            self.left_out.update(row.id for row in group)
             return None
-        self.counts["cut"] += sum(one.finish is Finish.LENGTH for one in made)
+        self.counts["cut"] += sum(response.finish is Finish.LENGTH for response in responses)
         return Problem(
             id=str(first.metadata["problem_id"]),
             text=first.problem,
-            responses=tuple(one.steps for one in made),
-            correct=tuple(self._is_correct(correct, one, verifier) for one in made),
-            answers=_alike([one.answer for one in made], verifier),
-            rewards=(None,) * len(made),
+            responses=tuple(response.steps for response in responses),
+            correct=tuple(self._is_correct(correct, response, verifier) for response in responses),
+            answers=_alike([response.answer for response in responses], verifier),
+            rewards=(None,) * len(responses),
         )
 
     def _is_correct(self, correct: Sequence[str], response: Response, verifier: Verifier) -> bool:
         if response.answer is None:
             return False
-        found = verifier.compare(correct, response.answer)
-        if found in (Sameness.UNPARSED, Sameness.UNDECIDED):
-            self.counts[found.value] += 1
-        return found is Sameness.SAME
+        sameness = verifier.compare(correct, response.answer)
+        if sameness in (Sameness.UNPARSED, Sameness.UNDECIDED):
+            self.counts[sameness.value] += 1
+        return sameness is Sameness.SAME
 
 
-def _answers(one: RolloutRow) -> list[str]:
-    said = one.metadata.get("answer", one.metadata.get("answers"))
-    if said is None:
+def _answers(row: RolloutRow) -> list[str]:
+    stated = row.metadata.get("answer", row.metadata.get("answers"))
+    if stated is None:
         raise ConfigError(
-            "the problem has no answer to compare with", where=f"problem {one.id}", hint="give its row an answer field"
+            "the problem has no answer to compare with", where=f"problem {row.id}", hint="give its row an answer field"
         )
-    return [str(answer) for answer in (said if isinstance(said, list) else [said])]
+    return [str(answer) for answer in (stated if isinstance(stated, list) else [stated])]
 
 
 def _alike(answers: Sequence[str | None], verifier: Verifier) -> tuple[str | None, ...]:
@@ -102,7 +105,7 @@ def _alike(answers: Sequence[str | None], verifier: Verifier) -> tuple[str | Non
         if answer is None:
             alike.append(None)
             continue
-        same = next((one for one in seen if verifier.compare([one], answer) is Sameness.SAME), None)
+        same = next((earlier for earlier in seen if verifier.compare([earlier], answer) is Sameness.SAME), None)
         if same is None:
             seen.append(answer)
         alike.append(same or answer)

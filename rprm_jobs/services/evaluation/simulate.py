@@ -1,6 +1,6 @@
 """Comparing stopping rules on votes that are there: the published histogram, or what jobs have recorded.
 
-`planned` is fitted to votes. Where it is measured on the same ones it is the optimum that hindsight allows; the rows
+`planned` is fitted to votes. Measured on the same votes it is the optimum of hindsight; the rows
 that count for practice are fitted to other steps: pilots drawn from the histogram, or the other half of the solutions.
 """
 
@@ -18,7 +18,7 @@ from rprm_jobs.services.evaluation.benchmark_rows import BadRows, parse_rows
 from rprm_jobs.settings import Limits
 from rprm_jobs.stopping import StoppingRule, make_rule
 from rprm_jobs.stopping.prior import PUBLISHED, PUBLISHED_STEPS, Seen, fit_prior, fit_wrong, resized, whole_votes
-from rprm_jobs.stopping.recorded import Shares, read_shares
+from rprm_jobs.stopping.recorded import Votes, read_votes
 from rprm_jobs.stopping.simulate import SimulatedCost, on_histogram, on_votes
 
 CONFIDENCES = (0.9, 0.95, 0.99)
@@ -27,7 +27,7 @@ PILOT_STEPS = 1000
 _PILOTS = 10
 _ORDERS = 10
 
-Solutions = Sequence[Sequence[Shares]]
+Solutions = Sequence[Sequence[Votes]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,7 +148,7 @@ def _mean(outcomes: Sequence[SimulatedCost]) -> SimulatedCost:
 def _read_votes(path: str, limits: Limits, k: int | None) -> tuple[Solutions, int, int]:
     """The solutions' steps cut to `k` critiques (default: the most that a step has), k, and the steps left out."""
     bad = BadRows()
-    rows = [steps for _, steps in parse_rows([path], limits, read_shares, bad)]
+    rows = [steps for _, steps in parse_rows([path], limits, read_votes, bad)]
     bad.check("write the votes with: rprm-jobs results JOB --critiques -o votes.jsonl")
     size = k or max((len(step) for steps in rows for step in steps), default=0)
     solutions = [[step[:size] for step in steps if size and len(step) >= size] for steps in rows]
@@ -166,7 +166,7 @@ def _halves(solutions: Solutions, seed: int) -> tuple[Solutions, Solutions] | No
 
 
 def _seen(solutions: Solutions) -> Seen:
-    parsed = [[share for share in step if share is not None] for steps in solutions for step in steps]
+    parsed = [[vote for vote in step if vote is not None] for steps in solutions for step in steps]
     return Counter((len(votes), whole_votes(math.fsum(votes))) for votes in parsed)
 
 
@@ -174,7 +174,7 @@ def _sums(solutions: Solutions, k: int) -> Iterator[float]:
     """The sums of the steps of which every critique was parsed."""
     for steps in solutions:
         for step in steps:
-            parsed = [share for share in step if share is not None]
+            parsed = [vote for vote in step if vote is not None]
             if len(parsed) == k:
                 yield math.fsum(parsed)
 

@@ -25,13 +25,13 @@ def rows(context: Context, name: str, kind: SetKind, split: str) -> Rows:
     The prompt is the user's message, rendered by the function that judging uses. Raises NotFound, ConfigError.
     """
     if split not in SPLITS:
-        raise ConfigError(f"there is no split {split!r}", hint=f"say one of {', '.join(SPLITS)}")
-    found = get_set(context, name, kind)
-    template = PromptTemplate.parse(found.prompt)
-    for row in read_rows(context.database, found.id, validation=split == "validation"):
+        raise ConfigError(f"there is no split {split!r}", hint=f"use one of {', '.join(SPLITS)}")
+    training_set = get_set(context, name, kind)
+    template = PromptTemplate.parse(training_set.prompt)
+    for row in read_rows(context.database, training_set.id, validation=split == "validation"):
         prompt = template.render(row.problem, row.steps, row.step)
-        told = {"id": row.id, "step": row.step, "correct": row.correct, "prompt": prompt}
-        yield told | ({"completion": row.chosen} if row.rejected is None else _pair(row.chosen, row.rejected))
+        shown = {"id": row.id, "step": row.step, "correct": row.correct, "prompt": prompt}
+        yield shown | ({"completion": row.chosen} if row.rejected is None else _pair(row.chosen, row.rejected))
 
 
 def _pair(chosen: str, rejected: str) -> dict[str, Any]:
@@ -50,8 +50,8 @@ def export_file(
     context: Context, name: str, kind: SetKind, split: str, output: str, watch: Callable[[Rows], Rows]
 ) -> Exported:
     """Write one split to a file of results' formats, or `-`. `watch` sees the rows pass."""
-    found = watch(rows(context, name, kind, split))
-    return Exported(output, {split: write_all(output, found, SetSchema(pairs=kind is SetKind.PAIRS))})
+    watched = watch(rows(context, name, kind, split))
+    return Exported(output, {split: write_all(output, watched, SetSchema(pairs=kind is SetKind.PAIRS))})
 
 
 def export_folder(context: Context, name: str, kind: SetKind, folder: Path, watch: Callable[[Rows], Rows]) -> Exported:

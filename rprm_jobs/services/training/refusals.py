@@ -19,10 +19,10 @@ UsedJobs = Sequence[tuple[Job, int]]
 
 def check_jobs(database: Database, job_ids: Sequence[int], *, unfinished: bool) -> UsedJobs:
     """The jobs, each with its number of outcomes. Raises NotFound, InputError or Conflict for one that will not do."""
-    repeated = next((one for i, one in enumerate(job_ids) if one in job_ids[:i]), None)
+    repeated = next((job_id for i, job_id in enumerate(job_ids) if job_id in job_ids[:i]), None)
     if repeated is not None:
         raise InputError(f"job {repeated} is named twice", hint="name each job once")
-    return [_check_job(database, one, unfinished) for one in job_ids]
+    return [_check_job(database, job_id, unfinished) for job_id in job_ids]
 
 
 def _check_job(database: Database, job_id: int, unfinished: bool) -> tuple[Job, int]:
@@ -43,29 +43,29 @@ def _check_job(database: Database, job_id: int, unfinished: bool) -> tuple[Job, 
     if state is not JobState.DONE and not unfinished:
         raise Conflict(
             f"job {job.id} is {state.value}: not all of its steps are judged",
-            hint=f"wait for it (rprm-jobs status {job.id} --watch), or say --unfinished to use what there is",
+            hint=f"wait for it (rprm-jobs status {job.id} --watch), or pass --unfinished to use what there is",
         )
     return job, n_outcomes
 
 
-def common_prompt(found: UsedJobs, given: PromptTemplate | None) -> PromptTemplate:
-    """The prompt that training is to show: the given one, else the one that all jobs were asked with.
+def common_prompt(used: UsedJobs, requested: PromptTemplate | None) -> PromptTemplate:
+    """The prompt that training is to show: the requested one, else the one that all jobs were asked with.
 
     Worked examples were for the teacher: what it wrote is trained on with the prompt that judges get. Raises
     InputError when the jobs differ.
     """
-    if given is not None:
-        return given
+    if requested is not None:
+        return requested
     teacher, default = PromptTemplate.teacher(), PromptTemplate.default()
     prompts: dict[str, int] = {}
-    for job, _ in found:
+    for job, _ in used:
         source = default.source if job.recipe.prompt == teacher.source else job.recipe.prompt
         prompts.setdefault(source, job.id)
     if len(prompts) > 1:
         first, second = list(prompts.values())[:2]
         raise InputError(
             f"jobs {first} and {second} were asked with different prompts, and a set shows one",
-            hint="say which with --prompt FILE, or build two sets",
+            hint="name one with --prompt FILE, or build two sets",
         )
     return PromptTemplate.parse(next(iter(prompts)))
 
@@ -76,7 +76,7 @@ def check_arranged(rules: Rules, arranged: Arranged, counts: Mapping[str, Mappin
         raise InputError(f"no step gives a row: {_said(counts['steps'])}", hint=_looser(rules))
     if not arranged.train + arranged.validation:
         lacking = "correct" if not arranged.correct else "wrong"
-        raise InputError(f"balancing leaves nothing: no row is of a step labelled {lacking}", hint="say --no-balance")
+        raise InputError(f"balancing leaves nothing: no row is of a step labelled {lacking}", hint="pass --no-balance")
     if not arranged.train:
         raise InputError(
             f"the validation split takes all {arranged.validation_problems:,} problems"

@@ -63,18 +63,18 @@ class _DryRun(Exception):
 
 
 def build(context: Context, request: BuildRequest) -> Built:
-    """Build the set, or find it. Raises NotFound, InputError with counts and the mend, or Conflict for a taken name."""
-    found = check_jobs(context.database, request.job_ids, unfinished=request.unfinished)
+    """Build the set, or find it. Raises NotFound, InputError with counts and a hint, or Conflict for a taken name."""
+    usable = check_jobs(context.database, request.job_ids, unfinished=request.unfinished)
     with context.database.transaction() as connection:
         existing = sets.find(connection, request.name)
-    prompt = common_prompt(found, request.prompt)
-    used = tuple((job.id, n_outcomes) for job, n_outcomes in found)
+    prompt = common_prompt(usable, request.prompt)
+    used = tuple((job.id, n_outcomes) for job, n_outcomes in usable)
     if existing is not None and not request.replace:
         if _is_same(existing, request.rules, prompt, used):
             return _found(existing, request.dry_run)
         raise Conflict(
             f"there is another set {request.name!r}: its rules, its jobs or what was judged of them differ",
-            hint="choose another --name, or say --replace",
+            hint="choose another --name, or pass --replace",
         )
     try:
         with context.database.transaction() as connection:
@@ -160,14 +160,14 @@ def check_sampled_by(context: Context, name: str, judge: Judge) -> None:
     Preference optimisation pulls a judge between its own critiques: of another's both may be unlikely.
     """
     with context.database.transaction() as connection:
-        found = sets.get(connection, name, SetKind.PAIRS)
-        recipes = [jobs.get(connection, job_id).recipe for job_id, _ in found.jobs]
+        pairs = sets.get(connection, name, SetKind.PAIRS)
+        recipes = [jobs.get(connection, job_id).recipe for job_id, _ in pairs.jobs]
     others = sorted({recipe.judge for recipe in recipes if recipe.fingerprint != judge.fingerprint})
     if others:
         raise InputError(
             f"the pairs of {name!r} were written by {', '.join(others)}, which is not the judge {judge.name!r} to be"
             " trained: its weights, tokenizer or chat template differ",
-            hint="sample with that judge (rprm-jobs sample --judge), or say --off-policy",
+            hint="sample with that judge (rprm-jobs sample --judge), or pass --off-policy",
         )
 
 

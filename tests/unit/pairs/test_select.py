@@ -36,7 +36,7 @@ def test_all_pairs_of_the_thirteen() -> None:
     assert found.step is StepDisposition.USED
     assert set(found.rows) == set(product([0, 1, 2, 12], [3, 4, 8]))
     assert len(found.rows) == 12
-    assert [fate.value for fate in found.fates] == [
+    assert [disposition.value for disposition in found.dispositions] == [
         "chosen", "chosen", "chosen", "rejected", "rejected", "several verdicts", "no verdict", "several verdicts",
         "rejected", "no verdict", "goes on after its verdict", "no verdict", "chosen",
     ]  # fmt: skip
@@ -48,7 +48,12 @@ def test_the_papers_filter_on_the_thirteen() -> None:
     # Eight valid, four chosen: 8 < 3 x 4.
     found = pairs(readings(*T), True, PAPER)
     assert found.rows == [(0, 3), (0, 4)]
-    assert [k for k, fate in enumerate(found.fates) if fate is Disposition.UNPAIRED] == [1, 2, 8, 12]
+    assert [k for k, disposition in enumerate(found.dispositions) if disposition is Disposition.UNPAIRED] == [
+        1,
+        2,
+        8,
+        12,
+    ]
     # Eight valid, one chosen: not 8 < 3.
     assert pairs(readings(*T), False, PAPER)[:2] == (StepDisposition.FILTERED, [])
 
@@ -76,7 +81,7 @@ def test_the_papers_filter_at_its_bound(n_chosen: int, n_valid: int, n_pairs: in
 def test_why_a_step_gives_no_pair(forms: list[VerdictForm], step: StepDisposition, rule: PairRule) -> None:
     found = pairs([reading(form) for form in forms], True, PairRules(rule=rule))
     assert (found.step, list(found.rows)) == (step, [])
-    assert not {Disposition.CHOSEN, Disposition.REJECTED} & set(found.fates)
+    assert not {Disposition.CHOSEN, Disposition.REJECTED} & set(found.dispositions)
 
 
 def test_sft_says_why_a_step_gives_nothing() -> None:
@@ -84,7 +89,7 @@ def test_sft_says_why_a_step_gives_nothing() -> None:
         [reading(VerdictForm.NO), reading(VerdictForm.YES_AND_MORE), reading(VerdictForm.NO_VERDICT)], True
     )
     assert found.step is StepDisposition.NONE_ENDS
-    assert found.fates == [Disposition.DISAGREES, Disposition.GOES_ON, Disposition.NO_VERDICT]
+    assert found.dispositions == [Disposition.DISAGREES, Disposition.GOES_ON, Disposition.NO_VERDICT]
 
 
 FORM = st.sampled_from(list(VerdictForm))
@@ -109,9 +114,11 @@ def test_distinct_reuses_no_critique_and_keeps_its_bounds(
     for chosen, rejected in found.rows:
         one, other = group[chosen].length, group[rejected or 0].length
         assert abs(one - other) <= rules.max_length_difference * max(one, other)
-    assert len(found.fates) == len(group)
+    assert len(found.dispositions) == len(group)
     assert sorted(
-        k for k, fate in enumerate(found.fates) if fate in (Disposition.CHOSEN, Disposition.REJECTED)
+        k
+        for k, disposition in enumerate(found.dispositions)
+        if disposition in (Disposition.CHOSEN, Disposition.REJECTED)
     ) == sorted(used)
 
 
@@ -149,8 +156,8 @@ def test_distinct_leaves_repeated_texts_out_and_says_so() -> None:
     ]
     found = pairs(group, True, PairRules(max_pairs=9))
     assert len(found.rows) == 1
-    assert found.fates[:2] == [Disposition.CHOSEN, Disposition.REPEATED]
-    assert set(found.fates[2:]) == {Disposition.REJECTED, Disposition.UNPAIRED}
+    assert found.dispositions[:2] == [Disposition.CHOSEN, Disposition.REPEATED]
+    assert set(found.dispositions[2:]) == {Disposition.REJECTED, Disposition.UNPAIRED}
 
 
 def test_distinct_says_when_only_the_lengths_forbid() -> None:

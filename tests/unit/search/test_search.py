@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from rprm_jobs.errors import ConfigError
-from rprm_jobs.search.guided import Candidate, Path, Search, SearchOptions, advance, shares
+from rprm_jobs.search.guided import Candidate, Path, Search, SearchOptions, advance, candidates_per_path
 
 
 def cand(parent: int, text: str, reward: float | None, *, ends: bool = False) -> Candidate:
@@ -73,8 +73,8 @@ def test_ranks() -> None:
 def test_every_candidate_of_the_budget_is_shared_out(width: int, more: int) -> None:
     options = SearchOptions(candidates=width + more, width=width)
     search = Search(active=(Path(),) * width)
-    assert sum(shares(search, options)) == options.candidates
-    assert max(shares(search, options)) - min(shares(search, options)) <= 1
+    assert sum(candidates_per_path(search, options)) == options.candidates
+    assert max(candidates_per_path(search, options)) - min(candidates_per_path(search, options)) <= 1
 
 
 @given(st.lists(st.tuples(st.floats(0, 1) | st.none(), st.booleans()), min_size=1, max_size=8), st.integers(1, 4))

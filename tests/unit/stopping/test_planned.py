@@ -142,5 +142,5 @@ def test_shares_between_no_and_yes_keep_to_the_bound_when_their_calls_are_counte
 
 
 def test_counts_for_another_k_are_refused() -> None:
-    with pytest.raises(ConfigError, match="wrong must have 4 shares"):
+    with pytest.raises(ConfigError, match="wrong must have 4 rates"):
         compile_plan((1, 1, 1, 1), 3, 0.5, 0.1, (1.0, 0.0))

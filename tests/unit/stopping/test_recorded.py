@@ -7,12 +7,12 @@ from typing import Any
 import pytest
 
 from rprm_jobs.errors import InputError
-from rprm_jobs.stopping.recorded import read_shares
+from rprm_jobs.stopping.recorded import read_votes
 
 
 def test_votes_by_step_or_of_one_step() -> None:
-    assert read_shares({"votes": [[True, 0, None], [0.25]]}) == [[1.0, 0.0, None], [0.25]]
-    assert read_shares({"votes": [1, 0.5, False]}) == [[1.0, 0.5, 0.0]]
+    assert read_votes({"votes": [[True, 0, None], [0.25]]}) == [[1.0, 0.0, None], [0.25]]
+    assert read_votes({"votes": [1, 0.5, False]}) == [[1.0, 0.5, 0.0]]
 
 
 def test_rows_of_results() -> None:
@@ -22,7 +22,7 @@ def test_rows_of_results() -> None:
         {"k": 2, "verdict": "unparsed", "p_yes": None, "text": "?"},
         {"k": 3, "verdict": "truncated", "p_yes": None, "text": "?"},
     ]
-    assert read_shares({"id": "a", "status": "ok", "critiques": [critiques, [], None]}) == [
+    assert read_votes({"id": "a", "status": "ok", "critiques": [critiques, [], None]}) == [
         [0.9, 0.0, None, None],
         [],
         [],
@@ -44,4 +44,4 @@ def test_rows_of_results() -> None:
 )
 def test_rows_of_another_shape_are_refused(row: dict[str, Any], reason: str) -> None:
     with pytest.raises(InputError, match=reason):
-        read_shares(row)
+        read_votes(row)
