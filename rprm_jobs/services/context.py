@@ -1,4 +1,4 @@
-"""What every command works with: settings, the database, and the bell, opened together and closed together."""
+"""What every command works with: settings, the database, and the notifier, opened together and closed together."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 @dataclass
 class Context:
-    """Open connections to the two servers. The bell is made, and Celery loaded, only by those that ring it."""
+    """Open connections to the two servers. The notifier is made, and Celery loaded, when it is first used."""
 
     settings: Settings
     database: Database
@@ -46,6 +46,6 @@ def open_context(settings: Settings, *, check_schema: bool = True) -> Iterator[C
             migrations.check(database)
         yield context
     finally:
-        if "bell" in vars(context):
+        if "notifier" in vars(context):
             context.notifier.close()
         database.close()
