@@ -3,23 +3,29 @@
 from __future__ import annotations
 
 import time
-from typing import Annotated
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from rprm_jobs.cli.shared.common import JobArgument, JsonOption, connected, print_json
+from rprm_jobs.cli.shared.common import JobArgument, JsonOption, connected, print_json, say
+
+if TYPE_CHECKING:
+    from rprm_jobs.store.records import FailedAttempt
 
 _WATCH_S = 1.0
+_SHOWN_ATTEMPTS = 50
 
 
 def status(
     job: JobArgument,
     watch: Annotated[bool, typer.Option("--watch", help="Stay and follow it until it ends.")] = False,
+    attempts: Annotated[bool, typer.Option("--attempts", help="List the failed attempts, with their errors.")] = False,
     as_json: JsonOption = False,
 ) -> None:
     """Show how far a job is, how fast it goes, and who serves it."""
     from rprm_jobs.cli.shared.progress import LiveStatus, status_json, status_lines
-    from rprm_jobs.services.jobs.query import job_status
+    from rprm_jobs.services.jobs.query import failed_attempts, job_status
     from rprm_jobs.store.records import JobState
 
     with connected() as context:
@@ -30,10 +36,42 @@ def status(
                     live.show(now)
                     time.sleep(_WATCH_S)
                     now = job_status(context, job)
+        failed = failed_attempts(context, job) if attempts else []
     if as_json:
-        print_json(status_json(now))
-    else:
-        print("\n".join(status_lines(now)))
+        more = {"attempts": [_attempt_json(attempt) for attempt in failed]} if attempts else {}
+        print_json({**status_json(now), **more})
+        return
+    print("\n".join(status_lines(now)))
+    if attempts:
+        _show_attempts(failed)
+
+
+def _attempt_json(attempt: FailedAttempt) -> dict[str, Any]:
+    times = {"claimed_at": attempt.claimed_at, "failed_at": attempt.failed_at}
+    return {**asdict(attempt), **{name: at and at.isoformat() for name, at in times.items()}}
+
+
+def _show_attempts(failed: list[FailedAttempt]) -> None:
+    from rprm_jobs.cli.shared.tables import fitting_table, print_table
+
+    if not failed:
+        print("no attempt failed")
+        return
+    names = ("failed at", "solutions", "attempt", "then", "worker", "reason")
+    rows = [
+        (
+            f"{attempt.failed_at:%Y-%m-%d %H:%M:%SZ}",
+            f"{attempt.first_ord}-{attempt.last_ord}",
+            str(attempt.attempt),
+            attempt.outcome,
+            attempt.worker,
+            attempt.reason.split("\n")[0],
+        )
+        for attempt in failed[-_SHOWN_ATTEMPTS:]
+    ]
+    print_table(fitting_table(names, rows, shrinking=("worker", "reason")))
+    if len(failed) > _SHOWN_ATTEMPTS:
+        say(f"the newest {_SHOWN_ATTEMPTS} of {len(failed):,}; --json has all")
 
 
 def jobs(

@@ -117,6 +117,25 @@ class Lease:
 
 
 @dataclass(frozen=True, slots=True)
+class FailedAttempt:
+    """One attempt at a shard that failed, and what became of the shard: an outcome of `Settlement`.
+
+    `first_ord` and `last_ord` bound the solutions that it held, numbered from 0 in the order of judging.
+    """
+
+    shard_id: int
+    attempt: int
+    first_ord: int
+    last_ord: int
+    worker: str
+    engine: str | None
+    claimed_at: datetime | None
+    failed_at: datetime
+    reason: str
+    outcome: str
+
+
+@dataclass(frozen=True, slots=True)
 class StoredSolution:
     """A solution as the worker reads it back. `previous_critiques`: those that it has from before an extension."""
 

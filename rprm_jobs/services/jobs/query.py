@@ -7,8 +7,8 @@ from datetime import datetime
 
 from rprm_jobs.services.context import Context
 from rprm_jobs.store.jobs import jobs
-from rprm_jobs.store.queue import workers
-from rprm_jobs.store.records import Job, JobState, Progress, WorkerInfo
+from rprm_jobs.store.queue import attempts, workers
+from rprm_jobs.store.records import FailedAttempt, Job, JobState, Progress, WorkerInfo
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,6 +82,13 @@ def _steps_left(job: Job, now: Progress) -> float:
     # How many steps will be judged is not known before; the solutions so far tell.
     left = job.n_solutions - now.solutions
     return left * now.steps / now.solutions if now.solutions else job.n_steps
+
+
+def failed_attempts(context: Context, job_id: int) -> list[FailedAttempt]:
+    """Every attempt at a shard of the job that failed, oldest first. Raises NotFound."""
+    with context.database.transaction() as connection:
+        jobs.get(connection, job_id)
+        return attempts.read(connection, job_id)
 
 
 def recent_jobs(context: Context, limit: int) -> list[tuple[Job, Progress]]:

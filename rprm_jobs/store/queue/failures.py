@@ -15,6 +15,7 @@ from sqlalchemy import Row, text
 from sqlalchemy.engine import Connection
 
 from rprm_jobs.crash import crash_point
+from rprm_jobs.store.queue import attempts
 from rprm_jobs.store.records import Lease
 from rprm_jobs.store.schema.partitions import partition
 from rprm_jobs.store.texts import storable
@@ -25,7 +26,9 @@ _MAX_ERROR_CHARS = 2000
 
 _LOCK_JOB = text("SELECT 1 FROM jobs WHERE id = (SELECT job_id FROM shards WHERE id = :id) FOR SHARE")
 # Named one by one, as in rprm_jobs.store.jobs.jobs.
-_COLUMNS = "id, job_id, queue, priority, attempt, owner, failures, round, extension, first_ord, last_ord"
+_COLUMNS = (
+    "id, job_id, queue, priority, attempt, owner, engine, claimed_at, failures, round, extension, first_ord, last_ord"
+)
 _LOCK_LAPSED = text(
     f"SELECT {_COLUMNS} FROM shards WHERE id = :id AND state = 'leased' AND lease_until < now() FOR UPDATE SKIP LOCKED"
 )
@@ -78,7 +81,7 @@ def fail_lapsed(connection: Connection, shard_id: int) -> Settlement | None:
     row = connection.execute(_LOCK_LAPSED, {"id": shard_id}).one_or_none()
     if row is None:
         return None
-    return _settle(connection, row, f"attempt {row.attempt}: the worker {row.owner} fell silent")
+    return _settle(connection, row, f"the worker {row.owner} fell silent")
 
 
 def fail_held(connection: Connection, lease: Lease, error: str) -> Settlement | None:
@@ -86,11 +89,11 @@ def fail_held(connection: Connection, lease: Lease, error: str) -> Settlement | 
     connection.execute(_LOCK_JOB, {"id": lease.shard_id})
     key = {"id": lease.shard_id, "attempt": lease.attempt, "owner": lease.owner}
     row = connection.execute(_LOCK_HELD, key).one_or_none()
-    return None if row is None else _settle(connection, row, f"attempt {lease.attempt}: {error}")
+    return None if row is None else _settle(connection, row, error)
 
 
-def _settle(connection: Connection, shard: Row[Any], error: str) -> Settlement:
-    error = storable(error)[:_MAX_ERROR_CHARS]
+def _settle(connection: Connection, shard: Row[Any], reason: str) -> Settlement:
+    error = storable(f"attempt {shard.attempt}: {reason}")[:_MAX_ERROR_CHARS]
     failures = shard.failures + 1
     left = _unfinished(connection, shard)
     change: dict[str, Any] = {"id": shard.id, "failures": failures, "error": error}
@@ -108,6 +111,7 @@ def _settle(connection: Connection, shard: Row[Any], error: str) -> Settlement:
     else:
         _quarantine(connection, shard, left[0], change)
         outcome = "quarantined"
+    attempts.add(connection, shard, storable(reason)[:_MAX_ERROR_CHARS], outcome)
     return Settlement(shard.id, shard.job_id, outcome)
 
 

@@ -118,6 +118,25 @@ workers = Table(
     postgresql_with={"fillfactor": "50"},
 )
 
+failed_attempts = Table(
+    "failed_attempts",
+    metadata,
+    Column("id", BigInteger, Identity(), primary_key=True),
+    Column("job_id", BigInteger, ForeignKey("jobs.id", ondelete="CASCADE"), nullable=False),
+    # The shard may have been split since; the range is the one that this attempt held.
+    Column("shard_id", BigInteger, nullable=False),
+    Column("attempt", Integer, nullable=False),
+    Column("first_ord", Integer, nullable=False),
+    Column("last_ord", Integer, nullable=False),
+    Column("worker", Text, nullable=False),
+    Column("engine", Text),
+    Column("claimed_at", TIME),
+    Column("failed_at", TIME, nullable=False, server_default=NOW),
+    Column("reason", Text, nullable=False),
+    Column("outcome", Text, nullable=False),
+    Index("ix_failed_attempts_job_id", "job_id", "id"),
+)
+
 # What the planned rule was compiled from (see rprm_jobs.services.upkeep.plans).
 plans = Table(
     "plans",

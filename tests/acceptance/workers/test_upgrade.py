@@ -25,6 +25,7 @@ pytestmark = pytest.mark.acceptance
 
 # What the migrations since 0004 added, taken away again: a store as the version before them left it.
 TO_0004 = (
+    "DROP TABLE failed_attempts",
     "DROP INDEX ix_shards_in_turn",
     "DROP TABLE responses",
     "ALTER TABLE jobs DROP COLUMN follow, DROP COLUMN follows",
