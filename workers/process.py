@@ -158,6 +158,8 @@ class _Worker:
         self._context = Context(settings, database)
         self._notifier = self._context.notifier
         self._sweeper = Periodic("sweeper", settings.sweep_s, self._sweep)
+        # A thread of its own, since copying a large job takes minutes and leases must be swept meanwhile.
+        self._dependents = Periodic("dependents", settings.sweep_s, self._create_dependents)
         self._database = database
 
     def _stats(self) -> EngineStats:
@@ -173,23 +175,24 @@ class _Worker:
     def _sweep(self) -> None:
         sweep(self._database, after_start_s=self._settings.lease_s)
         notify_waiting(self._database, self._notifier)
-        if self._may_create_dependents:
-            self._create_dependents()
 
     def _create_dependents(self) -> None:
+        if not self._may_create_dependents:
+            return
         try:
             create_dependents(self._context)
         except StoreUnavailable:
             raise
         except StoreError as error:
-            # Mostly a worker's role, which may not make jobs: whoever gave the command makes it when asked again.
+            # Usually the worker's database role may not create jobs; the user's command creates them when it is run again.
             self._may_create_dependents = False
-            _log.warning("score jobs that follow are left to others: %s", error.what)
+            _log.warning("dependent jobs are left to others: %s", error.what)
 
     def serve(self, signals: Signals) -> int:
         """Judge until asked to stop or the engine dies."""
         self._keeper.start()
         self._sweeper.start()
+        self._dependents.start()
         self._runtime.start()
         self._listener.start()
         _log.info("ready: %s on queue %s, %s", self._me.id, self._me.queue, self._me.engine)
@@ -209,6 +212,7 @@ class _Worker:
         if not self._runtime.wait_until_drained(_HAND_BACK_S):
             _log.error("some leases could not be handed back in time and will lapse")
         self._sweeper.stop()
+        self._dependents.stop()
         self._keeper.stop()
         self._listener.stop(timeout=3)
         self._notifier.close()

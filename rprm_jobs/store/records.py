@@ -13,7 +13,7 @@ from rprm_jobs.types import Critique, JobKind, KeepCritiques
 
 
 class JobState(StrEnum):
-    """Follows from the job's shards; only `cancelled` is written down."""
+    """Derived from the job's shards; only `cancelled` is stored."""
 
     QUEUED = "queued"
     RUNNING = "running"
@@ -35,7 +35,7 @@ class Job:
     n_steps: int
     keep_critiques: KeepCritiques
     sources: tuple[str, ...]
-    gathered: bool
+    grouped_by_problem: bool
     created_at: datetime
     cancelled_at: datetime | None
 
@@ -53,7 +53,7 @@ class Job:
             n_steps=row["n_steps"],
             keep_critiques=KeepCritiques(row["keep_critiques"]),
             sources=tuple(row["sources"]),
-            gathered=row["gathered"],
+            grouped_by_problem=row["gathered"],
             created_at=row["created_at"],
             cancelled_at=row["cancelled_at"],
         )
@@ -84,7 +84,7 @@ class Progress:
         return self.ok + self.failed + self.quarantined
 
     def state(self, job: Job) -> JobState:
-        """The job's state as its shards have it."""
+        """The job's state, derived from its shards."""
         if job.cancelled_at is not None:
             return JobState.CANCELLED
         if self.finished == self.shards:
@@ -94,7 +94,10 @@ class Progress:
 
 @dataclass(frozen=True, slots=True)
 class Lease:
-    """One attempt at one shard: the right to write results for ord in [first_ord, last_ord] until it lapses."""
+    """One attempt at one shard: the right to write results for ord in [first_ord, last_ord] until it lapses.
+
+    `retry_epoch` counts the user's `retry` calls and `k_generation` the `extend` calls (columns `round`, `extension`).
+    """
 
     shard_id: int
     job_id: int
@@ -102,13 +105,13 @@ class Lease:
     owner: str
     first_ord: int
     last_ord: int
-    round: int
+    retry_epoch: int
     failures: int = 0
-    extension: int = 0
+    k_generation: int = 0
 
     @property
     def previously_failed(self) -> bool:
-        """Whether an attempt at it failed before, so that it may be what takes workers down."""
+        """Whether an attempt at it failed before, so that its solutions may be what crashes workers."""
         return self.failures > 0
 
     def log_context(self) -> dict[str, object]:
@@ -154,7 +157,7 @@ class StoredSolution:
 
 @dataclass(frozen=True, slots=True)
 class WorkerInfo:
-    """A worker that said lately that it lives. `silent_s` is how long ago, in seconds."""
+    """A worker with its latest heartbeat, which was `silent_s` seconds ago."""
 
     id: str
     queue: str

@@ -17,7 +17,7 @@ class Shard:
     state: str = "ready"
     attempt: int = 0
     failures: int = 0
-    round: int = 0
+    retry_epoch: int = 0
     owner: str | None = None
     lapsed: bool = False
 
@@ -27,7 +27,7 @@ class Shard:
 
 @dataclass
 class Model:
-    """Shards by id; outcomes by ord as (status, round, recorder)."""
+    """Shards by id; outcomes by ord as (status, retry epoch, recorder)."""
 
     shards: dict[int, Shard] = field(default_factory=dict)
     outcomes: dict[int, tuple[str, int, int]] = field(default_factory=dict)
@@ -50,10 +50,10 @@ class Model:
         elif shard.failures < (MAX_FAILURES_ALONE if len(left) == 1 else MAX_FAILURES):
             shard.release("ready")
         elif len(left) == 1:
-            self.outcomes[left[0]] = ("quarantined", shard.round, shard_id)
+            self.outcomes[left[0]] = ("quarantined", shard.retry_epoch, shard_id)
             shard.release("done")
         else:
-            half = Shard(left[len(left) // 2], shard.last, failures=MAX_FAILURES - 1, round=shard.round)
+            half = Shard(left[len(left) // 2], shard.last, failures=MAX_FAILURES - 1, retry_epoch=shard.retry_epoch)
             shard.last, shard.failures = half.first - 1, half.failures
             shard.release("ready")
             return half

@@ -33,9 +33,10 @@ def try_claim(
     database: Database, owner: str = "w1", *, lease_s: float = 60.0, queue: str = "", after: int | None = None
 ) -> Lease | None:
     """Claim the next shard of the scripted judge's queue."""
-    wanted = queue or JUDGE.queue
     with database.transaction() as connection:
-        return leases.claim(connection, queue=wanted, owner=owner, engine="scripted 1", lease_s=lease_s, after=after)
+        return leases.claim(
+            connection, queue=queue or JUDGE.queue, owner=owner, engine="scripted 1", lease_s=lease_s, after=after
+        )
 
 
 def claim(database: Database, owner: str = "w1", *, lease_s: float = 60.0, after: int | None = None) -> Lease:
@@ -51,12 +52,12 @@ def load(database: Database, lease: Lease) -> list[StoredSolution]:
         return recording.load_unfinished(connection, lease)
 
 
-def judge(solution: StoredSolution, *, k: int = 2, round_: int = 0) -> SolutionScore:
-    """A score that is a function of the solution and the round, as an engine's would be."""
+def judge(solution: StoredSolution, *, k: int = 2, retry_epoch: int = 0) -> SolutionScore:
+    """A score that is a function of the solution and the retry epoch, as an engine's would be."""
     critiques = []
     for step in solution.judged_steps:
         for number in range(k):
-            share = (solution.ord * 7 + step * 3 + number + round_ * 5) % 11 / 10
+            share = (solution.ord * 7 + step * 3 + number + retry_epoch * 5) % 11 / 10
             verdict = Verdict.YES if share >= 0.5 else Verdict.NO
             text_ = f"critique {solution.ord}.{step}.{number}"
             critiques.append(Critique(step, number, verdict, share, 20, Finish.STOP, text_))
@@ -90,7 +91,7 @@ def hand_back(database: Database, lease: Lease) -> bool:
 
 def work_off(database: Database, lease: Lease) -> None:
     """Judge the whole shard, record it, finish it."""
-    record(database, lease, [judge(s, round_=lease.round) for s in load(database, lease)])
+    record(database, lease, [judge(s, retry_epoch=lease.retry_epoch) for s in load(database, lease)])
     finish(database, lease)
 
 

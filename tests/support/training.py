@@ -67,7 +67,7 @@ async def _judge_ready(database: Database, shards: int | None) -> None:
         with database.transaction() as connection:
             recipe = jobs.get(connection, lease.job_id).recipe
         scores: list[SolutionScore] = []
-        work = JudgeSpec.of(recipe, lease.round)
+        work = JudgeSpec.of(recipe, lease.retry_epoch)
         assert await judge_solutions(engine, Budget(1000), work, load(database, lease), scores.append, lambda: False)
         record(database, lease, scores)
         finish(database, lease)

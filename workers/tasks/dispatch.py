@@ -73,5 +73,5 @@ def load_task(database: Database, lease: Lease) -> Task:
         partial: Mapping[int, Response] = {}
         if job.kind is JobKind.SEARCH:
             partial = responses.read_partial(connection, job.id, [solution.ord for solution in solutions])
-        work = JudgeSpec.of(job.recipe, lease.round, plans.latest(connection, job.id))
+        work = JudgeSpec.of(job.recipe, lease.retry_epoch, plans.latest(connection, job.id))
         return Task(job.kind, work, job.keep_critiques, solutions, partial)

@@ -37,7 +37,7 @@ def read_rollouts(context: Context, job_id: int, scores: int | None = None) -> R
     """
     with context.database.transaction() as connection:
         job = jobs.get(connection, job_id)
-        scores = scores or dependents.follower(connection, job_id)
+        scores = scores or dependents.dependent_job(connection, job_id)
     if not job.kind.writes:
         raise ConfigError(f"job {job_id} is a {job.kind.value} job", hint="name a job of rprm-jobs rollout or search")
     reader = _Reader()

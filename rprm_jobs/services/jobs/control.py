@@ -25,7 +25,7 @@ def retry(context: Context, job_id: int, *, quarantined: bool = False) -> int:
 
 
 def extend(context: Context, job_id: int, k: int) -> Job:
-    """Buy more critiques for a finished job, `k` a step with those it has; the job as it is then.
+    """Sample more critiques for a finished job, up to `k` a step with those it has; returns the job as it is then.
 
     Raises NotFound, Conflict, and ConfigError unless k is more than it has.
     """

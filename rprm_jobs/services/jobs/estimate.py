@@ -84,13 +84,13 @@ def estimate(
     """
     template = PromptTemplate.parse(recipe.prompt)
     sums, per_token = _Sums(), _PUBLISHED_CHARS_PER_TOKEN
-    for found in read_solutions(paths, reading, context.settings.limits):
-        if isinstance(found, BadLine):
+    for row in read_solutions(paths, reading, context.settings.limits):
+        if isinstance(row, BadLine):
             sums.refused += 1
             continue
         if count_tokens is not None and sums.solutions == 0:
-            per_token = _characters_per_token(template, found, count_tokens)
-        sums.add(found, sum(map(len, template.literals)))
+            per_token = _characters_per_token(template, row, count_tokens)
+        sums.add(row, sum(map(len, template.literals)))
     if not sums.solutions:
         raise InputError("there is no solution to judge", where=", ".join(paths), hint="see rprm-jobs submit's message")
     with context.database.transaction() as connection:

@@ -100,10 +100,10 @@ def search_recipe(policy: Policy, judge: Judge, generation_config: GenerationCon
 
 
 def write(context: Context, request: WriteRequest) -> Submission:
-    """Store the job and ring for it. Raises InputError, with the first bad lines, when the input is refused."""
+    """Store the job and notify workers. Raises InputError, with the first bad lines, when the input is refused."""
     if not 1 <= request.n <= MAX_RESPONSES:
         raise ConfigError(f"n={request.n} is not in 1..{MAX_RESPONSES}", hint="choose -n in that range")
-    made = submit(
+    submission = submit(
         context,
         SubmitRequest(
             request.paths,
@@ -116,10 +116,10 @@ def write(context: Context, request: WriteRequest) -> Submission:
             dependent=request.dependent,
         ),
     )
-    if request.dependent is not None and not made.created:
+    if request.dependent is not None and not submission.created:
         with context.database.transaction() as connection:
-            dependents.want(connection, made.job_id, request.dependent)
-    return made
+            dependents.request(connection, submission.job_id, request.dependent)
+    return submission
 
 
 def _searches(recipe: Recipe) -> bool:

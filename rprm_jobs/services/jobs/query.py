@@ -23,7 +23,7 @@ class Throughput:
 
 @dataclass(frozen=True, slots=True)
 class JobStatus:
-    """A job, its progress at one moment, and the living workers that have its judge loaded."""
+    """A job, its progress at one moment, and the live workers that have its judge loaded."""
 
     job: Job
     progress: Progress
@@ -37,15 +37,15 @@ class JobStatus:
 
     @property
     def unserved(self) -> bool:
-        """Whether work is left and no living worker has the judge."""
+        """Whether work is left and no live worker has the judge."""
         return self.state in (JobState.QUEUED, JobState.RUNNING) and not self.workers
 
     @property
     def prefix_hit_rate(self) -> float | None:
-        """Mean prefix-cache hit rate of the workers whose engine tells it, by prompt tokens; in [0, 1]."""
-        told = [(w.prompt_tokens, w.prefix_hit_rate) for w in self.workers if w.prefix_hit_rate is not None]
-        total = sum(tokens for tokens, _ in told)
-        return sum(tokens * rate for tokens, rate in told) / total if total else None
+        """Mean prefix-cache hit rate of the workers whose engine reports one, by prompt tokens; in [0, 1]."""
+        rates = [(w.prompt_tokens, w.prefix_hit_rate) for w in self.workers if w.prefix_hit_rate is not None]
+        total = sum(tokens for tokens, _ in rates)
+        return sum(tokens * rate for tokens, rate in rates) / total if total else None
 
 
 def job_status(context: Context, job_id: int, *, since: Progress | None = None) -> JobStatus:
@@ -98,6 +98,6 @@ def recent_jobs(context: Context, limit: int) -> list[tuple[Job, Progress]]:
 
 
 def alive_workers(context: Context) -> list[WorkerInfo]:
-    """Every worker that said lately that it lives."""
+    """Every worker with a recent heartbeat."""
     with context.database.transaction() as connection:
         return workers.alive(connection)

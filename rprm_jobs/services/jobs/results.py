@@ -65,10 +65,10 @@ def _row(outcome: Outcome, rule: str, critiques: list[list[dict[str, Any]]] | No
 def _critiques(context: Context, job_id: int, batch: list[Outcome]) -> dict[int, list[list[dict[str, Any]]]]:
     with context.database.transaction() as connection:
         verdicts = read_verdicts(connection, job_id, [outcome.ord for outcome in batch])
-    found: dict[int, list[list[dict[str, Any]]]] = {o.ord: [[] for _ in o.rewards or ()] for o in batch}
+    by_ord: dict[int, list[list[dict[str, Any]]]] = {o.ord: [[] for _ in o.rewards or ()] for o in batch}
     texts = {o.ord: unpack_texts(o.texts) for o in batch if o.texts is not None}
     for ord_, step, k, verdict, p_yes in verdicts:
         kept = texts[ord_][step] if ord_ in texts else None
-        group = found[ord_][step]
+        group = by_ord[ord_][step]
         group.append({"k": k, "verdict": verdict, "p_yes": p_yes, "text": kept[len(group)] if kept else None})
-    return found
+    return by_ord

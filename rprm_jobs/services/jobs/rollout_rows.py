@@ -17,26 +17,26 @@ WRITTEN_KEYS = frozenset(
 def rollout_rows(database: Database, job: Job, *, tree: bool = False) -> Iterator[dict[str, Any]]:
     """A row for every problem that has an outcome. `finish` is "stop", or "length" where the token limit cut it."""
     for batch in read_rollout_rows(database, job, with_tree=tree):
-        for one in batch:
-            if one.status is not None:
-                yield _row(one, tree=tree)
+        for rollout in batch:
+            if rollout.status is not None:
+                yield _row(rollout, tree=tree)
 
 
-def _row(one: RolloutRow, *, tree: bool) -> dict[str, Any]:
-    row: dict[str, Any] = {"id": one.id, "status": one.status}
-    if one.reason is not None:
-        row["reason"] = one.reason
-    row["problem"] = one.problem
-    if (made := one.response) is not None:
-        row["steps"] = list(made.steps)
-        row["answer"] = made.answer
-        row["finish"] = None if made.finish is None else made.finish.value
-        row["tokens"] = made.tokens
-        if made.rewards is not None:
-            row["rewards"] = list(made.rewards)
-        if tree and made.tree is not None:
-            row["tree"] = made.tree
-    for key, value in one.metadata.items():
+def _row(rollout: RolloutRow, *, tree: bool) -> dict[str, Any]:
+    row: dict[str, Any] = {"id": rollout.id, "status": rollout.status}
+    if rollout.reason is not None:
+        row["reason"] = rollout.reason
+    row["problem"] = rollout.problem
+    if (response := rollout.response) is not None:
+        row["steps"] = list(response.steps)
+        row["answer"] = response.answer
+        row["finish"] = None if response.finish is None else response.finish.value
+        row["tokens"] = response.tokens
+        if response.rewards is not None:
+            row["rewards"] = list(response.rewards)
+        if tree and response.tree is not None:
+            row["tree"] = response.tree
+    for key, value in rollout.metadata.items():
         # A field of the input never replaces a result.
         row[f"metadata.{key}" if key in WRITTEN_KEYS else key] = value
     return row

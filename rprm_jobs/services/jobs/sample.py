@@ -36,7 +36,7 @@ class SampleSubmission:
 
 
 def sample(context: Context, request: SampleRequest) -> SampleSubmission:
-    """Store the job and ring for it. Raises InputError when a row has no label, or no step at all has one."""
+    """Store the job and notify workers. Raises InputError when a row has no label, or no step at all has one."""
     counts = LabelCounts()
     submission = submit(
         context,
@@ -56,12 +56,12 @@ def sample(context: Context, request: SampleRequest) -> SampleSubmission:
 
 
 def _rows(context: Context, request: SampleRequest, counts: LabelCounts) -> Iterator[InputRow | BadLine]:
-    found = False
+    any_step = False
     limits = context.settings.limits
     for row in read_labelled(request.paths, request.reading, limits, counts, skip_neutral=request.skip_neutral):
-        found = True
+        any_step = True
         yield row
-    if not found:
+    if not any_step:
         raise InputError(
             "no step of the input is to be judged: none has a label",
             where=", ".join(request.paths),

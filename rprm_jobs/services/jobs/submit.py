@@ -1,4 +1,4 @@
-"""Submitting: read, validate, store and ring. One transaction, so the outcome is a whole job or nothing at all."""
+"""Submitting: read, validate, store and notify. One transaction, so the outcome is a whole job or nothing at all."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from rprm_jobs.errors import BadLine, InputError
+from rprm_jobs.errors import BadLine, Conflict, InputError
 from rprm_jobs.formats import InputRow, ReadOptions, read_solutions
 from rprm_jobs.judge.prompt import PromptTemplate
 from rprm_jobs.judge.recipe import Recipe
@@ -17,6 +17,7 @@ from rprm_jobs.services.upkeep.sweep import notify_first
 from rprm_jobs.stopping import make_rule, resolve_options
 from rprm_jobs.store.jobs import jobs
 from rprm_jobs.store.jobs.intake import Intake, NewJob
+from rprm_jobs.store.queue import dependents
 from rprm_jobs.types import JobKind, KeepCritiques, Sampling, Solution
 
 _MANY = 2_000_000_000
@@ -85,7 +86,7 @@ def make_recipe(
 ) -> Recipe:
     """The resolved recipe: the judge's own defaults where nothing is given. Raises ConfigError for a bad value.
 
-    `stopping` is how many critiques of a step to buy, such as {"kind": "adaptive"} (default: all `k`).
+    `stopping` is how many critiques of a step to sample, such as {"kind": "adaptive"} (default: all `k`).
     """
     own = judge.sampling
     options = resolve_options(stopping or {"kind": "fixed"})
@@ -110,12 +111,12 @@ def make_recipe(
 
 def estimate_bytes(critiques: int, solutions: int, keep: KeepCritiques) -> int:
     """What a job's outcomes will take in Postgres, about; DISPUTED keeps the texts of some four steps in ten."""
-    share = {KeepCritiques.ALL: 1.0, KeepCritiques.DISPUTED: 0.4, KeepCritiques.NONE: 0.0}[keep]
-    return int(critiques * (_VERDICT_BYTES + share * _TEXT_BYTES) + solutions * _OUTCOME_BYTES)
+    kept_part = {KeepCritiques.ALL: 1.0, KeepCritiques.DISPUTED: 0.4, KeepCritiques.NONE: 0.0}[keep]
+    return int(critiques * (_VERDICT_BYTES + kept_part * _TEXT_BYTES) + solutions * _OUTCOME_BYTES)
 
 
 def submit(context: Context, request: SubmitRequest) -> Submission:
-    """Store the job and ring for it. Raises InputError, with the first bad lines, when the input is refused."""
+    """Store the job and notify workers. Raises InputError, with the first bad lines, when the input is refused."""
     refusals = Refusals(skip=request.skip_bad)
     try:
         try:
@@ -144,6 +145,8 @@ def submit(context: Context, request: SubmitRequest) -> Submission:
 def _store(context: Context, request: SubmitRequest, refusals: Refusals) -> int:
     sources: dict[str, int] = {}
     with context.database.transaction() as connection:
+        if request.depends_on is not None and not dependents.claim(connection, request.depends_on):
+            raise Conflict(f"the dependent job of job {request.depends_on} exists or is being created")
         intake = Intake(connection, request.kind)
         intake.load(_good_rows(context, request, refusals, sources))
         _refuse_repeated(intake, list(sources), refusals, skip=request.skip_bad)
@@ -189,9 +192,9 @@ def _good_rows(
 
 def _refuse_repeated(intake: Intake, sources: list[str], refusals: Refusals, *, skip: bool) -> None:
     repeated, _ = intake.repeated_ids(_MANY if skip else SHOWN)
-    for one in repeated:
-        first = f"{sources[one.first_source]}:{one.first_line}"
-        refusals.add(BadLine(sources[one.source], one.line, f"id {one.id!r} is repeated, it stood first at {first}"))
+    for row in repeated:
+        first = f"{sources[row.first_source]}:{row.first_line}"
+        refusals.add(BadLine(sources[row.source], row.line, f"id {row.id!r} is repeated, it stood first at {first}"))
     if repeated and skip:
         intake.drop_repeated_ids()
 

@@ -1,4 +1,4 @@
-"""Auditing jobs: nothing missing, nothing doubled, nothing stale; and mending what is."""
+"""Auditing jobs (nothing missing, doubled or stale), and repairing what is."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from rprm_jobs.store.upkeep.repair import Repaired
 
 @dataclass(frozen=True, slots=True)
 class JobAudit:
-    """What was found in one job; no findings means that it is clean."""
+    """The findings of one job; none means that it is clean."""
 
     job_id: int
     findings: tuple[Finding, ...]
@@ -30,17 +30,17 @@ def audit(context: Context, job_ids: list[int] | None = None) -> list[JobAudit]:
 
 def repair(context: Context, job_ids: list[int]) -> dict[int, Repaired]:
     """Queue again what is missing or cannot be trusted in these jobs. Raises NotFound."""
-    done = {}
+    repaired = {}
     for job_id in job_ids:
         with context.database.transaction() as connection:
-            done[job_id] = store_repair.repair(connection, job_id)
+            repaired[job_id] = store_repair.repair(connection, job_id)
             queue = jobs.get(connection, job_id).queue
         notify_first(context.database, context.notifier, queue)
-    return done
+    return repaired
 
 
 def _audit_one(context: Context, job_id: int) -> JobAudit:
     # One snapshot for all checks, so that a running job is seen at one moment.
     with context.database.snapshot() as connection:
-        found = store_audit.audit(connection, job_id, jobs.get(connection, job_id).recipe)
-    return JobAudit(job_id, tuple(found))
+        findings = store_audit.audit(connection, job_id, jobs.get(connection, job_id).recipe)
+    return JobAudit(job_id, tuple(findings))

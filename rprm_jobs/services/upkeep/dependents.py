@@ -1,15 +1,19 @@
-"""A score job that follows a job that writes: made of its solutions in the moment when that one is done.
+"""Dependent jobs: a score job is created from the solutions of a job that writes, as soon as that job is done.
 
-Whoever sweeps makes it, so nobody has to stay for it, and of two sweepers one is too late.
+Workers look for due requests beside their sweeps. One of them claims a request and copies; the others skip it. When the
+claimer dies its transaction rolls back, and the next worker that looks starts again.
 """
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from typing import Any
 
-from rprm_jobs.errors import Conflict, InputError, RprmError, StoreError
+import msgspec
+
+from rprm_jobs.errors import ConfigError, Conflict, InputError, NotFound
 from rprm_jobs.formats import InputRow
 from rprm_jobs.judge.recipe import Recipe
 from rprm_jobs.services.context import Context
@@ -21,6 +25,15 @@ from rprm_jobs.store.results.responses import read_rollout_rows
 from rprm_jobs.types import KeepCritiques, Solution
 
 _log = logging.getLogger(__name__)
+_POLL_S = 0.5
+
+
+class _ScoreRequest(msgspec.Struct, frozen=True):
+    """A stored request; other fields (`made`, `error`) belong to the store."""
+
+    recipe: dict[str, Any]
+    priority: int
+    keep_critiques: KeepCritiques
 
 
 def score_request(recipe: Recipe, *, priority: int = 0, keep: KeepCritiques = KeepCritiques.ALL) -> dict[str, Any]:
@@ -29,60 +42,81 @@ def score_request(recipe: Recipe, *, priority: int = 0, keep: KeepCritiques = Ke
 
 
 def create_dependents(context: Context) -> list[int]:
-    """Make every follower that is due; returns the new jobs. What cannot be made is written down and not tried again.
+    """Create the dependent jobs that are due and that nobody else is creating; returns their ids. Raises StoreError.
 
-    Raises StoreError.
+    A request for which there is nothing to judge is marked with that error. One that this version cannot read is
+    logged and left to a worker of another version.
     """
     with context.database.transaction() as connection:
         due = dependents.due(connection)
-    made = [_make(context, job_id) for job_id in due]
-    return [job_id for job_id in made if job_id is not None]
+    created = []
+    for job_id in due:
+        try:
+            created += _create(context, job_id)
+        except NotFound:
+            continue
+        except ConfigError as error:
+            _log.error("the score job of job %d cannot be created: %s", job_id, error.what)
+    return created
 
 
-def _make(context: Context, job_id: int) -> int | None:
+def _create(context: Context, job_id: int) -> list[int]:
+    """The id of the new job, or nothing: it is not due, or another is creating it. Raises ConfigError, NotFound."""
     with context.database.transaction() as connection:
-        job, wanted = jobs.get(connection, job_id), dependents.read(connection, job_id)
-    if wanted is None:
-        return None
+        job, stored = jobs.get(connection, job_id), dependents.read_request(connection, job_id)
+    if stored is None:
+        return []
+    request = _submit_request(context, job, stored)
     try:
-        request = SubmitRequest(
-            (f"job {job_id}",),
-            Recipe.from_builtins(wanted["recipe"]),
-            priority=wanted["priority"],
-            keep_critiques=KeepCritiques(wanted["keep_critiques"]),
-            new=True,
-            rows=_rows(context, job),
-            depends_on=job_id,
-        )
         submission = submit(context, request)
-    except StoreError:
-        raise
     except Conflict:
-        # Another sweeper was quicker.
-        return None
-    except RprmError as error:
-        _log.error("no score job follows job %d: %s", job_id, error.what)
+        return []
+    except InputError as error:
+        _log.error("job %d gets no score job: %s", job_id, error.what)
         with context.database.transaction() as connection:
-            dependents.give_up(connection, job_id, error.what)
-        return None
-    _log.info("job %d follows job %d", submission.job_id, job_id)
-    return submission.job_id
+            dependents.fail(connection, job_id, error.what)
+        return []
+    _log.info("job %d scores the solutions of job %d", submission.job_id, job_id)
+    return [submission.job_id]
 
 
-def dependent_job_of(context: Context, job_id: int) -> int:
-    """The score job that follows; made now where that is due. Raises InputError with the reason where there is none."""
-    create_dependents(context)
-    with context.database.transaction() as connection:
-        found, wanted = dependents.follower(connection, job_id), dependents.read(connection, job_id)
-    if found is None:
-        why = (wanted or {}).get("error", "it was not asked for, or the job is not done")
-        raise InputError(f"no score job follows job {job_id}: {why}", hint="see: rprm-jobs results")
-    return found
+def _submit_request(context: Context, job: Job, stored: dict[str, Any]) -> SubmitRequest:
+    try:
+        request = msgspec.convert(stored, _ScoreRequest)
+    except msgspec.ValidationError as error:
+        raise ConfigError(f"the score request of job {job.id} cannot be read: {error}") from error
+    return SubmitRequest(
+        (f"job {job.id}",),
+        Recipe.from_builtins(request.recipe),
+        priority=request.priority,
+        keep_critiques=request.keep_critiques,
+        new=True,
+        rows=_rows(context, job),
+        depends_on=job.id,
+    )
+
+
+def dependent_job_of(context: Context, job_id: int, *, sleep: Callable[[float], None] = time.sleep) -> int:
+    """The id of the job's score job, which is created now if it is due; waits while another process creates it.
+
+    Raises InputError with the reason when there is none, NotFound, and ConfigError for a request that cannot be read.
+    """
+    while True:
+        _create(context, job_id)
+        with context.database.transaction() as connection:
+            dependent_id = dependents.dependent_job(connection, job_id)
+            if dependent_id is not None:
+                return dependent_id
+            if not dependents.is_due(connection, job_id):
+                request = dependents.read_request(connection, job_id) or {}
+                reason = request.get("error", "it was not requested, or the job is not done")
+                raise InputError(f"job {job_id} has no score job: {reason}", hint="see: rprm-jobs results")
+        sleep(_POLL_S)
 
 
 def _rows(context: Context, job: Job) -> Iterator[InputRow]:
     for batch in read_rollout_rows(context.database, job):
-        for one in batch:
-            if one.status == "ok" and one.response is not None:
-                solution = Solution(one.id, one.problem, one.response.steps, metadata=one.metadata)
-                yield InputRow(f"job {job.id}", one.ord + 1, solution)
+        for row in batch:
+            if row.status == "ok" and row.response is not None:
+                solution = Solution(row.id, row.problem, row.response.steps, metadata=row.metadata)
+                yield InputRow(f"job {job.id}", row.ord + 1, solution)

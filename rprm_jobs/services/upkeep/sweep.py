@@ -1,4 +1,4 @@
-"""The sweeper's round: settle lapsed leases, ring for ready shards. Any worker may be the sweeper."""
+"""One sweep: settle lapsed leases, notify workers of ready shards. Any worker may be the sweeper."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def sweep(database: Database, *, after_start_s: float = 0.0) -> list[failures.Se
 def notify_waiting(database: Database, notifier: Notifier) -> int:
     """Top every served queue up to twice its slots; returns the number of messages sent.
 
-    Redis being away is logged and borne: idle workers claim from Postgres by themselves.
+    An unreachable Redis is logged and does no harm: idle workers claim from Postgres by themselves.
     """
     with database.transaction() as connection:
         if not workers.try_sweep_lock(connection):
@@ -51,20 +51,20 @@ def notify_waiting(database: Database, notifier: Notifier) -> int:
         try:
             sent += notify(database, notifier, queue, upto=2 * slots)
         except BrokerError as error:
-            _log.warning("no bell was rung: %s", error.what)
+            _log.warning("workers were not notified: %s", error.what)
     return sent
 
 
 def notify_first(database: Database, notifier: Notifier, queue: str) -> None:
-    """Ring for work that was just stored; without Redis the idle workers find it all the same, only later."""
+    """Notify workers of work that was just stored; without Redis idle workers find it too, only later."""
     try:
         notify(database, notifier, queue, upto=_FIRST_NOTIFICATIONS)
     except BrokerError as error:
-        _log.warning("stored, but no bell was rung (idle workers will find it all the same): %s", error.what)
+        _log.warning("stored, but workers were not notified (idle ones find it by themselves): %s", error.what)
 
 
 def notify(database: Database, notifier: Notifier, queue: str, *, upto: int) -> int:
-    """Ring for the queue's most urgent ready shards until `upto` messages wait in it. Raises BrokerError."""
+    """Notify workers of the queue's most urgent ready shards until `upto` messages wait in it. Raises BrokerError."""
     room = upto - notifier.depth(queue)
     if room <= 0:
         return 0

@@ -21,7 +21,7 @@ def is_scattered(connection: Connection, job_id: int, runs: int) -> bool:
     return runs > int(distinct)
 
 
-def gather(connection: Connection, job_id: int) -> None:
+def group_by_problem(connection: Connection, job_id: int) -> None:
     """Write the job's bare solutions again, problem by problem; the rows of one problem keep their order."""
     child = partition("solutions", job_id)
     columns = "job_id, ext_id, problem, steps, n_steps, label, step_labels, metadata, source, line, judge_steps"

@@ -32,7 +32,7 @@ _encode = msgspec.json.Encoder().encode
 
 @dataclass(frozen=True, slots=True)
 class NewJob:
-    """What a job is, apart from its solutions and kind; `dependent`, `depends_on`: the table's `follow`, `follows`."""
+    """What a job is, apart from its solutions and kind; `dependent`, `depends_on`: columns `follow`, `follows`."""
 
     recipe: Recipe
     priority: int
@@ -138,13 +138,13 @@ class Intake:
             ),
             {"limit": limit},
         ).all()
-        found = [Repeated(r.ext_id, r.source, r.line, r.s0, r.l0) for r in rows]
-        return found, (rows[0].n if rows else 0)
+        repeated = [Repeated(r.ext_id, r.source, r.line, r.s0, r.l0) for r in rows]
+        return repeated, (rows[0].n if rows else 0)
 
     def drop_repeated_ids(self) -> None:
         """Keep the first solution of every id, and set the unique index."""
         child = partitions.partition("solutions", self.job_id)
-        gone = self._connection.execute(
+        dropped = self._connection.execute(
             text(
                 f"""
                 WITH repeated AS (
@@ -155,11 +155,11 @@ class Intake:
             )
         ).all()
         partitions.forbid_repeated_ids(self._connection, self.job_id)
-        self.n_solutions -= len(gone)
-        self.n_steps -= sum(row.n_steps for row in gone)
+        self.n_solutions -= len(dropped)
+        self.n_steps -= sum(row.n_steps for row in dropped)
 
     def seal(self, job: NewJob, *, dedupe: bool) -> int | None:
-        """Insert the job and its shards. Returns None, or the id of the job that is this one already.
+        """Insert the job and its shards. Returns None, or the id of an equal job that exists already.
 
         Raises Conflict where it depends on a job that has a dependent job already.
 
@@ -168,17 +168,17 @@ class Intake:
         """
         kind = "" if self._kind is JobKind.SCORE else f"{self._kind.value}:"
         key = f"{kind}{job.recipe.digest}:{self.input_digest}" if dedupe else None
-        gathered = grouping.is_scattered(self._connection, self.job_id, self._runs)
+        scattered = grouping.is_scattered(self._connection, self.job_id, self._runs)
         existing = text("SELECT id FROM jobs WHERE dedupe_key = :key")
-        while not self._insert_job(job, key, gathered):
+        while not self._insert_job(job, key, scattered):
             same = self._connection.execute(existing, {"key": key}).scalar_one_or_none()
             if same is not None:
                 return int(same)
             # It was cancelled between the two statements.
-        if job.depends_on is not None and not dependents.made(self._connection, job.depends_on, self.job_id):
+        if job.depends_on is not None and not dependents.link(self._connection, job.depends_on, self.job_id):
             raise Conflict(f"job {job.depends_on} has a dependent job already")
-        if gathered:
-            grouping.gather(self._connection, self.job_id)
+        if scattered:
+            grouping.group_by_problem(self._connection, self.job_id)
             partitions.index_primary(self._connection, solutions, self.job_id)
             partitions.forbid_repeated_ids(self._connection, self.job_id)
         self._insert_shards(job)
@@ -186,7 +186,7 @@ class Intake:
         partitions.attach(self._connection, self.job_id, self._kind)
         return None
 
-    def _insert_job(self, job: NewJob, key: str | None, gathered: bool) -> bool:
+    def _insert_job(self, job: NewJob, key: str | None, grouped_by_problem: bool) -> bool:
         result = self._connection.execute(
             text(
                 """
@@ -211,7 +211,7 @@ class Intake:
                 "n_steps": self.n_steps,
                 "keep": job.keep_critiques.value,
                 "sources": _encode(job.sources).decode(),
-                "gathered": gathered,
+                "gathered": grouped_by_problem,
                 "follow": None if job.dependent is None else _encode(job.dependent).decode(),
                 "follows": job.depends_on,
             },

@@ -57,13 +57,13 @@ def progress(connection: Connection, job_id: int) -> Progress:
 def list_recent(connection: Connection, limit: int) -> list[tuple[Job, Progress]]:
     """The newest jobs first, each with its progress."""
     query = text(f"SELECT {_COLUMNS} FROM jobs ORDER BY id DESC LIMIT :limit")
-    found = [Job.from_row(dict(row)) for row in connection.execute(query, {"limit": limit}).mappings()]
+    newest = [Job.from_row(dict(row)) for row in connection.execute(query, {"limit": limit}).mappings()]
     sums = connection.execute(
         text(f"SELECT job_id, {_PROGRESS_COLUMNS} FROM shards WHERE job_id = ANY(:ids) GROUP BY job_id"),
-        {"ids": [job.id for job in found]},
+        {"ids": [job.id for job in newest]},
     ).mappings()
     by_job = {row["job_id"]: Progress(**{k: v for k, v in row.items() if k != "job_id"}) for row in sums}
-    return [(job, by_job[job.id]) for job in found]
+    return [(job, by_job[job.id]) for job in newest]
 
 
 def all_ids(connection: Connection) -> list[int]:

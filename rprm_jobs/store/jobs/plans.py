@@ -1,4 +1,4 @@
-"""The plans of a job that is judged by the `planned` rule: what they were fitted to, and the votes to fit them to."""
+"""The plans of a job that is judged by the `planned` stopping rule, and the votes that they are fitted to."""
 
 from __future__ import annotations
 
@@ -11,15 +11,15 @@ from sqlalchemy.engine import Connection
 
 from rprm_jobs.store.schema.partitions import partition
 
-_SHARE = "coalesce(p_yes, CASE verdict WHEN 'yes' THEN 1.0 ELSE 0.0 END)"
+_VOTE = "coalesce(p_yes, CASE verdict WHEN 'yes' THEN 1.0 ELSE 0.0 END)"
 
 
 @dataclass(frozen=True, slots=True)
 class StoredPlan:
     """`version` counts from 1; `steps` is how many judged steps it was fitted to.
 
-    `prior[y]` weighs y Yes of the recipe's k; `wrong[y]` is the share in [0, 1] called wrong there, None where the
-    votes are whole.
+    `prior[y]` weighs y Yes of the recipe's k; `wrong[y]` is the part of them in [0, 1] called wrong, None where
+    every vote is 0 or 1.
     """
 
     version: int
@@ -30,9 +30,9 @@ class StoredPlan:
 
 @dataclass(frozen=True, slots=True)
 class Votes:
-    """How often steps were left with (critiques that have a verdict, rounded sum of their shares), and whole sums.
+    """How many steps ended with each (number of parsed critiques, rounded sum of their votes), and exact sums.
 
-    `totals` are the sums over the steps of which all k critiques have a verdict.
+    `totals` are the sums of the votes of those steps whose k critiques all have a verdict.
     """
 
     steps: int
@@ -61,7 +61,7 @@ def votes(connection: Connection, job_id: int, k: int) -> Votes:
         f"""
         SELECT parsed, total, count(*) AS n FROM (
           SELECT count(*) FILTER (WHERE verdict IN ('yes', 'no')) AS parsed,
-                 coalesce(sum({_SHARE}) FILTER (WHERE verdict IN ('yes', 'no')), 0) AS total
+                 coalesce(sum({_VOTE}) FILTER (WHERE verdict IN ('yes', 'no')), 0) AS total
           FROM {partition("verdicts", job_id)} GROUP BY ord, step) AS step
         GROUP BY parsed, total"""
     )

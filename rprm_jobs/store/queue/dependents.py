@@ -1,7 +1,7 @@
-"""Jobs that are made of another job's solutions once that one is done.
+"""Dependent jobs: jobs that are created from another job's solutions when that job is done.
 
-`jobs.follow` says what to make; `made` is added to it with the job that was made, in the same transaction, so that one
-wish makes one job; `error` is added where it cannot be made.
+`jobs.follow` holds the request; the link to the job that was created is added as `made` in the transaction that creates
+it, so one request gets one job. `error` is added when the request cannot be fulfilled.
 """
 
 from __future__ import annotations
@@ -13,57 +13,74 @@ import msgspec
 from sqlalchemy import text
 from sqlalchemy.engine import Connection
 
-_DUE = text(
-    """
+# Two-part advisory locks share one key space; this is the first half of those on requests ("RPRD").
+_CLAIM_CLASS = 0x52505244
+_DUE = """
     SELECT j.id FROM jobs AS j
     WHERE j.follow IS NOT NULL AND NOT j.follow ?| ARRAY['made', 'error'] AND j.cancelled_at IS NULL
-      AND NOT EXISTS (SELECT 1 FROM shards AS s WHERE s.job_id = j.id AND s.state <> 'done')
-    ORDER BY j.id LIMIT 10"""
-)
+      AND NOT EXISTS (SELECT 1 FROM shards AS s WHERE s.job_id = j.id AND s.state <> 'done')"""
 _ADD = "UPDATE jobs SET follow = follow || CAST(:more AS jsonb) WHERE id = :id AND NOT follow ? 'made'"
 
 
 def due(connection: Connection) -> list[int]:
-    """Jobs that are done and whose follower is yet to be made."""
-    return list(connection.execute(_DUE).scalars())
+    """Ids of the jobs that are done and whose dependent job does not exist yet, oldest first."""
+    return list(connection.execute(text(f"{_DUE} ORDER BY j.id")).scalars())
 
 
-def read(connection: Connection, job_id: int) -> dict[str, Any] | None:
-    """What is to be made of the job, and what was; None where nothing is."""
+def is_due(connection: Connection, job_id: int) -> bool:
+    """Whether this job is done and its dependent job is still to be created."""
+    return connection.execute(text(f"{_DUE} AND j.id = :id"), {"id": job_id}).one_or_none() is not None
+
+
+def claim(connection: Connection, job_id: int) -> bool:
+    """Become the only one that creates the dependent job, until the transaction ends; False when that is another.
+
+    Also False when it is no longer due. A claimer that dies loses the lock with its connection, so the next one that
+    looks takes over.
+    """
+    locked = text("SELECT pg_try_advisory_xact_lock(:class, CAST(:id % 2147483648 AS integer))")
+    if not connection.execute(locked, {"class": _CLAIM_CLASS, "id": job_id}).scalar_one():
+        return False
+    # A new statement sees what the last holder of the lock has committed.
+    return is_due(connection, job_id)
+
+
+def read_request(connection: Connection, job_id: int) -> dict[str, Any] | None:
+    """The job's request, with `made` or `error` once it is settled; None without a request."""
     query = text("SELECT follow FROM jobs WHERE id = :id")
-    found: dict[str, Any] | None = connection.execute(query, {"id": job_id}).scalar_one_or_none()
-    return found
+    stored: dict[str, Any] | None = connection.execute(query, {"id": job_id}).scalar_one_or_none()
+    return stored
 
 
-def want(connection: Connection, job_id: int, plan: Mapping[str, Any]) -> None:
-    """Have this made of a job that is there already, unless it was made and neither cancelled nor deleted since."""
+def request(connection: Connection, job_id: int, plan: Mapping[str, Any]) -> None:
+    """Request a dependent job of an existing job, unless the same request already has a live one."""
     connection.execute(text("SELECT 1 FROM jobs WHERE id = :id FOR UPDATE"), {"id": job_id})
-    now = read(connection, job_id) or {}
-    same = {name: value for name, value in now.items() if name != "made"} == dict(plan)
-    if same and ("made" not in now or _alive(connection, now["made"])):
+    stored = read_request(connection, job_id) or {}
+    same = {name: value for name, value in stored.items() if name != "made"} == dict(plan)
+    if same and ("made" not in stored or _is_live(connection, stored["made"])):
         return
     query = text("UPDATE jobs SET follow = CAST(:plan AS jsonb) WHERE id = :id")
     connection.execute(query, {"id": job_id, "plan": _json(plan)})
 
 
-def _alive(connection: Connection, job_id: int) -> bool:
+def _is_live(connection: Connection, job_id: int) -> bool:
     query = text("SELECT 1 FROM jobs WHERE id = :id AND cancelled_at IS NULL")
     return connection.execute(query, {"id": job_id}).one_or_none() is not None
 
 
-def follower(connection: Connection, job_id: int) -> int | None:
-    """The job that was made of this one."""
-    made = (read(connection, job_id) or {}).get("made")
-    return None if made is None else int(made)
+def dependent_job(connection: Connection, job_id: int) -> int | None:
+    """The id of the job that was created from this one, None while there is none."""
+    created = (read_request(connection, job_id) or {}).get("made")
+    return None if created is None else int(created)
 
 
-def made(connection: Connection, job_id: int, follower_id: int) -> bool:
-    """This is the job that was made; False where somebody else has made one, and this one must not be."""
-    return connection.execute(text(_ADD), {"id": job_id, "more": _json({"made": follower_id})}).rowcount == 1
+def link(connection: Connection, job_id: int, dependent_id: int) -> bool:
+    """Store that `dependent_id` was created from the job; False when another dependent job exists already."""
+    return connection.execute(text(_ADD), {"id": job_id, "more": _json({"made": dependent_id})}).rowcount == 1
 
 
-def give_up(connection: Connection, job_id: int, error: str) -> None:
-    """It cannot be made, and why; it is not tried again."""
+def fail(connection: Connection, job_id: int, error: str) -> None:
+    """Store why the request cannot be fulfilled; it is not tried again."""
     connection.execute(text(_ADD), {"id": job_id, "more": _json({"error": error})})
 
 

@@ -1,4 +1,4 @@
-"""What becomes of a shard whose attempt failed: tried again, split, or (alone at last) its solution quarantined.
+"""What happens to a shard whose attempt failed: it is tried again, split, or (with one solution left) quarantined.
 
 `failures` counts crashes, exceptions and lapsed leases; a clean hand-back adds none. The halves of a split start one
 failure short of the limit, so a poison rollout among 32 costs 8 attempts and not 13. A solution that is left alone has
@@ -36,7 +36,7 @@ _LOCK_HELD = text(
     f"SELECT {_COLUMNS} FROM shards"
     " WHERE id = :id AND attempt = :attempt AND owner = :owner AND state = 'leased' FOR UPDATE"
 )
-# While Postgres was away nobody could renew: after a start, the living get time to say that they live.
+# While Postgres was down nobody could renew: after it starts, workers get time to renew before anything lapses.
 _LAPSED = text(
     "SELECT id FROM shards WHERE state = 'leased' AND lease_until < now()"
     " AND pg_postmaster_start_time() <= now() - make_interval(secs => :after_start_s)"
@@ -70,12 +70,12 @@ class Settlement:
 
 
 def lapsed(connection: Connection, limit: int = 100, *, after_start_s: float = 0.0) -> list[int]:
-    """Ids of shards whose lease has run out; none within the first `after_start_s` seconds of Postgres's life."""
+    """Ids of shards whose lease has run out; none within `after_start_s` seconds of Postgres's start."""
     return list(connection.execute(_LAPSED, {"limit": limit, "after_start_s": after_start_s}).scalars())
 
 
 def fail_lapsed(connection: Connection, shard_id: int) -> Settlement | None:
-    """Take the shard from a holder that fell silent. None when it renewed, finished or is being written just now."""
+    """Take the shard from a holder that fell silent. None when it was renewed, finished or is being written."""
     # The job's row first, as cancel does: a shard that splits while its job is cancelled would leave a live half.
     connection.execute(_LOCK_JOB, {"id": shard_id})
     row = connection.execute(_LOCK_LAPSED, {"id": shard_id}).one_or_none()
@@ -162,11 +162,11 @@ def _keep(connection: Connection, shard: Row[Any], ord_: int, change: dict[str, 
 
 
 def _quarantine(connection: Connection, shard: Row[Any], ord_: int, change: dict[str, Any]) -> None:
-    found = connection.execute(
+    solution = connection.execute(
         text(f"SELECT n_steps, judge_steps FROM {partition('solutions', shard.job_id)} WHERE ord = :ord"),
         {"ord": ord_},
     ).one()
-    judged = range(found.n_steps) if found.judge_steps is None else found.judge_steps
+    judged = range(solution.n_steps) if solution.judge_steps is None else solution.judge_steps
     for table in ("scores", "verdicts", "critiques"):
         # Critiques without a reward from before an extension.
         old = text(f"DELETE FROM {partition(table, shard.job_id)} WHERE ord = :ord")
@@ -182,8 +182,8 @@ def _quarantine(connection: Connection, shard: Row[Any], ord_: int, change: dict
             "job_id": shard.job_id,
             "ord": ord_,
             "error": change["error"],
-            "rewards": [None] * found.n_steps,
-            "counts": [0 if step in judged else None for step in range(found.n_steps)],
+            "rewards": [None] * solution.n_steps,
+            "counts": [0 if step in judged else None for step in range(solution.n_steps)],
             "id": shard.id,
             "attempt": shard.attempt,
             "extension": shard.extension,

@@ -3,8 +3,8 @@
 `attempt` is the fencing token: it grows with every claim, and every later statement of the holder names it. A
 statement that finds no row means that the lease is lost, and its caller writes nothing more.
 
-A suspect (a shard that failed before) is judged by a worker that holds nothing else: when a worker dies, all that it
-held has failed with it, and only what fails alone can be split and quarantined without taking the innocent along.
+A shard that failed before is judged by a worker that holds nothing else: when a worker dies, every shard that it held
+fails with it, so only a shard that failed alone can be split or quarantined without harming others.
 """
 
 from __future__ import annotations

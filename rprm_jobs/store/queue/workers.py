@@ -1,4 +1,4 @@
-"""Which workers live, and which shards a bell should be rung for."""
+"""Which workers are alive, and which ready shards they should be notified of."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ from sqlalchemy.engine import Connection
 from rprm_jobs.engine import EngineStats
 from rprm_jobs.store.records import WorkerInfo
 
-# A worker says that it lives with every renewal of its leases; after this many seconds of silence it is not counted.
+# A worker sends a heartbeat with every renewal of its leases; after this many seconds without one it is not counted.
 SILENT_AFTER_S = 60.0
 _SWEEP_LOCK = 0x5250524D  # "RPRM"
 
 
 @dataclass(frozen=True, slots=True)
 class Ready:
-    """A ready shard whose bell has not been rung lately."""
+    """A ready shard that no worker was notified of lately."""
 
     shard_id: int
     queue: str
@@ -37,7 +37,7 @@ def announce(connection: Connection, worker: WorkerInfo) -> None:
 
 
 def heartbeat(connection: Connection, worker_id: str, stats: EngineStats) -> None:
-    """The worker lives, and this is what its engine has done so far."""
+    """Store the worker's heartbeat with what its engine has done so far."""
     connection.execute(
         text(
             "UPDATE workers SET seen_at = now(), prompt_tokens = :prompt, generated_tokens = :generated,"
@@ -53,12 +53,12 @@ def heartbeat(connection: Connection, worker_id: str, stats: EngineStats) -> Non
 
 
 def leave(connection: Connection, worker_id: str) -> None:
-    """The worker is gone, in good order."""
+    """Remove the entry of a worker that stopped in good order."""
     connection.execute(text("DELETE FROM workers WHERE id = :id"), {"id": worker_id})
 
 
 def alive(connection: Connection, queue: str | None = None) -> list[WorkerInfo]:
-    """Workers that said lately that they live, of one queue or of all."""
+    """Workers with a recent heartbeat, of one queue or of all."""
     rows = connection.execute(
         text(
             """
@@ -87,7 +87,7 @@ def try_sweep_lock(connection: Connection) -> bool:
 
 
 def to_notify(connection: Connection, queue: str, *, limit: int, again_after_s: float) -> list[Ready]:
-    """Mark and return the most urgent ready shards of the queue that no bell was rung for lately."""
+    """Mark and return the most urgent ready shards of the queue that nobody was notified of lately."""
     rows = connection.execute(
         text(
             """
@@ -104,7 +104,7 @@ def to_notify(connection: Connection, queue: str, *, limit: int, again_after_s: 
 
 
 def waiting_queues(connection: Connection) -> dict[str, int]:
-    """Queues with ready shards that a living worker serves, and how many slots those workers have."""
+    """Queues with ready shards and workers that are alive, and how many slots those workers have."""
     rows = connection.execute(
         text(
             """

@@ -69,7 +69,7 @@ def read_some(
 def _outcome_query(job: Job, with_texts: bool, with_steps: bool) -> str:
     after, order = (
         ("(s.source, s.line, s.ord) > (:source, :line, :ord)", "s.source, s.line, s.ord")
-        if job.gathered
+        if job.grouped_by_problem
         else ("s.ord > :ord", "s.ord")
     )
     return f"{_select(job, with_texts, with_steps)} WHERE {after} ORDER BY {order} LIMIT :batch"

@@ -53,16 +53,16 @@ def read_judged(database: Database, job_id: int, *, batch: int = 1000) -> Iterat
 
 def _readings(connection: Connection, job_id: int, rows: Any) -> dict[int, Readings]:
     """The readings by ord; those that are not there, or are of another rule, are made from the texts."""
-    found: dict[int, Readings] = {}
+    by_ord: dict[int, Readings] = {}
     unread: list[int] = []
     for row in rows:
         readings = None if row.readings is None else unpack_readings(row.readings)
         if readings is not None:
-            found[row.ord] = readings
+            by_ord[row.ord] = readings
         elif row.kept:
             unread.append(row.ord)
     if unread:
         query = text(f"SELECT ord, texts FROM {partition('critiques', job_id)} WHERE ord = ANY(:ords)")
         for ord_, texts in connection.execute(query, {"ords": unread}):
-            found[ord_] = read_steps(unpack_texts(texts))
-    return found
+            by_ord[ord_] = read_steps(unpack_texts(texts))
+    return by_ord

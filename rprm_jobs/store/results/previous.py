@@ -1,4 +1,4 @@
-"""The critiques that solutions have from before an extension: they are not paid for again."""
+"""The critiques that solutions have from before an extension: they are kept, and not sampled again."""
 
 from __future__ import annotations
 
@@ -20,9 +20,9 @@ def read_previous_critiques(connection: Connection, job_id: int, ords: Sequence[
         f"SELECT ord, step, k, verdict, p_yes, tokens, finish FROM {partition('verdicts', job_id)}"
         " WHERE ord = ANY(:ords) ORDER BY ord, step, k"
     )
-    found: dict[int, list[Critique]] = {}
+    critiques: dict[int, list[Critique]] = {}
     for ord_, step, k, verdict, p_yes, tokens, finish in connection.execute(rows, {"ords": list(ords)}):
         kept = texts[ord_][step] if ord_ in texts else None
         critique = Critique(step, k, Verdict(verdict), p_yes, tokens, Finish(finish), kept[k] if kept else "")
-        found.setdefault(ord_, []).append(critique)
-    return found
+        critiques.setdefault(ord_, []).append(critique)
+    return critiques

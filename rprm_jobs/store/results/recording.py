@@ -55,10 +55,10 @@ def load_unfinished(connection: Connection, lease: Lease) -> list[StoredSolution
               (SELECT 1 FROM {partition("scores", lease.job_id)} AS r
                WHERE r.ord = s.ord AND r.extension >= :extension) ORDER BY ord"""
         ),
-        {"first": lease.first_ord, "last": lease.last_ord, "extension": lease.extension},
+        {"first": lease.first_ord, "last": lease.last_ord, "extension": lease.k_generation},
     ).all()
     previous_critiques = (
-        read_previous_critiques(connection, lease.job_id, [row.ord for row in rows]) if lease.extension else {}
+        read_previous_critiques(connection, lease.job_id, [row.ord for row in rows]) if lease.k_generation else {}
     )
     return [
         StoredSolution(
@@ -91,7 +91,7 @@ def record(
     crash_point("record.after-fence")
     _stage(connection, lease, scores, keep, plan)
     new = _insert_scores(connection, lease, [score.ord for score in scores])
-    old = _remove_old(connection, lease, new) if lease.extension else []
+    old = _remove_old(connection, lease, new) if lease.k_generation else []
     for table in ("verdicts", "critiques"):
         _insert_of(connection, lease, table, new)
     finished = [score.response for score in scores if score.ord in new and score.response is not None]
@@ -133,9 +133,9 @@ def _stage(
 
 def _insert_scores(connection: Connection, lease: Lease, ords: Sequence[int]) -> set[int]:
     """Insert the staged outcomes; returns the `ord` of those that were not there before (in this extension)."""
-    if lease.extension:
+    if lease.k_generation:
         old = text(f"DELETE FROM {partition('scores', lease.job_id)} WHERE ord = ANY(:ords) AND extension < :extension")
-        connection.execute(old, {"ords": list(ords), "extension": lease.extension})
+        connection.execute(old, {"ords": list(ords), "extension": lease.k_generation})
     columns = ", ".join(_STAGED["scores"])
     query = text(
         f"INSERT INTO {partition('scores', lease.job_id)} ({columns}) SELECT {columns} FROM stage_scores"
@@ -149,8 +149,8 @@ def _remove_old(connection: Connection, lease: Lease, ords: set[int]) -> list[in
     tokens: list[int] = []
     for table, what in (("verdicts", "tokens"), ("critiques", "0")):
         query = text(f"DELETE FROM {partition(table, lease.job_id)} WHERE ord = ANY(:ords) RETURNING {what} AS tokens")
-        found = connection.execute(query, {"ords": list(ords)}).scalars().all()
-        tokens += found if table == "verdicts" else []
+        removed = connection.execute(query, {"ords": list(ords)}).scalars().all()
+        tokens += removed if table == "verdicts" else []
     return tokens
 
 
@@ -175,7 +175,7 @@ def _score_row(lease: Lease, score: SolutionScore, plan: int | None) -> tuple[An
     return (
         lease.job_id, score.ord, score.status.value, score.reason and storable(score.reason), list(score.rewards),
         score.first_error, per_step, by_votes, lease.shard_id, lease.attempt, plan,
-        lease.extension,
+        lease.k_generation,
     )  # fmt: skip
 
 

@@ -1,4 +1,4 @@
-"""Solutions that a policy wrote: recorded with their outcome, or before it while a search still goes on.
+"""Solutions that a policy wrote: recorded with their outcome, or before it while a search is still running.
 
 What a search has so far is replaced by what it has next; once a response has its `finish` nothing replaces it.
 """
@@ -83,8 +83,8 @@ def _storable(value: Any) -> Any:
     if isinstance(value, str):
         return storable(value)
     if isinstance(value, list | tuple):
-        return [_storable(one) for one in value]
-    return {name: _storable(one) for name, one in value.items()} if isinstance(value, dict) else value
+        return [_storable(item) for item in value]
+    return {name: _storable(item) for name, item in value.items()} if isinstance(value, dict) else value
 
 
 def read_partial(connection: Connection, job_id: int, ords: Sequence[int]) -> dict[int, Response]:
@@ -112,11 +112,11 @@ def read_rollout_rows(database: Database, job: Job, *, with_tree: bool = False) 
             rows = connection.execute(query, {"after": after, "batch": _BATCH}).all()
         if not rows:
             return
-        yield [_written(row) for row in rows]
+        yield [_rollout_row(row) for row in rows]
         after = rows[-1].ord
 
 
-def _written(row: Any) -> RolloutRow:
+def _rollout_row(row: Any) -> RolloutRow:
     response = None if row.steps is None else _response(row)
     return RolloutRow(
         row.ord, row.ext_id, row.problem, row.metadata, row.status, row.reason, response, row.source, row.line

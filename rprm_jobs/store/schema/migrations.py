@@ -72,8 +72,8 @@ def current_revision(database: Database) -> str | None:
 def _revision(connection: Connection) -> str | None:
     if connection.execute(text("SELECT to_regclass('alembic_version')")).scalar_one() is None:
         return None
-    found = connection.execute(text("SELECT version_num FROM alembic_version")).scalar_one_or_none()
-    return None if found is None else str(found)
+    revision = connection.execute(text("SELECT version_num FROM alembic_version")).scalar_one_or_none()
+    return None if revision is None else str(revision)
 
 
 def upgrade(database: Database) -> tuple[str | None, str]:

@@ -55,7 +55,7 @@ class SetIntake:
         )
 
     def _insert_set(self, name: str, prompt: str) -> int:
-        found = self._connection.execute(
+        set_id = self._connection.execute(
             text(
                 """
                 INSERT INTO training_sets (name, kind, rules, rules_digest, prompt, digest, counts, n_train,
@@ -71,9 +71,9 @@ class SetIntake:
                 "prompt": prompt,
             },
         ).scalar_one_or_none()
-        if found is None:
-            raise Conflict(f"a set {name!r} was built in this moment", hint="look at it, or choose another --name")
-        return int(found)
+        if set_id is None:
+            raise Conflict(f"a set {name!r} was built at the same moment", hint="look at it, or choose another --name")
+        return int(set_id)
 
     def load(self, rows: Iterable[tuple[int, TrainingRow]]) -> None:
         """COPY `(job id, candidate)` rows in."""

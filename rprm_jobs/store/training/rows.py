@@ -39,20 +39,20 @@ def read_rows(database: Database, set_id: int, *, validation: bool, batch: int =
     after = -1
     while True:
         with database.transaction() as connection:
-            _check_there(connection, set_id)
+            _refuse_deleted(connection, set_id)
             rows = connection.execute(query, {"validation": validation, "after": after, "batch": batch}).all()
             if not rows:
                 return
-            told = _solutions(connection, rows)
+            solutions = _solutions(connection, rows)
         for row in rows:
-            yield _joined(row, *told[row.job_id, row.ord])
+            yield _joined(row, *solutions[row.job_id, row.ord])
         after = rows[-1].position
 
 
-def _check_there(connection: Connection, set_id: int) -> None:
+def _refuse_deleted(connection: Connection, set_id: int) -> None:
     # Locked for the transaction, so that the partition cannot go away between this look and the next.
-    found = connection.execute(text("SELECT 1 FROM training_sets WHERE id = :id FOR SHARE"), {"id": set_id}).scalar()
-    if found is None:
+    present = connection.execute(text("SELECT 1 FROM training_sets WHERE id = :id FOR SHARE"), {"id": set_id}).scalar()
+    if present is None:
         raise Conflict("the set was deleted while it was read", hint="build it again")
 
 
@@ -61,15 +61,15 @@ def _solutions(connection: Connection, rows: Sequence[Any]) -> dict[tuple[int, i
     ords: dict[int, set[int]] = {}
     for row in rows:
         ords.setdefault(row.job_id, set()).add(row.ord)
-    found = {}
-    for job_id, wanted in ords.items():
+    solutions = {}
+    for job_id, job_ords in ords.items():
         query = text(
             f"SELECT s.ord, s.ext_id, s.problem, s.steps, c.texts FROM {partition('solutions', job_id)} AS s"
             f" JOIN {partition('critiques', job_id)} AS c USING (ord) WHERE s.ord = ANY(:ords)"
         )
-        for one in connection.execute(query, {"ords": sorted(wanted)}):
-            found[job_id, one.ord] = (one.ext_id, one.problem, one.steps, unpack_texts(one.texts))
-    return found
+        for s in connection.execute(query, {"ords": sorted(job_ords)}):
+            solutions[job_id, s.ord] = (s.ext_id, s.problem, s.steps, unpack_texts(s.texts))
+    return solutions
 
 
 def _joined(row: Any, id_: str, problem: str, steps: Sequence[str], texts: Any) -> SetRow:

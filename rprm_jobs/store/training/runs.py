@@ -88,7 +88,7 @@ def start(connection: Connection, run: NewRun, *, resumed: bool) -> int:
     """Enter the run, or go on with the one of this folder; returns its id. Metrics of a run begun anew go."""
     values = asdict(run) | {"recipe": json.dumps(dict(run.recipe))}
     columns = ", ".join(values)
-    found = connection.execute(
+    inserted = connection.execute(
         text(
             f"INSERT INTO training_runs (state, {columns})"
             f" VALUES ('running', {', '.join('CAST(:recipe AS jsonb)' if c == 'recipe' else f':{c}' for c in values)})"
@@ -99,7 +99,7 @@ def start(connection: Connection, run: NewRun, *, resumed: bool) -> int:
         ),
         values | {"resumed": resumed},
     )
-    run_id = int(found.scalar_one())
+    run_id = int(inserted.scalar_one())
     if not resumed:
         connection.execute(text("DELETE FROM training_metrics WHERE run_id = :id"), {"id": run_id})
     return run_id

@@ -69,14 +69,15 @@ def find(connection: Connection, name: str) -> TrainingSet | None:
 
 def get(connection: Connection, name: str, kind: SetKind) -> TrainingSet:
     """The set of this name and kind. Raises NotFound."""
-    found = find(connection, name)
-    if found is None:
+    training_set = find(connection, name)
+    if training_set is None:
         raise NotFound(f"there is no set {name!r}", hint=f"list them: rprm-jobs {kind.value} list")
-    if found.kind is not kind:
+    if training_set.kind is not kind:
         raise NotFound(
-            f"the set {name!r} is of the kind {found.kind.value}", hint=f"say rprm-jobs {found.kind.value} instead"
+            f"the set {name!r} is of the kind {training_set.kind.value}",
+            hint=f"say rprm-jobs {training_set.kind.value} instead",
         )
-    return found
+    return training_set
 
 
 def list_all(connection: Connection, kind: SetKind) -> list[TrainingSet]:

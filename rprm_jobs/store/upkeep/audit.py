@@ -16,18 +16,18 @@ from rprm_jobs.judge.recipe import Recipe
 from rprm_jobs.store.schema.partitions import partition
 
 _EXAMPLES = 5
-# A lease this long past its end should have been swept by any living worker.
+# A lease this long past its end should have been swept by any worker.
 _OVERDUE_S = 60
 
 # About one outcome each: a line for every fault with its `ord` and an `example`. {solutions} and the like are the job's
-# partitions. What they find is mended by judging the solution again (rprm_jobs.store.upkeep.repair).
+# partitions. What they find is repaired by judging the solution again (rprm_jobs.store.upkeep.repair).
 OUTCOME_CHECKS: Mapping[str, str] = {
     "missing: steps with fewer critiques than the recipe asks for": """
       SELECT r.ord, s.ext_id || ' step ' || c.step AS example
       FROM {scores} AS r JOIN {solutions} AS s USING (ord)
       JOIN (SELECT max(extension) AS now FROM shards WHERE job_id = :job) AS extension ON r.extension = extension.now
       CROSS JOIN unnest(r.critiques_per_step) WITH ORDINALITY AS c (n, step)
-      -- With a reason it stands on what an extension found, which failed.
+      -- With a reason, an extension of it failed and the earlier reward stands.
       WHERE r.status = 'ok' AND r.reason IS NULL AND c.n < :k AND (:fixed OR :planned AND r.plan IS NULL)""",
     "missing: steps without a reward in a solution called ok": """
       SELECT r.ord, s.ext_id AS example FROM {scores} AS r JOIN {solutions} AS s USING (ord)
@@ -154,7 +154,7 @@ _SET_ROWS = """
       LEFT JOIN {verdicts} AS v ON (v.ord, v.step, v.k) = (r.ord, r.step, r.chosen)
       LEFT JOIN {verdicts} AS w ON (w.ord, w.step, w.k) = (r.ord, r.step, r.rejected)"""
 # About training sets that have rows from the job. Judging again makes other critiques than those a set was built of, so
-# nothing of this is mended: the set is to be deleted and built again.
+# nothing of this is repaired: the set must be deleted and built again.
 SET_CHECKS: Mapping[str, str] = {
     "orphaned: rows of training sets whose critiques are gone": f"""{_SET_ROWS}
       WHERE u.job_id = :job AND (c.ord IS NULL OR v.k IS NULL OR r.rejected IS NOT NULL AND w.k IS NULL)""",
@@ -191,8 +191,8 @@ def audit(connection: Connection, job_id: int, recipe: Recipe) -> list[Finding]:
     return sorted(findings, key=lambda finding: finding.check)
 
 
-def sets_unmade(connection: Connection, job_id: int, recipe: Recipe) -> bool:
-    """Whether some training set no longer stands on the job's critiques as it was built."""
+def sets_broken(connection: Connection, job_id: int, recipe: Recipe) -> bool:
+    """Whether a training set refers to critiques of the job that no longer exist or have changed."""
     queries = (filled(query, job_id, recipe) for query in SET_CHECKS.values())
     return any(connection.execute(text(f"{statement} LIMIT 1"), values).first() for statement, values in queries)
 

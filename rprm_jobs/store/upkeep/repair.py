@@ -1,4 +1,4 @@
-"""Mending what the audit finds: outcomes that cannot be trusted go, and what has none is queued again.
+"""Repairing what the audit finds: outcomes that cannot be trusted are dropped, solutions without one are queued again.
 
 Nothing is invented: a solution is judged anew, by the job's own recipe and seeds. Shards that a worker holds are left
 alone, since their holder would write past the repair; the fence keeps everyone else out while it runs.
@@ -18,7 +18,7 @@ from rprm_jobs.judge.recipe import Recipe
 from rprm_jobs.store.jobs import jobs
 from rprm_jobs.store.schema.partitions import partition, tables_of
 from rprm_jobs.store.training import sets
-from rprm_jobs.store.upkeep.audit import filled, outcome_checks, sets_unmade
+from rprm_jobs.store.upkeep.audit import filled, outcome_checks, sets_broken
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +35,7 @@ class Repaired:
 
 
 def repair(connection: Connection, job_id: int) -> Repaired:
-    """Mend the job in one transaction; of a cancelled one only its live shards are ended.
+    """Repair the job in one transaction; of a cancelled job only the live shards are ended.
 
     Raises NotFound, and Conflict where outcomes would go whose critiques a training set may hold, or where a set has
     lost what it was built of: judged again the critiques would be others than it chose.
@@ -57,7 +57,7 @@ def repair(connection: Connection, job_id: int) -> Repaired:
     untrusted = _untrusted(connection, job_id, job.recipe)
     if untrusted:
         sets.refuse_used(connection, job_id, "the repair would throw away critiques that")
-    if sets_unmade(connection, job_id, job.recipe):
+    if sets_broken(connection, job_id, job.recipe):
         sets.refuse_used(connection, job_id, "something is gone, and not to be made again, that")
     dropped = _drop_outcomes(connection, job_id, untrusted, bulk)
     orphans = _drop_orphans(connection, job_id)

@@ -58,7 +58,7 @@ def test_a_redis_that_is_away_costs_a_bell_and_no_job(cli: Cli, solutions: Path)
     cli.env["RPRM_REDIS_URL"] = "redis://:hidden@127.0.0.1:1/0"
     done = cli("submit", str(solutions), *SCRIPTED, "--json")
     assert '"created": true' in done.stdout
-    assert "no bell was rung" in done.stderr
+    assert "workers were not notified" in done.stderr
     assert "hidden" not in done.stderr
 
 

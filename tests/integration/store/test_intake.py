@@ -160,10 +160,10 @@ def test_scattered_rollouts_of_one_problem_are_judged_together_and_read_in_the_o
     assert [r.ext_id for r in by_ord][:4] == ["r0", "r3", "r6", "r9"]
     assert list(outcomes(database, job)) == [f"r{i}" for i in range(12)]
     with database.transaction() as connection:
-        assert jobs.get(connection, job).gathered
+        assert jobs.get(connection, job).grouped_by_problem
     neighbours = take_in(database, [rollout(i) for i in (0, 3, 1, 4, 2, 5)]).job_id
     with database.transaction() as connection:
-        assert not jobs.get(connection, neighbours).gathered
+        assert not jobs.get(connection, neighbours).grouped_by_problem
 
 
 def test_a_scattered_job_keeps_its_unique_ids(database: Database) -> None:

@@ -136,7 +136,7 @@ def test_retry_judges_what_failed_anew_and_nothing_else(context: Context, databa
     ] * 2
     assert_clean(context)
     lease = claim(database)
-    assert lease.round == 1
+    assert lease.retry_epoch == 1
     assert [s.ord for s in load(database, lease)] == [1]
     hand_back(database, lease)
     work_off_all(database)

@@ -68,7 +68,7 @@ class StoreMachine(RuleBasedStateMachine):
         shard = self.model.shards[expected]
         shard.state, shard.owner, shard.attempt = "leased", owner, shard.attempt + 1
         assert lease == Lease(
-            expected, self.job, shard.attempt, owner, shard.first, shard.last, shard.round, shard.failures
+            expected, self.job, shard.attempt, owner, shard.first, shard.last, shard.retry_epoch, shard.failures
         )  # fmt: skip
         self.leases.append(lease)
 
@@ -87,12 +87,12 @@ class StoreMachine(RuleBasedStateMachine):
     def record(self, pick: int, which: set[int], failing: bool) -> None:
         lease = self._lease(pick)
         mine = [self.solutions[o] for o in sorted(which) if lease.first_ord <= o <= lease.last_ord]
-        make = store.fail if failing else lambda s: store.judge(s, k=K, round_=lease.round)
+        make = store.fail if failing else lambda s: store.judge(s, k=K, retry_epoch=lease.retry_epoch)
         self._write(lease, lambda: store.record(self.database, lease, [make(s) for s in mine]))
         if self.model.holds(lease):
             status = "failed" if failing else "ok"
             for solution in mine:
-                self.model.outcomes.setdefault(solution.ord, (status, lease.round, lease.shard_id))
+                self.model.outcomes.setdefault(solution.ord, (status, lease.retry_epoch, lease.shard_id))
 
     @precondition(lambda self: self.leases)
     @rule(pick=_PICK)
@@ -100,12 +100,12 @@ class StoreMachine(RuleBasedStateMachine):
         lease = self._lease(pick)
         todo = store.load(self.database, lease)
         held = self.model.holds(lease)
-        scores = [store.judge(s, k=K, round_=lease.round) for s in todo]
+        scores = [store.judge(s, k=K, retry_epoch=lease.retry_epoch) for s in todo]
         self._write(lease, lambda: store.record(self.database, lease, scores))
         self._write(lease, lambda: store.finish(self.database, lease))
         if held:
             for solution in todo:
-                self.model.outcomes[solution.ord] = ("ok", lease.round, lease.shard_id)
+                self.model.outcomes[solution.ord] = ("ok", lease.retry_epoch, lease.shard_id)
             self.model.shards[lease.shard_id].release("done")
 
     def _write(self, lease: Lease, act: Any) -> None:
@@ -195,7 +195,7 @@ class StoreMachine(RuleBasedStateMachine):
                 del self.model.outcomes[ord_]
             if again:
                 gone += len(again)
-                shard.state, shard.failures, shard.round = "ready", 0, shard.round + 1
+                shard.state, shard.failures, shard.retry_epoch = "ready", 0, shard.retry_epoch + 1
         assert count == gone
 
     @invariant()
@@ -204,7 +204,8 @@ class StoreMachine(RuleBasedStateMachine):
         assert {
             r.id: (r.first_ord, r.last_ord, r.state, r.attempt, r.failures, r.round, r.owner) for r in rows
         } == {
-            i: (s.first, s.last, s.state, s.attempt, s.failures, s.round, s.owner) for i, s in self.model.shards.items()
+            i: (s.first, s.last, s.state, s.attempt, s.failures, s.retry_epoch, s.owner)
+            for i, s in self.model.shards.items()
         }  # fmt: skip
         outcomes = run(self.database, f"SELECT ord, status, shard_id, rewards FROM scores_j{self.job}")
         assert {r.ord: (r.status, r.shard_id) for r in outcomes} == {
@@ -212,8 +213,8 @@ class StoreMachine(RuleBasedStateMachine):
         }
         for row in outcomes:
             if row.status == "ok":
-                round_ = self.model.outcomes[row.ord][1]
-                assert tuple(row.rewards) == store.judge(self.solutions[row.ord], k=K, round_=round_).rewards
+                retry_epoch = self.model.outcomes[row.ord][1]
+                assert tuple(row.rewards) == store.judge(self.solutions[row.ord], k=K, retry_epoch=retry_epoch).rewards
 
     @invariant()
     def the_audit_is_clean(self) -> None:

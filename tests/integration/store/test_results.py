@@ -79,7 +79,7 @@ def test_a_second_outcome_does_not_replace_or_mend_the_first(context: Context, d
     lease = claim(database)
     one, other = load(database, lease)
     record(database, lease, [judge(one), fail(other)])
-    record(database, lease, [judge(one, round_=1), judge(other)])
+    record(database, lease, [judge(one, retry_epoch=1), judge(other)])
     record(database, lease, [fail(one)])
     first, second = outcomes(database, job).values()
     assert (first.status, tuple(first.rewards or ())) == ("ok", judge(one).rewards)
