@@ -184,7 +184,7 @@ class _Worker:
         except StoreUnavailable:
             raise
         except StoreError as error:
-            # Usually the worker's database role may not create jobs; the user's command creates them when it is run again.
+            # Usually the worker's database role may not create jobs: the user's command does when it is run again.
             self._may_create_dependents = False
             _log.warning("dependent jobs are left to others: %s", error.what)
 
