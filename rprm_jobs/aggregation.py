@@ -28,10 +28,17 @@ def step_reward(critiques: Iterable[Critique]) -> float | None:
 
 
 def first_error(rewards: Sequence[float | None], threshold: float) -> int | None:
-    """0-based index of the first reward below `threshold`, -1 when there is none, None when a reward is missing."""
-    if any(reward is None for reward in rewards):
-        return None
-    return next((i for i, reward in enumerate(rewards) if reward is not None and reward < threshold), -1)
+    """0-based index of the first reward below `threshold`, -1 when there is none, None when that is unknown.
+
+    It is unknown when a reward is missing that could have been below: one before the first that is, or any when none
+    is. Rewards after the first error may be missing, since they cannot change it.
+    """
+    for index, reward in enumerate(rewards):
+        if reward is None:
+            return None
+        if reward < threshold:
+            return index
+    return -1
 
 
 def score_solution(

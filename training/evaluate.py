@@ -15,7 +15,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from rprm_jobs.evaluation.metrics import first_error
+from rprm_jobs.aggregation import first_error
+from rprm_jobs.evaluation.metrics import THRESHOLD
 from rprm_jobs.evaluation.processbench import score
 from rprm_jobs.judge.encode import PromptEncoder
 from rprm_jobs.judge.prompt import PromptTemplate
@@ -125,12 +126,12 @@ def measure(judge: EvaluatedJudge, solutions: Sequence[ChainSolution], k: int, s
     labels = [solution.label for solution in solutions]
     report: dict[str, Any] = {"seed": seed, "unparsed": sum(v is None for s in values for t in s for v in t)}
     for size in (size for size in KS if size <= k):
-        predictions = [first_error(rewards) for rewards in rewards_at(values, size)]
+        predictions = [first_error(rewards, THRESHOLD) for rewards in rewards_at(values, size)]
         report[f"k{size}"] = _rounded(asdict(score(labels, predictions))) | {"recall": _recall(solutions, predictions)}
     return report
 
 
-def _recall(solutions: Sequence[ChainSolution], predictions: Sequence[int]) -> dict[str, float]:
+def _recall(solutions: Sequence[ChainSolution], predictions: Sequence[int | None]) -> dict[str, float]:
     """Percent of the solutions with each kind of error whose first error is found exactly."""
     hits_by_kind: dict[str, list[bool]] = {kind: [] for kind in ERROR_KINDS}
     for solution, predicted in zip(solutions, predictions, strict=True):

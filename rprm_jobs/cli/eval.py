@@ -51,7 +51,7 @@ def processbench(
     job: JobOption = None,
     predictions: PredictionsOption = None,
     allow_incomplete: Annotated[
-        bool, typer.Option("--allow-incomplete", help="F1 also of subsets with missing answers.")
+        bool, typer.Option("--allow-incomplete", help="F1 also of incomplete subsets: what is missing is a miss.")
     ] = False,
     threshold: ThresholdOption = 0.5,
     judge: JudgeOption = "tiny",

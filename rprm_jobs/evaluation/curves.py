@@ -44,7 +44,7 @@ class LabelledVotes:
 
 @dataclass(frozen=True, slots=True)
 class F1Point:
-    """F1 at `at` (critiques a step, or threshold); `low` to `high` hold 95% of the resamples. `n` were scored."""
+    """F1 at `at` (critiques a step, or threshold); `low` to `high` hold 95% of the resamples. `n` have a prediction."""
 
     at: float
     f1: float
@@ -112,7 +112,7 @@ class _Steps:
         return np.take_along_axis(self.votes, np.argsort(keys, axis=1), axis=1)
 
     def predictions(self, rewards: Floats, threshold: float) -> Ints:
-        """First error of each solution, -1 for none, -2 where a reward is missing before it."""
+        """First error of each solution, -1 for none, -2 where it is unknown (see `first_error`)."""
         beyond = len(self.position)
         missing = np.isnan(rewards)
         stops = np.where(missing | (rewards < threshold), self.position, beyond)
@@ -121,15 +121,14 @@ class _Steps:
         return np.where(first == beyond, NO_ERROR, np.where(blind == first, _NO_PREDICTION, first))
 
     def f1(self, predictions: Ints) -> tuple[float, int]:
-        """F1 over the solutions with a prediction, and how many they are. Raises InputError when a kind is missing."""
-        scored = predictions != _NO_PREDICTION
+        """F1, a missing prediction being a miss, and how many there are. Raises InputError when a kind is missing."""
         hits = predictions == self.labels
         accuracies = []
         for kind, name in ((self.labels != NO_ERROR, "erroneous"), (self.labels == NO_ERROR, "correct")):
-            if not (kind & scored).any():
+            if not kind.any():
                 raise InputError(f"no {name} solution has rewards, so there is no F1", hint="judge some of both kinds")
-            accuracies.append(100.0 * float(hits[kind & scored].mean()))
-        return f1(*accuracies), int(scored.sum())
+            accuracies.append(100.0 * float(hits[kind].mean()))
+        return f1(*accuracies), int((predictions != _NO_PREDICTION).sum())
 
 
 def f1_by_k(

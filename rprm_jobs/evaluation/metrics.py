@@ -10,24 +10,15 @@ THRESHOLD = 0.5
 NO_ERROR = -1
 
 
-def first_error(rewards: Sequence[float | None], threshold: float = THRESHOLD) -> int:
-    """Index of the first step with a reward below `threshold`, -1 when there is none (ProcessBench's prediction).
-
-    A step without a reward (None) is no opinion and is passed over, never taken for an error.
-    """
-    below = (index for index, reward in enumerate(rewards) if reward is not None and reward < threshold)
-    return next(below, NO_ERROR)
-
-
-def error_acc(labels: Sequence[int], predictions: Sequence[int]) -> float:
-    """Percent of erroneous solutions whose first error is predicted exactly.
+def error_acc(labels: Sequence[int], predictions: Sequence[int | None]) -> float:
+    """Percent of erroneous solutions whose first error is predicted exactly; None, no prediction, is a miss.
 
     Raises InputError when there is no erroneous solution, or when the two lengths differ.
     """
     return _accuracy(labels, predictions, erroneous=True)
 
 
-def correct_acc(labels: Sequence[int], predictions: Sequence[int]) -> float:
+def correct_acc(labels: Sequence[int], predictions: Sequence[int | None]) -> float:
     """Percent of correct solutions in which no error is predicted. Raises like `error_acc`."""
     return _accuracy(labels, predictions, erroneous=False)
 
@@ -37,7 +28,7 @@ def f1(error: float, correct: float) -> float:
     return 2 * error * correct / (error + correct) if error + correct else 0.0
 
 
-def _accuracy(labels: Sequence[int], predictions: Sequence[int], *, erroneous: bool) -> float:
+def _accuracy(labels: Sequence[int], predictions: Sequence[int | None], *, erroneous: bool) -> float:
     if len(labels) != len(predictions):
         raise InputError(f"{len(labels)} labels for {len(predictions)} predictions")
     hits = [

@@ -8,7 +8,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from rprm_jobs.evaluation.metrics import NO_ERROR, THRESHOLD, correct_acc, error_acc, f1, first_error
+from rprm_jobs.aggregation import first_error
+from rprm_jobs.evaluation.metrics import NO_ERROR, THRESHOLD, correct_acc, error_acc, f1
 
 # Erroneous and correct solutions of each subset as published.
 SIZES: dict[str, tuple[int, int]] = {
@@ -34,8 +35,11 @@ class ProcessBenchScore:
         return SIZES.get(subset) == (self.n_error, self.n_correct)
 
 
-def score(labels: Sequence[int], predictions: Sequence[int]) -> ProcessBenchScore:
-    """Score predicted first errors (-1: none) against labels. Raises InputError when one kind is missing."""
+def score(labels: Sequence[int], predictions: Sequence[int | None]) -> ProcessBenchScore:
+    """Score predicted first errors (-1: there is none; None: no prediction, a miss) against labels.
+
+    Raises InputError when one kind of label is missing.
+    """
     error, correct = error_acc(labels, predictions), correct_acc(labels, predictions)
     n_correct = sum(label == NO_ERROR for label in labels)
     return ProcessBenchScore(error, correct, f1(error, correct), len(labels) - n_correct, n_correct)
@@ -44,5 +48,5 @@ def score(labels: Sequence[int], predictions: Sequence[int]) -> ProcessBenchScor
 def score_rewards(
     labels: Sequence[int], rewards: Sequence[Sequence[float | None]], threshold: float = THRESHOLD
 ) -> ProcessBenchScore:
-    """Score per-step rewards: the prediction is the first step below `threshold`, else -1."""
+    """Score per-step rewards: the prediction is their `first_error`, and a miss where that is unknown."""
     return score(labels, [first_error(steps, threshold) for steps in rewards])

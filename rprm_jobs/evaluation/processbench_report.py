@@ -1,11 +1,13 @@
 """ProcessBench by subset: what a system answered for every labelled solution, and the table that follows from it.
 
-A solution without an answer is counted with its reason and never scored; a subset that lacks one has no F1 unless the
-caller allows it. The subset is the part of the id before the first dash.
+As published, a solution without a usable prediction is a miss; here it is counted apart, with its reason. A solution
+that was not answered at all is missing: its subset has no F1 unless the caller allows it, and then it is a miss too.
+The subset is the part of the id before the first dash.
 """
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -13,14 +15,18 @@ from typing import Any
 
 import numpy as np
 
+from rprm_jobs.aggregation import first_error
 from rprm_jobs.errors import InputError
 from rprm_jobs.evaluation.bootstrap import Draws, f1_draws, interval, mean_draws
 from rprm_jobs.evaluation.metrics import NO_ERROR, THRESHOLD, correct_acc, error_acc, f1
 from rprm_jobs.evaluation.processbench import SIZES
+from rprm_jobs.types import ItemStatus
 
 NO_ROW = "no row"
 NO_REWARD = "without a reward"
 NO_PREDICTION = "without a prediction"
+NOT_A_NUMBER = "prediction is not a whole number"
+NO_SUCH_STEP = "prediction names no step"
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,17 +40,22 @@ class ProcessBenchItem:
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """The predicted first error of one solution, or None with the reason why there is none."""
+    """The predicted first error of one solution, or None with the reason why there is none.
+
+    `missing`: the system was not asked, or its answer was lost, so that nothing can be said of how good it is.
+    """
 
     prediction: int | None
     reason: str = ""
+    missing: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class SubsetReport:
-    """Accuracies and F1 in percent over the `n_error` + `n_correct` solutions with an answer; None where undefined.
+    """Accuracies and F1 in percent over all `n_error` + `n_correct` labelled solutions; None where undefined.
 
-    `missing` solutions have none. `published` is how many the benchmark's own subset holds, None for another one.
+    The `missing` and those that were answered `without_prediction` count as misses. `published` is how many solutions
+    the benchmark's own subset holds, None for another one.
     """
 
     n_error: int
@@ -53,14 +64,17 @@ class SubsetReport:
     correct_acc: float | None
     f1: float | None
     f1_interval: tuple[float, float] | None
+    without_prediction: int
     missing: int
     published: int | None
 
     @property
     def notes(self) -> str:
         """What a reader must know of the numbers: what is missing, and what part of the published subset this is."""
-        total = self.n_error + self.n_correct + self.missing
+        total = self.n_error + self.n_correct
         remarks = [f"{self.missing} of {total} missing"] if self.missing else []
+        if self.without_prediction:
+            remarks.append(f"{self.without_prediction} of {total} without a prediction, which count as misses")
         if self.published is not None and total != self.published:
             remarks.append(f"{total} solutions, the published subset has {self.published}")
         return "; ".join(remarks)
@@ -68,21 +82,30 @@ class SubsetReport:
 
 @dataclass(frozen=True, slots=True)
 class ProcessBenchReport:
-    """All subsets, and the plain mean of their F1s; None while a subset has none. `reasons` counts what is missing."""
+    """All subsets, and the plain mean of their F1s; None while a subset has none.
+
+    `missing_by_reason` and `without_prediction_by_reason` count the solutions without a prediction.
+    """
 
     subsets: Mapping[str, SubsetReport]
     average_f1: float | None
     average_f1_interval: tuple[float, float] | None
-    reasons: Mapping[str, int]
+    missing_by_reason: Mapping[str, int]
+    without_prediction_by_reason: Mapping[str, int]
 
     @property
     def missing(self) -> int:
-        """Solutions without an answer."""
-        return sum(self.reasons.values())
+        """Solutions that were not answered."""
+        return sum(self.missing_by_reason.values())
+
+    @property
+    def without_prediction(self) -> int:
+        """Solutions whose answer is no prediction."""
+        return sum(self.without_prediction_by_reason.values())
 
     def as_json(self) -> dict[str, Any]:
         """Plain JSON types; accuracies and F1 in percent, intervals of 95%."""
-        names = ("n_error", "n_correct", "error_acc", "correct_acc", "f1", "f1_interval", "missing")
+        names = [name for name in SubsetReport.__slots__ if name != "published"]
         return {
             "subsets": {
                 subset: {name: getattr(report, name) for name in names} for subset, report in self.subsets.items()
@@ -90,7 +113,9 @@ class ProcessBenchReport:
             "average_f1": self.average_f1,
             "average_f1_interval": self.average_f1_interval,
             "missing": self.missing,
-            "missing_by_reason": dict(self.reasons),
+            "missing_by_reason": dict(self.missing_by_reason),
+            "without_prediction": self.without_prediction,
+            "without_prediction_by_reason": dict(self.without_prediction_by_reason),
         }
 
 
@@ -103,25 +128,18 @@ def subset_of(id_: str) -> str:
 
 
 def predict(rewards: Sequence[float | None], threshold: float = THRESHOLD) -> Answer:
-    """The first step with a reward below `threshold`. A step without a reward before it leaves nothing to say.
-
-    Steps after the first error may have no reward: they were not judged because they could not change the answer.
-    """
-    for index, reward in enumerate(rewards):
-        if reward is None:
-            return Answer(None, NO_REWARD)
-        if reward < threshold:
-            return Answer(index)
-    return Answer(NO_ERROR)
+    """The first step with a reward below `threshold`, if no reward before it is missing (see `first_error`)."""
+    prediction = first_error(rewards, threshold)
+    return Answer(prediction, NO_REWARD if prediction is None else "")
 
 
 def read_answer(row: Mapping[str, Any], n_steps: int | None, threshold: float = THRESHOLD) -> Answer:
     """The answer in one row of predictions: `prediction`, or else `rewards`. Raises InputError with what is wrong."""
-    status = row.get("status", "ok")
-    if status != "ok":
-        return Answer(None, str(status))
+    status = row.get("status", ItemStatus.OK)
+    if status != ItemStatus.OK:
+        return answer_of_status(str(status))
     if row.get("prediction") is not None:
-        return Answer(_checked_prediction(row["prediction"], n_steps))
+        return _prediction(row["prediction"], n_steps)
     if row.get("rewards") is not None:
         return predict(checked_rewards(row["rewards"], n_steps), threshold)
     if "prediction" in row or "rewards" in row:
@@ -129,13 +147,23 @@ def read_answer(row: Mapping[str, Any], n_steps: int | None, threshold: float = 
     raise InputError("the row has neither prediction nor rewards")
 
 
-def _checked_prediction(value: Any, n_steps: int | None) -> int:
-    if type(value) is not int:
-        raise InputError(f"prediction {value!r} is not a whole number")
-    if value < NO_ERROR or (n_steps is not None and value >= n_steps):
-        last = "" if n_steps is None else f"{n_steps - 1}"
-        raise InputError(f"prediction {value} is not in -1..{last} (0-based first error, -1 for none)")
-    return value
+def answer_of_status(status: str) -> Answer:
+    """The answer of a solution that was not judged well: what FAILED is the judge's, nothing else is."""
+    return Answer(None, status, missing=status != ItemStatus.FAILED)
+
+
+def _prediction(value: Any, n_steps: int | None) -> Answer:
+    """As the benchmark reads it: what `int` takes, so `"2"` and 2.0 are 2. Anything else is no prediction."""
+    try:
+        number = None if type(value) is bool else int(value)
+    except (TypeError, ValueError, OverflowError):
+        number = None
+    if number is None or (type(value) is float and value != number):
+        missing = type(value) is float and math.isnan(value)
+        return Answer(None, NO_PREDICTION if missing else NOT_A_NUMBER)
+    if number < NO_ERROR or (n_steps is not None and number >= n_steps):
+        return Answer(None, NO_SUCH_STEP)
+    return Answer(number)
 
 
 def checked_rewards(value: Any, n_steps: int | None) -> list[float | None]:
@@ -156,7 +184,8 @@ def evaluate(
     """Score the answers, by id, of all `items`. Raises InputError for an id that names no subset."""
     groups: dict[str, list[tuple[ProcessBenchItem, Answer]]] = {}
     for item in items:
-        groups.setdefault(subset_of(item.id), []).append((item, answers.get(item.id, Answer(None, NO_ROW))))
+        answer = answers.get(item.id, Answer(None, NO_ROW, missing=True))
+        groups.setdefault(subset_of(item.id), []).append((item, answer))
     order = [*(name for name in SIZES if name in groups), *sorted(set(groups) - set(SIZES))]
     rng = np.random.default_rng(seed)
     reports, draws = {}, []
@@ -165,24 +194,26 @@ def evaluate(
         draws.append(drawn)
     f1s = [report.f1 for report in reports.values() if report.f1 is not None]
     whole = bool(f1s) and len(f1s) == len(reports)
+    unpredicted = [answer for group in groups.values() for _, answer in group if answer.prediction is None]
     return ProcessBenchReport(
         subsets=reports,
         average_f1=sum(f1s) / len(f1s) if whole else None,
         average_f1_interval=interval(mean_draws([draw for draw in draws if draw is not None])) if whole else None,
-        reasons=Counter(a.reason for group in groups.values() for _, a in group if a.prediction is None),
+        missing_by_reason=Counter(answer.reason for answer in unpredicted if answer.missing),
+        without_prediction_by_reason=Counter(answer.reason for answer in unpredicted if not answer.missing),
     )
 
 
 def _subset(
     subset: str, group: Sequence[tuple[ProcessBenchItem, Answer]], allow_incomplete: bool, rng: np.random.Generator
 ) -> tuple[SubsetReport, Draws | None]:
-    answered = [(item.label, answer.prediction) for item, answer in group if answer.prediction is not None]
-    labels, predictions = [label for label, _ in answered], [predicted for _, predicted in answered]
+    labels = [item.label for item, _ in group]
+    predictions = [answer.prediction for _, answer in group]
     n_correct = labels.count(NO_ERROR)
     n_error = len(labels) - n_correct
     error = error_acc(labels, predictions) if n_error else None
     correct = correct_acc(labels, predictions) if n_correct else None
-    missing = len(group) - len(answered)
+    missing = sum(answer.missing for _, answer in group)
     draws = None
     if error is not None and correct is not None and (allow_incomplete or not missing):
         hits = round(error * n_error / 100), round(correct * n_correct / 100)
@@ -194,6 +225,7 @@ def _subset(
         correct_acc=correct,
         f1=None if draws is None or error is None or correct is None else f1(error, correct),
         f1_interval=None if draws is None else interval(draws),
+        without_prediction=predictions.count(None) - missing,
         missing=missing,
         published=sum(SIZES[subset]) if subset in SIZES else None,
     )

@@ -13,6 +13,7 @@ from rprm_jobs.evaluation.processbench_report import (
     Answer,
     ProcessBenchItem,
     SubsetReport,
+    answer_of_status,
     evaluate,
     predict,
     subset_of,
@@ -81,7 +82,7 @@ def _names_subset(one: ReportSample) -> bool:
 
 
 def _answer(one: ReportSample, threshold: float) -> Answer:
-    return predict(one.rewards, threshold) if one.status == "ok" else Answer(None, one.status)
+    return predict(one.rewards, threshold) if one.status == "ok" else answer_of_status(one.status)
 
 
 def _percent(value: float | None) -> str:

@@ -74,6 +74,8 @@ def test_a_sum_that_naive_addition_would_make_depend_on_order() -> None:
         ([0.5], 0.5, -1),
         ([math.nextafter(0.5, 0)], 0.5, 0),
         ([0.9, None, 0.1], 0.5, None),
+        ([0.9, 0.1, None], 0.5, 1),
+        ([0.9, None], 0.5, None),
         ([None], 0.5, None),
         ([], 0.5, -1),
         ([0.0], 0.0, -1),

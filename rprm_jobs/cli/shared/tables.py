@@ -23,18 +23,22 @@ def show_processbench(report: processbench_report.ProcessBenchReport, *, as_json
     for subset, one in report.subsets.items():
         if one.notes:
             say(f"{subset}: {one.notes}")
+    if report.without_prediction:
+        say(f"misses without a prediction: {_by_reason(report.without_prediction_by_reason)}")
     if report.missing:
-        say(f"missing: {', '.join(f'{count:,} {reason}' for reason, count in report.reasons.items())}")
-        say("an incomplete subset has no F1; --allow-incomplete scores what is there")
+        say(f"missing: {_by_reason(report.missing_by_reason)}")
+        say("an incomplete subset has no F1; --allow-incomplete counts what is missing as misses")
     if as_json:
         print_json(report.as_json())
         return
-    table = new_table("subset", "error", "correct", "error acc", "correct acc", "F1", "95% interval", "missing")
+    table = new_table(
+        "subset", "error", "correct", "error acc", "correct acc", "F1", "95% interval", "no prediction", "missing"
+    )
     for subset, one in report.subsets.items():
         row = (one.n_error, one.n_correct, _percent(one.error_acc), _percent(one.correct_acc), _percent(one.f1, 3))
-        table.add_row(subset, *map(str, row), _interval(one.f1_interval), str(one.missing))
-    mean = _percent(report.average_f1, 3)
-    table.add_row("mean", "", "", "", "", mean, _interval(report.average_f1_interval), str(report.missing))
+        table.add_row(subset, *map(str, row), _interval(one.f1_interval), str(one.without_prediction), str(one.missing))
+    mean = _percent(report.average_f1, 3), _interval(report.average_f1_interval)
+    table.add_row("mean", "", "", "", "", *mean, str(report.without_prediction), str(report.missing))
     print_table(table)
 
 
@@ -102,6 +106,10 @@ def show_best_of_n(report: best_of_n.BestOfNReport, *, as_json: bool, more: Mapp
     for name, by_n in rows.items():
         table.add_row(name, *(f"{by_n[n]:.3f}" if n in by_n else "-" for n in ns))
     print_table(table)
+
+
+def _by_reason(counts: Mapping[str, int]) -> str:
+    return ", ".join(f"{count:,} {reason}" for reason, count in counts.items())
 
 
 def _percent(value: float | None, digits: int = 1) -> str:

@@ -8,13 +8,21 @@ from typing import Any
 
 from rprm_jobs.errors import BadLine, InputError
 from rprm_jobs.evaluation.metrics import NO_ERROR
-from rprm_jobs.evaluation.processbench_report import Answer, ProcessBenchItem, predict, read_answer, subset_of
+from rprm_jobs.evaluation.processbench_report import (
+    Answer,
+    ProcessBenchItem,
+    answer_of_status,
+    predict,
+    read_answer,
+    subset_of,
+)
 from rprm_jobs.formats.readers.rows import BadRow, ReadOptions, to_solution
 from rprm_jobs.services.context import Context
 from rprm_jobs.services.evaluation.benchmark_rows import BadRows, FirstSeen, parse_rows, row_id
 from rprm_jobs.settings import Limits
 from rprm_jobs.store.jobs import jobs
 from rprm_jobs.store.results.export import Outcome, read_outcomes
+from rprm_jobs.types import ItemStatus
 
 _NOT_JUDGED = "not judged yet"
 _TWO_VERSIONS = "stands at {} with another text or label: two versions of a benchmark"
@@ -150,7 +158,7 @@ def _item_of(outcome: Outcome, items: Mapping[str, ProcessBenchItem] | None) -> 
 
 def _answer_of(outcome: Outcome, threshold: float) -> Answer:
     if outcome.status is None:
-        return Answer(None, _NOT_JUDGED)
-    if outcome.status != "ok" or outcome.rewards is None:
-        return Answer(None, outcome.status)
+        return Answer(None, _NOT_JUDGED, missing=True)
+    if outcome.status != ItemStatus.OK or outcome.rewards is None:
+        return answer_of_status(outcome.status)
     return predict(outcome.rewards, threshold)

@@ -10,7 +10,7 @@ import random
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from rprm_jobs.aggregation import vote
+from rprm_jobs.aggregation import first_error, vote
 from rprm_jobs.errors import InputError
 from rprm_jobs.evaluation.curves import LabelledVotes
 from rprm_jobs.evaluation.metrics import NO_ERROR
@@ -130,20 +130,10 @@ def _sampled(context: Context, job: Job, ords: Sequence[int]) -> Iterator[Report
         groups = critiques.get(outcome.ord, {})
         votes = tuple(tuple(vote(critique) for critique in groups.get(step, ())) for step in range(len(rewards)))
         labels = None if outcome.step_labels is None else tuple(outcome.step_labels)
-        label = outcome.label if outcome.label is not None else _first_wrong(labels)
+        label = outcome.label if outcome.label is not None else first_error(labels or (None,), 0)
         yield ReportSample(
             outcome.ord, outcome.id, str(outcome.status), outcome.first_error, label, labels, rewards, votes
         )
-
-
-def _first_wrong(labels: Sequence[int | None] | None) -> int | None:
-    """The first step rated wrong, -1 for none; None where a step without a rating stands before it."""
-    for step, label in enumerate(labels or (None,)):
-        if label is None:
-            return None
-        if label < 0:
-            return step
-    return NO_ERROR
 
 
 def _cost(rewards: Sequence[float | None], votes: Votes, known: Sequence[bool | None] | None) -> float:

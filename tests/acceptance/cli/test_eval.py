@@ -54,7 +54,10 @@ def test_an_incomplete_subset_shows_no_f1(offline: Cli, test_data: Path, tmp_pat
     report = offline.json("eval", "processbench", gsm8k, "--predictions", some)
     assert (report["subsets"]["gsm8k"]["f1"], report["average_f1"], report["missing"]) == (None, None, 10)
     allowed = offline.json("eval", "processbench", gsm8k, "--predictions", some, "--allow-incomplete")
-    assert (allowed["average_f1"], allowed["missing"]) == (100.0, 10)
+    assert allowed["missing"] == 10
+    # One of the last ten solutions is erroneous: 206 of 207 and 184 of 193 are right.
+    error, correct = 100 * 206 / 207, 100 * 184 / 193
+    assert allowed["average_f1"] == pytest.approx(2 * error * correct / (error + correct))
     assert "10 no row" in offline("eval", "processbench", gsm8k, "--predictions", some).stderr
 
 

@@ -62,7 +62,9 @@ def test_what_failed_or_waits_is_counted_by_its_reason(context: Context, databas
     first, second, _ = load(database, lease)
     record(database, lease, [judge(first), fail(second, "too long")])
     answers = read_job(context, job, {s.id: ProcessBenchItem(s.id, s.label or 0, 2) for s in labelled(8)})
-    assert evaluate(answers.items, answers.answers).reasons == {"failed": 1, "not judged yet": 4, "no row": 2}
+    report = evaluate(answers.items, answers.answers)
+    assert report.missing_by_reason == {"not judged yet": 4, "no row": 2}
+    assert report.without_prediction_by_reason == {"failed": 1}
 
 
 def test_another_benchmark_than_the_job_judged_is_refused(context: Context, database: Database, tmp_path: Path) -> None:

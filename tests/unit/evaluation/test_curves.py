@@ -48,7 +48,7 @@ def test_only_stored_critiques_are_drawn_and_unparsed_ones_among_them() -> None:
     judged = [LabelledVotes(0, ((0.0, None),)), LabelledVotes(-1, ((1.0, 1.0, 1.0, 1.0),))]
     assert f1_by_k(judged, [2], 0.5)[0] == f1_by_k(judged, [2], 0.5, seed=9)[0]
     half = f1_by_k([*judged, LabelledVotes(0, ((0.0, 0.0),))], [1], 0.5, resamples=2000)[0]
-    assert half.f1 == 100.0
+    assert half.f1 == pytest.approx((100 + 200 / 3) / 2, abs=2)
     assert half.n == pytest.approx(2.5, abs=0.1)
 
 
@@ -82,10 +82,10 @@ def test_predictions_are_those_of_the_job_at_every_threshold() -> None:
         assert point.f1 == pytest.approx(2 * right * error / (right + error))
 
 
-def test_a_reward_missing_before_the_error_withholds_the_prediction() -> None:
+def test_a_reward_missing_before_the_error_is_a_miss() -> None:
     judged = [LabelledVotes(0, ((None,), (0.1,))), LabelledVotes(0, ((0.1,), (None,))), LabelledVotes(-1, ((0.9,),))]
     point = f1_by_threshold(judged, [0.5])[0]
-    assert (point.f1, point.n) == (100.0, 2)
+    assert (point.f1, point.n) == (pytest.approx(200 / 3), 2)
 
 
 def test_one_kind_alone_has_no_f1() -> None:

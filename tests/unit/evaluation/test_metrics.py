@@ -10,22 +10,10 @@ from pathlib import Path
 import pytest
 
 from rprm_jobs.errors import InputError
-from rprm_jobs.evaluation.metrics import correct_acc, error_acc, f1, first_error
+from rprm_jobs.evaluation.metrics import correct_acc, error_acc, f1
 from rprm_jobs.evaluation.processbench import ProcessBenchScore, score, score_rewards
 
 DATA = Path(os.environ.get("RPRM_TEST_DATA", Path(__file__).parents[4] / "shared" / "data"))
-
-
-def test_first_error_is_the_first_reward_strictly_below_the_threshold() -> None:
-    assert first_error([0.9, 0.5, 0.49, 0.1]) == 2
-    assert first_error([0.9, 0.5, 0.49, 0.1], threshold=0.6) == 1
-    assert first_error([0.5, 1.0]) == -1
-    assert first_error([]) == -1
-
-
-def test_a_step_without_a_reward_is_never_an_error() -> None:
-    assert first_error([None, 0.2]) == 1
-    assert first_error([None, 0.8, None]) == -1
 
 
 def test_accuracies_want_the_exact_step() -> None:
@@ -33,6 +21,8 @@ def test_accuracies_want_the_exact_step() -> None:
     predictions = [2, 1, -1, 3, -1]
     assert error_acc(labels, predictions) == pytest.approx(100 / 3)
     assert correct_acc(labels, predictions) == 50.0
+    assert error_acc(labels, [2, None, -1, 3, None]) == pytest.approx(100 / 3)
+    assert correct_acc(labels, [2, None, None, -1, 0]) == 50.0
 
 
 @pytest.mark.parametrize(("error", "correct", "expected"), [(0, 0, 0), (100, 0, 0), (50, 100, 200 / 3), (80, 80, 80)])
@@ -50,7 +40,8 @@ def test_an_undefined_accuracy_is_refused() -> None:
 
 
 def test_rewards_are_scored_by_their_first_error() -> None:
-    assert score_rewards([1, -1], [[0.9, 0.4], [0.7, None]]) == ProcessBenchScore(100.0, 100.0, 100.0, 1, 1)
+    rewards = [[0.9, 0.4, None], [0.7, 0.9], [0.7, None]]
+    assert score_rewards([1, -1, -1], rewards) == ProcessBenchScore(100.0, 50.0, pytest.approx(200 / 3), 1, 2)
 
 
 def test_a_subset_is_complete_only_with_all_its_solutions() -> None:

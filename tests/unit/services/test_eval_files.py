@@ -49,8 +49,9 @@ class TestProcessBench:
         )
         answers = read_predictions(path, read_items([benchmark], LIMITS), LIMITS, 0.5)
         report = evaluate(answers.items, answers.answers, allow_incomplete=True)
-        assert report.subsets["gsm8k"].error_acc == 100.0
-        assert report.reasons == {"without a reward": 1}
+        gsm8k = report.subsets["gsm8k"]
+        assert (gsm8k.error_acc, gsm8k.correct_acc, gsm8k.without_prediction) == (100.0, 0.0, 1)
+        assert report.without_prediction_by_reason == {"without a reward": 1}
 
     def test_the_rows_own_labels_serve_without_a_benchmark(self, tmp_path: Path) -> None:
         path = write(
@@ -66,23 +67,21 @@ class TestProcessBench:
             {"id": "gsm8k-0", "rewards": [0.1, 0.2]},
             {"id": "gsm8k-0", "prediction": 0, "label": 2},
             {"id": "gsm8k-0", "prediction": 0, "n_steps": 4},
-            {"id": "gsm8k-0", "prediction": 3},
             {"prediction": 0},
             {"id": "gsm8k-2", "prediction": 0},
             {"id": "gsm8k-2", "prediction": 1},
             {"id": "gsm8k-1"},
         )
-        with pytest.raises(InputError, match="8 rows cannot be used, nothing was scored") as error:
+        with pytest.raises(InputError, match="7 rows cannot be used, nothing was scored") as error:
             read_predictions(path, read_items([benchmark], LIMITS), LIMITS, 0.5)
         assert reasons(error) == [
             (1, "id 'gsm8k-9' is not in the benchmark"),
             (2, "there are 2 rewards for 3 steps"),
             (3, "id 'gsm8k-0' has label 2, 1 in the benchmark: two versions of it"),
             (4, "id 'gsm8k-0' has 4 steps, 3 in the benchmark: two versions of it"),
-            (5, "prediction 3 is not in -1..2 (0-based first error, -1 for none)"),
-            (6, "the row has no id"),
-            (8, f"id 'gsm8k-2' is answered otherwise at {path}:7"),
-            (9, "the row has neither prediction nor rewards"),
+            (5, "the row has no id"),
+            (7, f"id 'gsm8k-2' is answered otherwise at {path}:6"),
+            (8, "the row has neither prediction nor rewards"),
         ]
 
     def test_without_labels_nothing_is_scored(self, tmp_path: Path) -> None:
