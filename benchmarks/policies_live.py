@@ -27,8 +27,8 @@ from training.splits import as_row, draw_split
 _K, _DRAWS, _RENEW_S = 10, 2000, 2.0
 _WAYS: dict[str, dict[str, Any]] = {
     "fixed": {},
-    "adaptive, up to the first error": {"policy": {"kind": "adaptive"}, "until_first_error": True},
-    "planned, up to the first error": {"policy": {"kind": "planned"}, "until_first_error": True},
+    "adaptive, up to the first error": {"stopping": {"kind": "adaptive"}, "until_first_error": True},
+    "planned, up to the first error": {"stopping": {"kind": "planned"}, "until_first_error": True},
 }
 
 

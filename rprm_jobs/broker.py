@@ -1,4 +1,4 @@
-"""The doorbell: Celery on Redis, the only sender of messages, and every Celery setting with its reason.
+"""Notifications: Celery on Redis, the only sender of messages, and every Celery setting with its reason.
 
 A message is `{"v": 1, "shard_id": n}` and says "there is work in this queue". It may be lost, doubled or late at no
 cost but a delay: shards are claimed in Postgres, and an idle worker looks there by itself.
@@ -25,7 +25,7 @@ MESSAGE_VERSION = 1
 JUDGE_SHARD = "workers.judge_shard"
 _SCHEMES = ("redis://", "rediss://")
 
-# What a blackholed or frozen Redis costs at most: seconds for one call, not the kernel's minutes.
+# One call to a Redis that does not answer takes seconds at most, not the kernel's minutes.
 _TRANSPORT = {
     "health_check_interval": 10,
     "socket_timeout": 10,
@@ -33,16 +33,16 @@ _TRANSPORT = {
     "socket_keepalive": True,
 }
 _SETTINGS: dict[str, Any] = {
-    # Ids only travel, as JSON: nothing that is unpickled, nothing that can be large.
+    # Messages hold ids as JSON: nothing is unpickled, and nothing is large.
     "task_serializer": "json",
     "accept_content": ["json"],
-    # Outcomes are in Postgres; a second truth in Redis would only disagree with it.
+    # Outcomes are in Postgres; a second copy in Redis could only disagree with it.
     "task_ignore_result": True,
     "result_backend": None,
     # Leases bring work back, so late acknowledgement would add nothing; it has wedged workers after a MemoryError and
     # delivered one task several times at once.
     "task_acks_late": False,
-    # A message kept in a busy worker's memory would be a bell that nobody hears.
+    # A busy worker must not keep messages in its memory: no other worker would see them.
     "worker_disable_prefetch": True,
     "worker_prefetch_multiplier": 1,
     # Long tasks are normal here; only leases say that a worker is gone.
@@ -84,7 +84,7 @@ def _is_redis_url(url: str) -> bool:
 
 
 class Notifier:
-    """Rings queues. Every call takes seconds at most and raises BrokerError when Redis does not answer."""
+    """Tells workers that a queue has work. A call takes seconds at most; BrokerError when Redis does not answer."""
 
     def __init__(self, redis_url: str) -> None:
         self.url = redis_url

@@ -92,13 +92,13 @@ def test_best_of_n_of_real_responses(offline: Cli, test_data: Path) -> None:
 
 
 def test_simulations(offline: Cli, tmp_path: Path) -> None:
-    found = offline.json("policy", "simulate")
-    exact = next(one for one in found["policies"] if one["policy"] == "exact")
+    found = offline.json("stopping", "simulate")
+    exact = next(one for one in found["rules"] if one["rule"] == "exact")
     assert exact["critiques"] == pytest.approx(5.84, abs=0.01)
     votes = write(tmp_path / "v.jsonl", [{"votes": [[1, 1, 1, 0], [0, 0, 0, 0]]}] * 5 + [{"votes": [[1]]}])
-    recorded = offline.json("policy", "simulate", "--votes", votes)
+    recorded = offline.json("stopping", "simulate", "--votes", votes)
     assert (recorded["k"], recorded["steps"], recorded["left_out"]) == (4, 10, 1)
-    assert "planned 0.0025" in offline("policy", "simulate").stdout
+    assert "planned 0.0025" in offline("stopping", "simulate").stdout
 
 
 @pytest.mark.parametrize(
@@ -133,11 +133,11 @@ def test_the_wrong_benchmark_is_named(offline: Cli, test_data: Path) -> None:
         (("eval", "processbench", "--job", "1", "--predictions", "x.jsonl"), "both name answers"),
         (("eval", "best-of-n", "x.jsonl", "--n", "two"), "not a list of whole numbers"),
         (("eval", "best-of-n", "x.jsonl", "--job", "1", "--judge", "tiny"), "give one of them"),
-        (("eval", "processbench", "x.jsonl", "--policy", "exact", "--confidence", "0.9"), "--confidence"),
+        (("eval", "processbench", "x.jsonl", "--stopping", "exact", "--confidence", "0.9"), "--confidence"),
         (("submit", "x.jsonl", "--min-k", "2"), "the fixed policy has no such option"),
         (("submit", "x.jsonl", "--stopping", "exact", "--pilot", "9"), "use --stopping planned"),
-        (("submit", "x.jsonl", *SCRIPTED, "--policy", "adaptive", "--confidence", "0.2"), "between 0.5 and 1"),
-        (("policy", "simulate", "-k", "11"), "says nothing about k=11"),
+        (("submit", "x.jsonl", *SCRIPTED, "--stopping", "adaptive", "--confidence", "0.2"), "between 0.5 and 1"),
+        (("stopping", "simulate", "-k", "11"), "says nothing about k=11"),
     ],
 )
 def test_wrong_usage_says_so(offline: Cli, arguments: tuple[str, ...], said: str) -> None:
@@ -159,7 +159,7 @@ def test_a_benchmark_is_judged_once_and_then_found(cli: Cli, tmp_path: Path) -> 
     assert cli.json("eval", "processbench", "--job", job) == first
     cli("results", job, "-o", str(tmp_path / "scored.jsonl"), "--critiques")
     assert cli.json("eval", "processbench", path, "--predictions", str(tmp_path / "scored.jsonl")) == first
-    simulated = cli.json("policy", "simulate", "--votes", str(tmp_path / "scored.jsonl"))
+    simulated = cli.json("stopping", "simulate", "--votes", str(tmp_path / "scored.jsonl"))
     assert (simulated["k"], simulated["steps"]) == (2, 24)
 
 
@@ -167,12 +167,12 @@ def test_a_benchmark_is_judged_once_and_then_found(cli: Cli, tmp_path: Path) -> 
 def test_policies_buy_fewer_critiques_for_the_calls_of_all(cli: Cli, tmp_path: Path) -> None:
     path = write(tmp_path / "sums.jsonl", sums(30))
     rows: dict[str, list[dict[str, Any]]] = {}
-    for policy in ("fixed", "exact", "adaptive"):
-        done = cli.json("submit", path, *SCRIPTED, "-k", "10", "--policy", policy, "--wait")
-        rows[policy] = [json.loads(line) for line in cli("results", str(done["job_id"])).stdout.splitlines()]
-        assert {row["sampling_policy"] for row in rows[policy]} == {policy}
+    for rule in ("fixed", "exact", "adaptive"):
+        done = cli.json("submit", path, *SCRIPTED, "-k", "10", "--stopping", rule, "--wait")
+        rows[rule] = [json.loads(line) for line in cli("results", str(done["job_id"])).stdout.splitlines()]
+        assert {row["sampling_policy"] for row in rows[rule]} == {rule}
     assert cli.json("audit")["clean"] is True
-    counts = {policy: [n for row in found for n in row["critiques_per_step"]] for policy, found in rows.items()}
+    counts = {rule: [n for row in found for n in row["critiques_per_step"]] for rule, found in rows.items()}
     assert set(counts["fixed"]) == {10}
     assert min(counts["exact"]) >= 5
     assert sum(counts["exact"]) < sum(counts["fixed"])
@@ -185,7 +185,7 @@ def test_policies_buy_fewer_critiques_for_the_calls_of_all(cli: Cli, tmp_path: P
 def test_an_extended_job_is_the_one_that_was_submitted_so(cli: Cli, tmp_path: Path) -> None:
     path = write(tmp_path / "sums.jsonl", sums(20))
     whole = str(cli.json("submit", path, *SCRIPTED, "-k", "6", "--wait", "--new")["job_id"])
-    for more in (("--new",), ("--new", "--policy", "exact", "--until-first-error")):
+    for more in (("--new",), ("--new", "--stopping", "exact", "--until-first-error")):
         job = str(cli.json("submit", path, *SCRIPTED, "-k", "2", "--wait", *more)["job_id"])
         before = cli.json("status", job)["done"]["critiques"]
         done = cli.json("extend", job, "-k", "6", "--wait")
@@ -206,7 +206,7 @@ def test_an_extended_job_is_the_one_that_was_submitted_so(cli: Cli, tmp_path: Pa
 @pytest.mark.usefixtures("served")
 def test_a_plan_comes_from_the_jobs_own_first_steps(cli: Cli, tmp_path: Path) -> None:
     path = write(tmp_path / "sums.jsonl", sums(150))
-    planned = ("--policy", "planned", "--pilot", "40", "--changed", "0.01")
+    planned = ("--stopping", "planned", "--pilot", "40", "--changed", "0.01")
     jobs = [str(cli.json("submit", path, *SCRIPTED, "--wait", *more)["job_id"]) for more in ((), planned)]
     fixed, found = ([json.loads(line) for line in cli("results", job).stdout.splitlines()] for job in jobs)
     policies = {row["sampling_policy"] for row in found}

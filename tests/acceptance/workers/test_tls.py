@@ -50,12 +50,12 @@ def test_a_job_goes_through_tls(trial: Trial, servers: dict[str, TlsProxy], cert
     worker = trial.start(**secure)
     done = trial.command("submit", "examples/solutions.jsonl", "--judge", "scripted", "-k", "2", **secure)
     assert done.returncode == 0, done.stderr
-    assert "no bell" not in done.stderr
+    assert "not notified" not in done.stderr
     trial.wait_done(int(done.stdout))
     trial.finish(job)
     assert trial.command("doctor", **secure).returncode == 0
     assert worker.stop() == 0
-    assert "bell" not in worker.log()
+    assert "not notified" not in worker.log()
     assert all(proxy.handshakes >= 2 for proxy in servers.values())
 
 
