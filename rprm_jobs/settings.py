@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
@@ -29,9 +29,7 @@ class Limits:
 class Settings:
     """Everything that comes from the environment. URLs may hold passwords: print them with `mask_url` only.
 
-    Times are seconds. `lease_s` is how long a silent worker keeps a shard; `renew_s` how often it says it lives;
-    `sweep_s` how often lapsed leases are collected and bells rung; `record_s` how often results are written;
-    `grace_s` how long a stopping worker finishes what it has begun.
+    Times are seconds; `VARIABLES` says what each field means.
     """
 
     home: Path
@@ -46,50 +44,77 @@ class Settings:
     limits: Limits = field(default_factory=Limits)
 
 
-_SERVER_NAMES = {"RPRM_HOME": "home", "RPRM_DATABASE_URL": "database_url", "RPRM_REDIS_URL": "redis_url"}
-_NUMBER_NAMES = {
-    "RPRM_LEASE_S": ("lease_s", float),
-    "RPRM_RENEW_S": ("renew_s", float),
-    "RPRM_SWEEP_S": ("sweep_s", float),
-    "RPRM_RECORD_S": ("record_s", float),
-    "RPRM_GRACE_S": ("grace_s", float),
-    "RPRM_SHARD_SOLUTIONS": ("shard_solutions", int),
-}
-_LIMIT_NAMES = {
-    "RPRM_MAX_LINE_BYTES": "max_line_bytes",
-    "RPRM_MAX_STEPS": "max_steps",
-    "RPRM_MAX_TEXT_CHARS": "max_text_chars",
-}
-# Read by others: the tests, the fault injection of `rprm_jobs.crash`, an engine, and docker-compose.yml.
-_OTHER_NAMES = {
-    "RPRM_TEST_DATA",
-    "RPRM_TEST_SERVERS",
-    "RPRM_CRASH_AT",
-    "RPRM_API_KEY",
-    "RPRM_POSTGRES_PASSWORD",
-    "RPRM_REDIS_PASSWORD",
-    "RPRM_JUDGE",
-}
+@dataclass(frozen=True, slots=True)
+class Variable:
+    """One environment variable. `docs/configuration.md` is generated from these.
+
+    `field` is the field of Settings that takes the value, "" for a variable that is read elsewhere. `kind` is the
+    value's type. `shown` is the default as the documents show it; without it they show the field's own.
+    """
+
+    name: str
+    what: str
+    field: str = ""
+    kind: type[str] | type[int] | type[float] = str
+    shown: str = ""
+
+
+VARIABLES = (
+    Variable(
+        "RPRM_DATABASE_URL",
+        "Postgres 15 or newer, "
+        "`postgresql://user:password@host:5432/name?sslmode=verify-full&sslrootcert=/path/ca.pem`",
+        "database_url",
+        shown="embedded",
+    ),
+    Variable(
+        "RPRM_REDIS_URL",
+        "Redis 6.2 or newer, `redis://:password@host:6379/0`, or with TLS "
+        "`rediss://:password@host:6379/0?ssl_cert_reqs=required&ssl_ca_certs=/path/ca.pem`",
+        "redis_url",
+        shown="embedded",
+    ),
+    Variable("RPRM_HOME", "where the embedded servers and the logs live", "home", shown="the user's data folder"),
+    Variable("RPRM_LEASE_S", "seconds for which a silent worker keeps a shard", "lease_s", float),
+    Variable(
+        "RPRM_RENEW_S", "seconds between a worker's renewals of its leases; at most half a lease", "renew_s", float
+    ),
+    Variable("RPRM_SWEEP_S", "seconds between looks for lapsed leases and for waiting shards", "sweep_s", float),
+    Variable("RPRM_RECORD_S", "seconds between records of finished solutions", "record_s", float),
+    Variable("RPRM_GRACE_S", "seconds for which a stopping worker goes on with what it has started", "grace_s", float),
+    Variable("RPRM_SHARD_SOLUTIONS", "most solutions of a shard", "shard_solutions", int),
+    Variable("RPRM_MAX_LINE_BYTES", "longest line of an input, in bytes", "max_line_bytes", int),
+    Variable("RPRM_MAX_STEPS", "most steps of a solution", "max_steps", int),
+    Variable("RPRM_MAX_TEXT_CHARS", "most characters of a problem with its steps", "max_text_chars", int),
+    Variable("RPRM_API_KEY", "the key of an OpenAI-compatible server; only the environment may hold it"),
+    Variable("RPRM_POSTGRES_PASSWORD", "must be set for `docker-compose.yml`, which alone reads it"),
+    Variable("RPRM_REDIS_PASSWORD", "must be set for `docker-compose.yml`, which alone reads it"),
+    Variable("RPRM_JUDGE", "the judge of `docker-compose.yml`'s worker, which alone reads it", shown="`tiny`"),
+)
+# Read by the tests, and by the fault injection of `rprm_jobs.crash`.
+TEST_NAMES = {"RPRM_TEST_DATA", "RPRM_TEST_SERVERS", "RPRM_CRASH_AT"}
 
 
 def load_settings(environ: Mapping[str, str] | None = None) -> Settings:
     """Read `RPRM_*` from `environ` (default: the process's). Raises ConfigError on a bad value or an unknown name."""
     env = {k: v for k, v in (os.environ if environ is None else environ).items() if k.startswith("RPRM_")}
-    known = {*_SERVER_NAMES, *_NUMBER_NAMES, *_LIMIT_NAMES}
-    unknown = sorted(set(env) - known - _OTHER_NAMES)
+    read_here = {variable.name: variable for variable in VARIABLES if variable.field}
+    unknown = sorted(set(env) - {variable.name for variable in VARIABLES} - TEST_NAMES)
     if unknown:
         raise ConfigError(
-            f"unknown setting {unknown[0]}", where="environment", hint=f"known are {', '.join(sorted(known))}"
+            f"unknown setting {unknown[0]}", where="environment", hint=f"known are {', '.join(sorted(read_here))}"
         )
-    numbers = {name: _number(key, env[key], kind) for key, (name, kind) in _NUMBER_NAMES.items() if key in env}
-    limits = {name: _number(key, env[key], int) for key, name in _LIMIT_NAMES.items() if key in env}
+    values = {
+        v.field: _number(v.name, env[v.name], v.kind) for v in read_here.values() if v.name in env and v.kind is not str
+    }
+    limits = {field.name: values.pop(field.name) for field in fields(Limits) if field.name in values}
     return _checked(
         Settings(
             home=_home(env.get("RPRM_HOME")),
             database_url=env.get("RPRM_DATABASE_URL") or None,
             redis_url=env.get("RPRM_REDIS_URL") or None,
             limits=Limits(**limits),
-            **numbers,
+            **values,
         )
     )
 
@@ -102,7 +127,7 @@ def _home(value: str | None) -> Path:
     return user_data_path("rprm-jobs")
 
 
-def _number(name: str, text: str, kind: type[float] | type[int]) -> Any:
+def _number(name: str, text: str, kind: type[Any]) -> Any:
     try:
         value = kind(text)
     except ValueError:

@@ -26,7 +26,7 @@ PASSWORD = "choose-one"
 def roles(trial: Trial) -> Iterator[dict[str, str]]:
     """URLs of the documented roles, by their name there; of this test's own, since roles belong to the whole server."""
     database = store.run(trial.database, "SELECT current_database() AS name")[0].name
-    (statements,) = re.findall(r"```sql\n(.*?)```", PAGE.read_text(), re.DOTALL)
+    (statements,) = re.findall(r"```plpgsql\n(.*?)```", PAGE.read_text(), re.DOTALL)
     names = {name: f"{name}_{database}" for name in ("rprm_worker", "rprm_reader")}
     for name, own in names.items():
         statements = statements.replace(name, own)
