@@ -1,6 +1,6 @@
 """From one decoded JSON object to a Solution, or to the reason why it is refused.
 
-A field is never mended in silence: a row either is a solution as it stands or is refused with its field named.
+A field is never corrected in silence: a row either is a solution as it stands or is refused with its field named.
 """
 
 from __future__ import annotations
@@ -143,7 +143,7 @@ def _step_labels(value: Any, n_steps: int) -> tuple[int | None, ...] | None:
     if type(value) is not list or len(value) != n_steps:
         shape = f"has {len(value)} entries" if type(value) is list else f"is {kind_of(value)}"
         raise BadRow(f"field step_labels {shape}, not one entry for each of the {n_steps} steps")
-    return tuple(_step_label(number, one) for number, one in enumerate(value, 1))
+    return tuple(_step_label(number, label) for number, label in enumerate(value, 1))
 
 
 def _step_label(number: int, value: Any) -> int | None:
