@@ -41,7 +41,14 @@ def plain_rows(raw: dict[str, Any]) -> Iterator[dict[str, Any]]:
     Ids are the row's own for the chosen completions, and `ID/3.2` for the second completion of the third step.
     """
     head, steps = _open(raw)
+    while steps and not steps[-1].completions:
+        # The labeler went on to a further step and left before anything stood there.
+        steps.pop()
+    if not steps:
+        raise BadRow("no step has a completion")
     for number, step in enumerate(steps[:-1], 1):
+        if not step.completions:
+            raise BadRow(f"step {number} has no completion, and further steps follow it")
         if step.chosen is None:
             raise BadRow(f"step {number} has no chosen completion, and further steps follow it")
     chain = [(number, step, _taken(step, last=number == len(steps))) for number, step in enumerate(steps, 1)]
@@ -108,8 +115,6 @@ def _step(number: int, raw: Any) -> _Step:
     if chosen is None and type(human := raw.get("human_completion")) is dict:
         completions.append(_completion(number, len(listed) + 1, human))
         chosen = len(listed)
-    if not completions:
-        raise BadRow(f"step {number} has no completion")
     return _Step(completions, chosen)
 
 

@@ -102,9 +102,8 @@ def _one_split(dataset: Any, split: str | None, path: str, *, saved: bool) -> An
     if split is None and len(dataset) == 1:
         return next(iter(dataset.values()))
     if split not in dataset:
-        raise InputError(
-            f"the data set has the splits {', '.join(dataset)}", where=path, hint="choose one with --split"
-        )
+        names = ", ".join(dataset)
+        raise InputError(f"the data set has the splits {names}", where=path, hint="choose one with --split")
     return dataset[split]
 
 
