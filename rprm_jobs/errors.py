@@ -96,6 +96,14 @@ class CommitUnknown(StoreUnavailable):
     """The connection broke while a transaction was being committed: it may or may not have happened."""
 
 
+class RowRefused(StoreError):
+    """Postgres cannot hold these values: a fact about the row, which no other moment changes."""
+
+
+class NotPermitted(StoreError):
+    """The database role lacks the privilege."""
+
+
 class SchemaError(StoreError):
     """The database schema is not the one this version works with."""
 

@@ -17,6 +17,7 @@ from rprm_jobs.settings import load_settings
 from workers.engines import create_engine
 from workers.engines.options import parse_engine_args
 from workers.process import ProcessOptions, Serving, run_worker
+from workers.signals import Signals
 
 _PR_SET_PDEATHSIG = 1
 
@@ -61,6 +62,7 @@ def _serving(args: argparse.Namespace) -> Serving:
 def main(argv: Sequence[str] | None = None) -> int:
     """Parse, load the model, serve. An error that the user can correct is one message without a traceback."""
     args = _parser().parse_args(argv)
+    signals = Signals()
     logging.basicConfig(
         level=args.log_level.upper(), format="%(asctime)s %(levelname)s %(name)s: %(message)s", stream=sys.stderr
     )
@@ -69,9 +71,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         if args.shards_in_flight < 1 or args.critiques_in_flight < 1:
             raise ConfigError("--shards-in-flight and --critiques-in-flight must be at least 1", hint="e.g. 4 and 512")
-        return run_worker(
-            load_settings(), _serving(args), ProcessOptions(args.shards_in_flight, args.critiques_in_flight)
-        )
+        options = ProcessOptions(args.shards_in_flight, args.critiques_in_flight)
+        return run_worker(load_settings(), _serving(args), options, signals)
     except RprmError as error:
         print(f"rprm-jobs worker: {error}", file=sys.stderr)
         return error.exit_code

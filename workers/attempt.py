@@ -1,6 +1,7 @@
 """One attempt at one shard, in a thread of its own: judge, record as results come, and end the lease in good order.
 
 Every way out leaves the shard in exactly one state: finished, handed back, failed (counted), or lost to another.
+`workers.dispositions` says which error leads to which.
 """
 
 from __future__ import annotations
@@ -13,16 +14,19 @@ from concurrent.futures import CancelledError, Future
 from dataclasses import dataclass
 from typing import TypeVar
 
-from rprm_jobs.errors import EngineDied, LeaseLost, NotFound, StoreError, StoreUnavailable
+from rprm_jobs.errors import LeaseLost, NotFound, RprmError, StoreError
 from rprm_jobs.services.retry import retry_transaction
 from rprm_jobs.services.upkeep.plans import refit
 from rprm_jobs.store.queue import failures, leases
 from rprm_jobs.store.results import recording
 from rprm_jobs.store.session import Database
 from rprm_jobs.types import KeepCritiques, Response, SolutionScore
+from workers.dispositions import LeaseEnd, WorkerNext, disposition_of
 from workers.leases import HeldLease
 from workers.loop import EngineLoop
+from workers.store_gate import RESULTS, StoreGate
 from workers.tasks.dispatch import Engines, Task, load_task
+from workers.troubles import Troubles
 
 T = TypeVar("T")
 _log = logging.getLogger(__name__)
@@ -37,6 +41,8 @@ class WorkerDependencies:
     database: Database
     engines: Engines
     loop: EngineLoop
+    troubles: Troubles
+    gate: StoreGate
     draining: Callable[[], bool]
     stopping: Callable[[], bool]
     record_s: float
@@ -44,7 +50,7 @@ class WorkerDependencies:
 
 
 class Attempt:
-    """Use once: `run` returns when the lease has ended. Raises EngineDied after handing the shard back."""
+    """Use once: `run` returns when the lease has ended. Raises EngineError after handing the shard back."""
 
     def __init__(self, shared: WorkerDependencies, held: HeldLease) -> None:
         self._shared, self._held, self._lease = shared, held, held.lease
@@ -57,20 +63,32 @@ class Attempt:
         """Judge the shard to its end, whatever that is."""
         try:
             complete = self._judge_and_record()
-            self._write(self._finish if complete else self._hand_back)
+            self._retried(self._finish if complete else self._hand_back)
             self._refit()
-        except LeaseLost:
-            _log.info("lease lost, nothing more is written: %s", self._lease.log_context())
-        except StoreUnavailable as error:
-            # Nothing can be written, not even that it failed: the lease will lapse, and the sweeper counts it.
-            _log.error("gave up on Postgres: %s %s", error.what, self._lease.log_context())
-        except EngineDied:
-            self._write(self._hand_back)
-            raise
-        except BaseException as error:  # noqa: BLE001 - whatever a judge raises is this attempt's failure, no more
-            _log.exception("attempt failed: %s", self._lease.log_context())
+        except BaseException as error:  # noqa: BLE001 - the table of dispositions knows them all
+            self._settle(error)
+
+    def _settle(self, error: BaseException) -> None:
+        """End the lease as the table says. Raises what must stop the worker."""
+        disposition = disposition_of(error)
+        if disposition.worker is WorkerNext.PAUSES and isinstance(error, StoreError):
+            self._shared.gate.refused(RESULTS, error)
+        if disposition.lease is LeaseEnd.LOST:
+            _log.info("the lease is lost, nothing more is written: %s", error, extra=self._lease.log_context())
+        elif disposition.lease is LeaseEnd.LAPSES:
+            # Nothing can be written, not even that it failed.
+            _log.error("gave up on Postgres, the lease will lapse: %s", error, extra=self._lease.log_context())
+        elif disposition.counted:
+            _log.error("the attempt failed", exc_info=error, extra=self._lease.log_context())
             reason = f"{type(error).__name__}: {error}"
-            self._write(lambda: self._fail(reason))
+            self._end(lambda: self._fail(reason), give_up=self._held.lost.is_set)
+        elif disposition.worker is WorkerNext.PAUSES:
+            # A store that refuses the results may refuse this too. Where another took the lease, the fence holds.
+            self._end(self._hand_back, give_up=self._shared.stopping)
+        else:
+            self._end(self._hand_back, give_up=self._held.lost.is_set)
+        if disposition.worker is WorkerNext.STOPS:
+            raise error
 
     def _judge_and_record(self) -> bool:
         task = self._task = self._retried(lambda: load_task(self._shared.database, self._lease))
@@ -91,7 +109,7 @@ class Attempt:
         ended = False
         while not ended:
             if self._held.lost.is_set():
-                raise LeaseLost
+                raise self._why_lost()
             if self._shared.stopping():
                 future.cancel()
             outcome = self._next_outcome()
@@ -117,18 +135,23 @@ class Attempt:
             return future.result()
         except CancelledError:
             if self._held.lost.is_set():
-                raise LeaseLost from None
+                raise self._why_lost() from None
             return False
+
+    def _why_lost(self) -> RprmError:
+        return self._held.refusal or LeaseLost()
 
     def _record(self) -> None:
         keep, plan = (KeepCritiques.ALL, None) if self._task is None else (self._task.keep, self._task.plan)
         with self._shared.database.transaction() as connection:
             recording.record(connection, self._lease, self._pending, keep, plan=plan, partial=self._partial)
         self._pending, self._partial = [], []
+        self._shared.gate.accepted(RESULTS)
 
     def _finish(self) -> None:
         with self._shared.database.transaction() as connection:
             leases.finish(connection, self._lease)
+        self._shared.gate.accepted(RESULTS)
 
     def _refit(self) -> None:
         """Refit the job's plan if it is due; on failure the next shard tries again."""
@@ -136,29 +159,29 @@ class Attempt:
             plan = refit(self._shared.database, self._lease.job_id)
         except (StoreError, NotFound) as error:
             # Or the job was deleted just now, and has no use for a plan.
-            _log.warning("the plan was not fitted: %s %s", error.what, self._lease.log_context())
+            _log.warning("the plan was not fitted: %s", error.what, extra=self._lease.log_context())
             return
         if plan is not None:
-            _log.info("plan %d, fitted to %d steps: %s", plan.version, plan.steps, self._lease.log_context())
+            _log.info("plan %d, fitted to %d steps", plan.version, plan.steps, extra=self._lease.log_context())
 
     def _hand_back(self) -> None:
         with self._shared.database.transaction() as connection:
-            leases.hand_back(connection, self._lease)
+            held = leases.hand_back(connection, self._lease)
+        if not held:
+            # A job that is deleted just now looks like a store that refuses: its tables are missing.
+            self._shared.gate.accepted(RESULTS)
 
     def _fail(self, error: str) -> None:
         with self._shared.database.transaction() as connection:
-            verdict = failures.fail_held(connection, self._lease, error)
-        if verdict is not None:
-            _log.warning("shard %d: %s", verdict.shard_id, verdict.outcome)
+            settlement = failures.fail_held(connection, self._lease, error)
+        if settlement is not None:
+            _log.warning("the shard is %s", settlement.outcome, extra=self._lease.log_context())
 
-    def _write(self, end: Callable[[], None]) -> None:
-        """End the lease. A second try after a lost answer finds it ended, which is as it should be."""
+    def _end(self, end: Callable[[], None], *, give_up: Callable[[], bool]) -> None:
         try:
-            self._retried(end)
-        except LeaseLost:
-            _log.info("lease had ended: %s", self._lease.log_context())
-        except StoreUnavailable as error:
-            _log.error("the lease will lapse: %s %s", error.what, self._lease.log_context())
+            retry_transaction(end, for_s=self._shared.retry_for_s, give_up=give_up, repeat=StoreError)
+        except StoreError as error:
+            _log.error("the lease will lapse: %s", error.what, extra=self._lease.log_context())
 
     def _retried(self, action: Callable[[], T]) -> T:
         return retry_transaction(action, for_s=self._shared.retry_for_s, give_up=self._held.lost.is_set)

@@ -17,15 +17,23 @@ from rprm_jobs.errors import StoreError
 from rprm_jobs.store.queue import leases, workers
 from rprm_jobs.store.records import Lease, WorkerInfo
 from rprm_jobs.store.session import Database
+from workers.dispositions import is_refusal
+from workers.store_gate import LEASES, StoreGate
+from workers.troubles import Troubles
 
 _log = logging.getLogger(__name__)
+_RENEWALS = "leases are not renewed"
 
 
 @dataclass(eq=False)
 class HeldLease:
-    """A lease in use. `lost` is set when nothing more may be written for it; `on_lost` stops its generation."""
+    """A lease in use. `lost` is set when no more results may be written for it; `on_lost` stops its generation.
+
+    `refusal` is why, when the store refused to renew it: then nobody else need have it, and it can be handed back.
+    """
 
     lease: Lease
+    refusal: StoreError | None = None
     on_lost: Callable[[], object] = lambda: None
     lost: threading.Event = field(default_factory=threading.Event)
 
@@ -36,18 +44,21 @@ class HeldLease:
 
 
 class LeaseKeeper:
-    """Renews all held leases every `renew_s` seconds and says that the worker lives."""
+    """Renews all held leases every `renew_s` seconds, and with them the worker's heartbeat."""
 
     def __init__(
         self,
         database: Database,
         worker: WorkerInfo,
         stats: Callable[[], EngineStats],
+        troubles: Troubles,
+        gate: StoreGate,
         *,
         lease_s: float,
         renew_s: float,
     ) -> None:
         self._database, self._worker, self._stats = database, worker, stats
+        self._troubles, self._gate = troubles, gate
         self._lease_s, self._renew_s = lease_s, renew_s
         self._held: dict[int, HeldLease] = {}
         self._lock = threading.Lock()
@@ -60,6 +71,10 @@ class LeaseKeeper:
         with self._database.transaction() as connection:
             workers.announce(connection, self._worker)
         self._thread.start()
+
+    def alive(self) -> bool:
+        """Whether leases are being renewed."""
+        return self._thread.is_alive()
 
     def add(self, held: HeldLease) -> None:
         """Renew this lease from now on."""
@@ -91,11 +106,21 @@ class LeaseKeeper:
         while not self._stop.wait(self._renew_s):
             try:
                 self._renew()
+            except Exception as error:  # noqa: BLE001 - a worker that stops renewing loses all it holds
+                self._not_renewed(error)
+            else:
                 self._last_contact = time.monotonic()
-            except StoreError as error:
-                _log.warning("leases not renewed: %s", error.what)
-                if time.monotonic() - self._last_contact > self._lease_s:
-                    self._lose_all()
+                self._troubles.clear(_RENEWALS)
+                self._gate.accepted(LEASES)
+
+    def _not_renewed(self, error: Exception) -> None:
+        refusal = error if isinstance(error, StoreError) and is_refusal(error) else None
+        if refusal is None:
+            self._troubles.report(_RENEWALS, error)
+        else:
+            self._gate.refused(LEASES, refusal)
+        if time.monotonic() - self._last_contact > self._lease_s:
+            self._lose_all(refusal)
 
     def _renew(self) -> None:
         with self._lock:
@@ -103,11 +128,11 @@ class LeaseKeeper:
         with self._database.transaction() as connection:
             # The entry may have been swept away while this process was stopped.
             workers.announce(connection, self._worker)
-            workers.heartbeat(connection, self._worker.id, self._stats())
+            workers.heartbeat(connection, self._worker.id, self._stats(), self._troubles.current())
             kept = leases.renew(connection, [h.lease for h in held], owner=self._worker.id, lease_s=self._lease_s)
         for one in held:
             if (one.lease.shard_id, one.lease.attempt) not in kept and self._is_held(one):
-                _log.warning("lease lost: %s", one.lease.log_context())
+                _log.warning("the lease is lost", extra=one.lease.log_context())
                 one.lose()
 
     def _is_held(self, one: HeldLease) -> bool:
@@ -115,8 +140,9 @@ class LeaseKeeper:
         with self._lock:
             return self._held.get(one.lease.shard_id) is one
 
-    def _lose_all(self) -> None:
+    def _lose_all(self, refusal: StoreError | None) -> None:
         with self._lock:
             held = list(self._held.values())
         for one in held:
+            one.refusal = refusal
             one.lose()

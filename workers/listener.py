@@ -12,12 +12,17 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from celery import Celery
+from celery.signals import worker_ready
 from celery.worker import state
 from celery.worker.worker import WorkController
 
 from rprm_jobs.broker import JUDGE_SHARD, MESSAGE_VERSION
+from rprm_jobs.errors import BrokerError
+from workers.troubles import Troubles
 
 _log = logging.getLogger(__name__)
+_LISTENER = "notifications are not received"
+_AGAIN_AFTER_S = 5.0
 
 
 def register(app: Celery, notify: Callable[[], None]) -> None:
@@ -37,22 +42,45 @@ def register(app: Celery, notify: Callable[[], None]) -> None:
 
 
 class NotificationListener:
-    """Consumes one queue. It outlives any failure of Redis: Celery reconnects, and idle looks go on meanwhile."""
+    """Consumes one queue and outlives any failure of Redis: Celery reconnects, and is started again if it gives up.
 
-    def __init__(self, app: Celery, queue: str, slots: int, name: str) -> None:
+    Idle looks go on meanwhile, so no work waits for it.
+    """
+
+    def __init__(self, app: Celery, queue: str, slots: int, name: str, troubles: Troubles) -> None:
         self._app, self._queue, self._slots, self._name = app, queue, slots, name
+        self._troubles = troubles
+        self._stopping = threading.Event()
+        worker_ready.connect(self._on_ready, weak=False)
         self._thread = threading.Thread(target=self._run, name="notification-listener", daemon=True)
 
     def start(self) -> None:
         """Begin to listen."""
         self._thread.start()
 
+    def alive(self) -> bool:
+        """Whether it listens, or waits to listen again."""
+        return self._thread.is_alive()
+
     def stop(self, timeout: float) -> None:
         """Stop listening. After `timeout` seconds the thread is abandoned, so a hanging Redis delays nothing."""
+        self._stopping.set()
         state.should_stop = 0
         self._thread.join(timeout)
 
     def _run(self) -> None:
+        while not self._stopping.is_set():
+            try:
+                self._consume()
+            except Exception as error:  # noqa: BLE001 - Redis may answer anything
+                self._troubles.report(_LISTENER, error)
+            self._stopping.wait(_AGAIN_AFTER_S)
+
+    def _on_ready(self, **_: object) -> None:
+        self._troubles.clear(_LISTENER)
+
+    def _consume(self) -> None:
+        """Listen until told to stop. Raises BrokerError when Celery gave up."""
         worker = WorkController(
             app=self._app,
             hostname=self._name,
@@ -65,3 +93,5 @@ class NotificationListener:
             without_heartbeat=True,
         )
         worker.start()
+        if worker.exitcode:
+            raise BrokerError("the listener gave up; its log says why", hint="see: rprm-jobs doctor")

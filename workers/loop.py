@@ -26,6 +26,10 @@ class EngineLoop:
         finally:
             self._loop.close()
 
+    def alive(self) -> bool:
+        """Whether the loop runs."""
+        return self._thread.is_alive()
+
     def submit(self, coroutine: Coroutine[Any, Any, T]) -> Future[T]:
         """Start `coroutine` on the loop; cancelling the future cancels it there."""
         return asyncio.run_coroutine_threadsafe(coroutine, self._loop)

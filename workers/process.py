@@ -10,20 +10,15 @@ from __future__ import annotations
 import logging
 import os
 import secrets
-import signal
 import socket
-import threading
 import time
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from types import FrameType
 
 from rprm_jobs.broker import make_app
 from rprm_jobs.engine import Engine, EngineInfo, EngineStats
-from rprm_jobs.errors import ConfigError, StoreError, StoreUnavailable
+from rprm_jobs.errors import ConfigError
 from rprm_jobs.services.context import Context
-from rprm_jobs.services.upkeep.dependents import create_dependents
-from rprm_jobs.services.upkeep.sweep import notify_waiting, sweep
 from rprm_jobs.settings import Settings
 from rprm_jobs.store.records import WorkerInfo
 from rprm_jobs.store.schema import migrations
@@ -32,15 +27,20 @@ from workers.attempt import WorkerDependencies
 from workers.leases import LeaseKeeper
 from workers.listener import NotificationListener, register
 from workers.loop import EngineLoop
-from workers.runtime import Periodic, Runtime, RuntimeOptions, Stop
+from workers.maintenance import Maintenance
+from workers.runtime import Runtime, RuntimeOptions, Stop
+from workers.signals import Signals
+from workers.store_gate import StoreGate
 from workers.tasks.budget import Budget
 from workers.tasks.dispatch import Engines
+from workers.troubles import Troubles
 
 _log = logging.getLogger(__name__)
 _HAND_BACK_S = 10.0
 _RETRY_FOR_S = 600.0
 # No statement of a worker's takes longer (its locks are given up after 10 s), and a lease lives for longer.
 _RESPONSE_TIMEOUT_S = 25.0
+_THREAD_ENDED = 1
 
 
 @dataclass(frozen=True)
@@ -61,26 +61,8 @@ class Serving:
     policy: Engine | None = None
 
 
-class Signals:
-    """Counts the requests to stop, from the first moment of the process."""
-
-    def __init__(self) -> None:
-        self.asked = threading.Event()
-        self.asked_twice = threading.Event()
-        self.loading = True
-        for number in (signal.SIGTERM, signal.SIGINT):
-            signal.signal(number, self._on_signal)
-
-    def _on_signal(self, _number: int, _frame: FrameType | None) -> None:
-        if self.loading:
-            # No lease is held yet: leave through the finally blocks, so that no engine process stays behind.
-            raise SystemExit(0)
-        (self.asked_twice if self.asked.is_set() else self.asked).set()
-
-
-def run_worker(settings: Settings, serving: Serving, options: ProcessOptions) -> int:
-    """Serve until told to stop; returns the exit status. Raises RprmError for anything wrong before the first lease."""
-    signals = Signals()
+def run_worker(settings: Settings, serving: Serving, options: ProcessOptions, signals: Signals) -> int:
+    """Serve until asked to stop; returns the exit status. Raises RprmError for what is wrong before the first lease."""
     database_url, redis_url = _urls(settings)
     database = Database(
         database_url,
@@ -125,13 +107,16 @@ class _Worker:
         options: ProcessOptions,
         info: EngineInfo,
     ) -> None:
-        self._settings, self._serving = settings, serving
-        self._stop = Stop()
+        self._settings, self._serving, self._loop = settings, serving, loop
+        self._stop, troubles = Stop(), Troubles()
+        gate = StoreGate(troubles)
         self._me = _worker_info(serving, info, options.slots)
         dependencies = WorkerDependencies(
             database=database,
             engines=Engines(serving.engine, Budget(options.in_flight), serving.policy, Budget(options.in_flight)),
             loop=loop,
+            troubles=troubles,
+            gate=gate,
             draining=self._stop.draining,
             stopping=self._stop.stopping,
             record_s=settings.record_s,
@@ -145,6 +130,8 @@ class _Worker:
             self._lease_database,
             self._me,
             self._stats,
+            troubles,
+            gate,
             lease_s=settings.lease_s,
             renew_s=settings.renew_s,
         )
@@ -153,14 +140,8 @@ class _Worker:
         )
         app = make_app(redis_url)
         register(app, self._runtime.notify)
-        self._listener = NotificationListener(app, serving.queue, options.slots, self._me.id)
-        self._may_create_dependents = True
-        self._context = Context(settings, database)
-        self._notifier = self._context.notifier
-        self._sweeper = Periodic("sweeper", settings.sweep_s, self._sweep)
-        # A thread of its own, since copying a large job takes minutes and leases must be swept meanwhile.
-        self._dependents = Periodic("dependents", settings.sweep_s, self._create_dependents)
-        self._database = database
+        self._listener = NotificationListener(app, serving.queue, options.slots, self._me.id, troubles)
+        self._maintenance = Maintenance(Context(settings, database), self._me.id, troubles, gate)
 
     def _stats(self) -> EngineStats:
         """The statistics of the queue's model; the policy of a search adds its tokens."""
@@ -172,34 +153,32 @@ class _Worker:
             stats.prefix_hit_rate,
         )
 
-    def _sweep(self) -> None:
-        sweep(self._database, after_start_s=self._settings.lease_s)
-        notify_waiting(self._database, self._notifier)
-
-    def _create_dependents(self) -> None:
-        if not self._may_create_dependents:
-            return
-        try:
-            create_dependents(self._context)
-        except StoreUnavailable:
-            raise
-        except StoreError as error:
-            # Usually the worker's database role may not create jobs: the user's command does when it is run again.
-            self._may_create_dependents = False
-            _log.warning("dependent jobs are left to others: %s", error.what)
-
     def serve(self, signals: Signals) -> int:
-        """Judge until asked to stop or the engine dies."""
+        """Work until asked to stop, the engine dies, or a thread ends that the worker cannot do without."""
         self._keeper.start()
-        self._sweeper.start()
-        self._dependents.start()
+        self._maintenance.start()
         self._runtime.start()
         self._listener.start()
         _log.info("ready: %s on queue %s, %s", self._me.id, self._me.queue, self._me.engine)
-        while not signals.asked.wait(0.2) and not self._stop.draining():
+        dead: list[str] = []
+        while not signals.asked.wait(0.2) and not self._stop.draining() and not (dead := self._dead_threads()):
             pass
+        if dead:
+            _log.critical("the worker stops: %s ended by itself", ", ".join(dead))
         self._leave(signals)
-        return 0 if self._stop.engine_died is None else self._stop.engine_died.exit_code
+        if self._stop.engine_died is not None:
+            return self._stop.engine_died.exit_code
+        return _THREAD_ENDED if dead else 0
+
+    def _dead_threads(self) -> list[str]:
+        services = {
+            "the lease keeper": self._keeper.alive(),
+            "the idle look": self._runtime.alive(),
+            "the listener": self._listener.alive(),
+            "the engine's loop": self._loop.alive(),
+            **{f"the loop for {loop.name!r}": loop.alive() for loop in self._maintenance.loops},
+        }
+        return [name for name, alive in services.items() if not alive]
 
     def _leave(self, signals: Signals) -> None:
         _log.info("stopping: solutions in progress have %.0f s to finish", self._settings.grace_s)
@@ -211,11 +190,9 @@ class _Worker:
                 break
         if not self._runtime.wait_until_drained(_HAND_BACK_S):
             _log.error("some leases could not be handed back in time and will lapse")
-        self._sweeper.stop()
-        self._dependents.stop()
+        self._maintenance.stop()
         self._keeper.stop()
         self._listener.stop(timeout=3)
-        self._notifier.close()
         self._lease_database.close()
         _log.info("stopped")
 

@@ -9,18 +9,20 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections.abc import Callable
 from dataclasses import dataclass
 
-from rprm_jobs.errors import CommitUnknown, EngineDied, StoreError
+from rprm_jobs.errors import CommitUnknown, EngineError, StoreError
 from rprm_jobs.services.retry import retry_transaction
 from rprm_jobs.store.queue import leases
 from rprm_jobs.store.records import Lease, WorkerInfo
 from workers.attempt import Attempt, WorkerDependencies
+from workers.dispositions import is_refusal
 from workers.leases import HeldLease, LeaseKeeper
+from workers.store_gate import CLAIMS
 
 _log = logging.getLogger(__name__)
 _IDLE_LOOK_S = 1.0
+_CLAIMS = "nothing can be claimed"
 # One claim in so many goes to the next of the waiting jobs in turn, so that a stream of urgent ones starves nobody.
 _TURNS = 16
 
@@ -31,7 +33,7 @@ class Stop:
     def __init__(self) -> None:
         self._draining = threading.Event()
         self._stopping = threading.Event()
-        self.engine_died: EngineDied | None = None
+        self.engine_died: EngineError | None = None
 
     def drain(self) -> None:
         """Begin no further solution; those begun may finish."""
@@ -81,6 +83,10 @@ class Runtime:
         """Begin to look for work by itself."""
         self._looker.start()
 
+    def alive(self) -> bool:
+        """Whether it still looks for work by itself."""
+        return self._looker.is_alive()
+
     def notify(self) -> None:
         """Use one slot, when one is free, until nothing is ready. Returns at once when all are busy."""
         if not self._stop.draining() and self._slots.acquire(blocking=False):
@@ -109,18 +115,24 @@ class Runtime:
             threading.Thread(target=self.notify, name="slot", daemon=True).start()
 
     def _work_on(self) -> None:
-        while not self._stop.draining():
-            held = self._claim()
-            if held is None:
-                return
+        while not self._stop.draining() and self._shared.gate.enter():
             try:
-                Attempt(self._shared, held).run()
-            except EngineDied as error:
-                _log.critical("the engine died: %s", error)
-                self._stop.engine_died = error
-                self._stop.now()
+                held = self._claim()
+                if held is None:
+                    return
+                self._work_off(held)
             finally:
-                self._keeper.remove(held)
+                self._shared.gate.leave()
+
+    def _work_off(self, held: HeldLease) -> None:
+        try:
+            Attempt(self._shared, held).run()
+        except EngineError as error:
+            _log.critical("the engine died: %s", error, extra=held.lease.log_context())
+            self._stop.engine_died = error
+            self._stop.now()
+        finally:
+            self._keeper.remove(held)
 
     def _claim(self) -> HeldLease | None:
         # One claim at a time: what Postgres has under our name and the keeper does not know must be a stray.
@@ -129,9 +141,11 @@ class Runtime:
                 return None
             try:
                 lease = retry_transaction(self._claim_once, for_s=self._shared.retry_for_s, give_up=self._stop.draining)
-            except StoreError as error:
-                _log.error("cannot claim: %s", error.what)
+            except Exception as error:  # noqa: BLE001 - a slot that an error ended would be missing from now on
+                self._not_claimed(error)
                 return None
+            self._shared.gate.accepted(CLAIMS)
+            self._shared.troubles.clear(_CLAIMS)
             if lease is None:
                 return None
             if self._is_turn():
@@ -140,6 +154,12 @@ class Runtime:
             held = HeldLease(lease)
             self._keeper.add(held)
             return held
+
+    def _not_claimed(self, error: Exception) -> None:
+        if isinstance(error, StoreError) and is_refusal(error):
+            self._shared.gate.refused(CLAIMS, error)
+        else:
+            self._shared.troubles.report(_CLAIMS, error)
 
     def _is_turn(self) -> bool:
         return self._claims % _TURNS == _TURNS - 1
@@ -167,28 +187,3 @@ class Runtime:
                 return leases.hand_back_strays(connection, self._worker.id, known)
 
         retry_transaction(give_back, for_s=self._shared.retry_for_s, give_up=self._stop.draining)
-
-
-class Periodic:
-    """Calls `action` every `every_s` seconds in a daemon thread until stopped; a StoreError is logged, not fatal."""
-
-    def __init__(self, name: str, every_s: float, action: Callable[[], object]) -> None:
-        self._every_s, self._action = every_s, action
-        self._stop = threading.Event()
-        self._thread = threading.Thread(target=self._run, name=name, daemon=True)
-
-    def start(self) -> None:
-        """Begin."""
-        self._thread.start()
-
-    def stop(self) -> None:
-        """End; waits for a call in progress for a few seconds."""
-        self._stop.set()
-        self._thread.join(5)
-
-    def _run(self) -> None:
-        while not self._stop.wait(self._every_s):
-            try:
-                self._action()
-            except StoreError as error:
-                _log.warning("%s: %s", self._thread.name, error.what)

@@ -94,10 +94,7 @@ def prmbench(
     files: Annotated[list[str], typer.Argument(help="PRMBench files, or a folder of them.")],
     job: JobOption = None,
     predictions: PredictionsOption = None,
-    threshold: Annotated[
-        float | None,
-        typer.Option("--threshold", help="A step with a lower score is called invalid [rows' own labels, else 0.5]."),
-    ] = None,
+    threshold: ThresholdOption = 0.5,
     judge: JudgeOption = "tiny",
     k: CritiquesOption = 10,
     stopping: StoppingOption = StoppingKind.FIXED,
@@ -119,17 +116,16 @@ def prmbench(
 
     _one_source(job, predictions, files)
     options = stopping_options(stopping, confidence=confidence, min_k=min_k, changed=changed, pilot=pilot)
-    cut = 0.5 if threshold is None else threshold
-    judging = Judging(judge, k, options, cut, seed, engine, tuple(engine_arg or ()), worker)
+    judging = Judging(judge, k, options, threshold, seed, engine, tuple(engine_arg or ()), worker)
     limits = load_settings().limits
     benchmark = read_benchmark(files, limits)
     if predictions is not None:
-        results = read_predictions(predictions, benchmark, limits)
+        scores = read_predictions(predictions, benchmark, limits)
     else:
         with connected() as context:
             job_id = judging.run(context, files, benchmark.rows, wait=wait_for, say=say) if job is None else job
-            results = read_job(context, job_id, benchmark)
-    report = evaluate(benchmark.items, results, threshold)
+            scores = read_job(context, job_id, benchmark)
+    report = evaluate(benchmark.items, scores, threshold)
     show_prmbench(report, as_json=as_json)
 
 

@@ -156,6 +156,14 @@ class StoredSolution:
 
 
 @dataclass(frozen=True, slots=True)
+class Trouble:
+    """What a worker cannot do, and since when."""
+
+    what: str
+    since: datetime
+
+
+@dataclass(frozen=True, slots=True)
 class WorkerInfo:
     """A worker with its latest heartbeat, which was `silent_s` seconds ago."""
 
@@ -171,3 +179,5 @@ class WorkerInfo:
     prompt_tokens: int
     generated_tokens: int
     prefix_hit_rate: float | None
+    swept_at: datetime | None = None
+    trouble: Trouble | None = None

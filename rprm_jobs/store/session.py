@@ -15,10 +15,20 @@ from psycopg import errors as pg
 from sqlalchemy import exc
 from sqlalchemy.engine import Connection
 
-from rprm_jobs.errors import CommitUnknown, ConfigError, SchemaError, StoreError, StoreUnavailable
+from rprm_jobs.errors import (
+    CommitUnknown,
+    ConfigError,
+    NotPermitted,
+    RowRefused,
+    SchemaError,
+    StoreError,
+    StoreUnavailable,
+)
 from rprm_jobs.settings import mask_url
 from rprm_jobs.store.response_timeout import set_response_timeout
 
+# SQLSTATE classes that speak of the values: data exception, integrity constraint violation, program limit exceeded.
+_OF_THE_ROW = ("22", "23", "54")
 # A worker that freezes inside a transaction must lose it, and its locks, before its lease lapses; a network that
 # swallows packets must be noticed in seconds and not in the kernel's two hours.
 _SESSION_OPTIONS = {
@@ -68,7 +78,7 @@ class Database:
         """A transaction that commits at the end of the block and rolls back on any error.
 
         Raises StoreUnavailable when the server or the link fails, CommitUnknown when it fails while committing,
-        SchemaError when tables are missing, StoreError for anything else that Postgres says.
+        SchemaError when tables are missing, RowRefused for values that it cannot hold, StoreError for anything else.
         """
         with self._translated(), self.engine.connect() as connection:
             transaction = connection.begin()
@@ -159,12 +169,21 @@ def _translate(error: Exception, url: str) -> StoreError:
         return SchemaError(f"the database schema is not this version's: {_first_line(cause)}", where=where,
                            hint="run: rprm-jobs db upgrade")  # fmt: skip
     if isinstance(cause, pg.InsufficientPrivilege):
-        return StoreError(f"this database role may not do that: {_first_line(cause)}", where=where,
-                          hint="use a role that may; docs/operations.md has the SQL of each")  # fmt: skip
+        return NotPermitted(f"this database role may not do that: {_first_line(cause)}", where=where,
+                            hint="use a role that may; docs/operations.md has the SQL of each")  # fmt: skip
     if isinstance(cause, pg.DiskFull):
         return StoreError("the database has no space left", where=where, hint="free disk space, then run it again")
     if isinstance(cause, pg.LockNotAvailable | pg.DeadlockDetected | pg.QueryCanceled):
         return StoreUnavailable(f"Postgres is busy: {_first_line(cause)}", where=where, hint="try again in a minute")
+    if isinstance(cause, psycopg.Error) and (cause.sqlstate or "").startswith(_OF_THE_ROW):
+        return RowRefused(f"Postgres cannot hold this: {_first_line(cause)}", where=where,
+                          hint="run again with --debug for the statement")  # fmt: skip
+    if isinstance(cause, pg.OutOfMemory):
+        return StoreError(f"Postgres has no memory left: {_first_line(cause)}", where=where,
+                          hint="give the server more memory, or lower max_connections or work_mem")  # fmt: skip
+    if isinstance(cause, pg.ReadOnlySqlTransaction):
+        return StoreError("the database is read-only", where=where,
+                          hint="name the primary server in RPRM_DATABASE_URL")  # fmt: skip
     if _is_link_failure(error):
         return StoreUnavailable(f"Postgres: {_first_line(cause)}", where=where,
                                 hint="check that the server runs: rprm-jobs doctor")  # fmt: skip

@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from contextlib import closing
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
 from typing import TYPE_CHECKING
 
@@ -14,8 +15,11 @@ from rprm_jobs.settings import load_settings, mask_url
 
 if TYPE_CHECKING:
     from rprm_jobs.settings import Settings
+    from rprm_jobs.store.session import Database
 
 _GPU_S = 20.0
+# Workers sweep every 5 s by default; a lapsed lease waits for a sweep.
+_STALE_SWEEP_S = 120.0
 _OPTIONAL = {
     "torch": "pip install 'rprm-jobs[cpu]'",
     "transformers": "pip install 'rprm-jobs[cpu]'",
@@ -79,10 +83,37 @@ def _reach(name: str, url: str) -> list[Check]:
         with closing(Database(url, application="rprm-jobs doctor")) as database:
             checks = [Check(name, True, True, f"{database.server_version()} at {mask_url(url)}")]
             now, head = migrations.current_revision(database), migrations.head_revision()
+            workers = _workers(database) if now == head else []
         hint = "" if now == head else "run: rprm-jobs db upgrade"
-        return [*checks, Check("schema", now == head, True, f"{now or 'empty'} (this version needs {head})", hint)]
+        return [
+            *checks,
+            Check("schema", now == head, True, f"{now or 'empty'} (this version needs {head})", hint),
+            *workers,
+        ]
     except RprmError as error:
         return [Check(name, False, True, f"{error.what} ({mask_url(url)})", "start it, or correct the URL")]
+
+
+def _workers(database: Database) -> list[Check]:
+    """The live workers, what they cannot do, and when one of them last swept."""
+    from rprm_jobs.store.queue import workers
+
+    with database.transaction() as connection:
+        alive, swept_at = workers.alive(connection), workers.last_sweep(connection)
+    if not alive:
+        return [Check("workers", True, False, "none")]
+    troubled = {worker.trouble.what: worker.trouble for worker in alive if worker.trouble is not None}
+    checks = [
+        Check("workers", not troubled, True, f"{len(alive)} alive", "correct what they report" if troubled else "")
+    ]
+    checks += [
+        Check("trouble", False, True, f"{what} (since {trouble.since:%Y-%m-%d %H:%M:%S %Z})")
+        for what, trouble in troubled.items()
+    ]
+    ago = None if swept_at is None else max(0.0, (datetime.now(UTC) - swept_at).total_seconds())
+    stale = ago is not None and ago > _STALE_SWEEP_S
+    found = "none yet" if ago is None else f"{ago:.0f} s ago"
+    return [*checks, Check("last sweep", not stale, True, found, "see the workers' logs" if stale else "")]
 
 
 def _libraries() -> list[Check]:

@@ -11,6 +11,7 @@ from rich.text import Text
 
 from rprm_jobs.cli.shared.common import human_time
 from rprm_jobs.services.jobs.query import JobStatus, rates_between
+from rprm_jobs.store.records import JobState
 from rprm_jobs.types import JobKind
 
 if TYPE_CHECKING:
@@ -53,9 +54,18 @@ def status_json(status: JobStatus) -> dict[str, Any]:
         "eta_s": rates.eta_s if rates else None,
         "prefix_hit_rate": status.prefix_hit_rate,
         "workers": [
-            {"id": w.id, "engine": w.engine, "host": w.host, "slots": w.slots, "silent_s": round(w.silent_s, 1)}
+            {
+                "id": w.id,
+                "engine": w.engine,
+                "host": w.host,
+                "slots": w.slots,
+                "silent_s": round(w.silent_s, 1),
+                "trouble": w.trouble and w.trouble.what,
+                "trouble_since": w.trouble and w.trouble.since.isoformat(),
+            }
             for w in status.workers
         ],
+        "last_sweep_at": status.last_sweep_at.isoformat() if status.last_sweep_at else None,
         "unserved": status.unserved,
         "last_error": counts.last_error,
         "created_at": job.created_at.isoformat(),
@@ -83,6 +93,7 @@ def status_lines(status: JobStatus, *, coming: bool = False) -> list[str]:
     lines += [f"  worker {w.id}: {w.engine}, {w.slots} shards at once" for w in status.workers[:_SHOWN_WORKERS]]
     if len(status.workers) > _SHOWN_WORKERS:
         lines.append(f"  and {len(status.workers) - _SHOWN_WORKERS} more workers")
+    lines += _troubles(status)
     if status.unserved and coming:
         lines.append("  a worker is on its way")
     elif status.unserved:
@@ -91,6 +102,17 @@ def status_lines(status: JobStatus, *, coming: bool = False) -> list[str]:
         first_line, *_ = counts.last_error.split("\n")
         lines.append(f"  last error: {first_line}")
     return lines
+
+
+def _troubles(status: JobStatus) -> list[str]:
+    """What the job's workers cannot do at the moment, each once; and the last sweep, which work waits for that died."""
+    lines = {
+        w.trouble.what: f"  since {w.trouble.since:%H:%M:%S %Z}: {w.trouble.what}" for w in status.workers if w.trouble
+    }
+    if status.last_sweep_at is not None and status.state in (JobState.QUEUED, JobState.RUNNING):
+        ago = (status.progress.now - status.last_sweep_at).total_seconds()
+        return [*lines.values(), f"  last sweep {human_time(max(0.0, ago))} ago"]
+    return list(lines.values())
 
 
 def _models(job: Job) -> str:

@@ -30,6 +30,7 @@ class JobStatus:
     state: JobState
     rates: Throughput | None
     workers: tuple[WorkerInfo, ...]
+    last_sweep_at: datetime | None = None
 
     def with_rates(self, rates: Throughput) -> JobStatus:
         """The same status with other rates, such as those of the last seconds."""
@@ -54,7 +55,9 @@ def job_status(context: Context, job_id: int, *, since: Progress | None = None) 
         job = jobs.get(connection, job_id)
         progress = jobs.progress(connection, job_id)
         serving = tuple(workers.alive(connection, job.queue))
-    return JobStatus(job, progress, progress.state(job), rates_between(job, progress, since), serving)
+        last_sweep_at = workers.last_sweep(connection)
+    rates = rates_between(job, progress, since)
+    return JobStatus(job, progress, progress.state(job), rates, serving, last_sweep_at)
 
 
 def rates_between(job: Job, now: Progress, since: Progress | None) -> Throughput | None:

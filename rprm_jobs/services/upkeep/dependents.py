@@ -41,11 +41,15 @@ def score_request(recipe: Recipe, *, priority: int = 0, keep: KeepCritiques = Ke
     return {"recipe": recipe.to_builtins(), "priority": priority, "keep_critiques": keep.value}
 
 
-def create_dependents(context: Context) -> list[int]:
+def _log_unreadable(error: ConfigError) -> None:
+    _log.error("%s", error.what)
+
+
+def create_dependents(context: Context, *, unreadable: Callable[[ConfigError], None] = _log_unreadable) -> list[int]:
     """Create the dependent jobs that are due and that nobody else is creating; returns their ids. Raises StoreError.
 
     A request for which there is nothing to judge is marked with that error. One that this version cannot read is
-    logged and left to a worker of another version.
+    handed to `unreadable` and left to a worker of another version.
     """
     with context.database.transaction() as connection:
         due = dependents.due(connection)
@@ -56,7 +60,7 @@ def create_dependents(context: Context) -> list[int]:
         except NotFound:
             continue
         except ConfigError as error:
-            _log.error("the score job of job %d cannot be created: %s", job_id, error.what)
+            unreadable(ConfigError(f"the score job of job {job_id} cannot be created: {error.what}"))
     return created
 
 

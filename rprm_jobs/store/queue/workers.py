@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
 
 from sqlalchemy import text
 from sqlalchemy.engine import Connection
 
 from rprm_jobs.engine import EngineStats
-from rprm_jobs.store.records import WorkerInfo
+from rprm_jobs.store.records import Trouble, WorkerInfo
+from rprm_jobs.store.texts import storable
 
 # A worker sends a heartbeat with every renewal of its leases; after this many seconds without one it is not counted.
 SILENT_AFTER_S = 60.0
+_MAX_TROUBLE_CHARS = 1000
 _SWEEP_LOCK = 0x5250524D  # "RPRM"
 
 
@@ -36,20 +40,27 @@ def announce(connection: Connection, worker: WorkerInfo) -> None:
     )
 
 
-def heartbeat(connection: Connection, worker_id: str, stats: EngineStats) -> None:
-    """Store the worker's heartbeat with what its engine has done so far."""
+def heartbeat(connection: Connection, worker_id: str, stats: EngineStats, trouble: Trouble | None = None) -> None:
+    """Store the heartbeat, with what the engine has done so far and what the worker cannot do at the moment."""
     connection.execute(
         text(
             "UPDATE workers SET seen_at = now(), prompt_tokens = :prompt, generated_tokens = :generated,"
-            " prefix_hit_rate = :hit WHERE id = :id"
+            " prefix_hit_rate = :hit, trouble = :trouble, trouble_since = :since WHERE id = :id"
         ),
         {
             "id": worker_id,
             "prompt": stats.prompt_tokens,
             "generated": stats.generated_tokens,
             "hit": stats.prefix_hit_rate,
+            "trouble": None if trouble is None else storable(trouble.what)[:_MAX_TROUBLE_CHARS],
+            "since": None if trouble is None else trouble.since,
         },
     )
+
+
+def swept(connection: Connection, worker_id: str) -> None:
+    """Store that the worker has just swept."""
+    connection.execute(text("UPDATE workers SET swept_at = now() WHERE id = :id"), {"id": worker_id})
 
 
 def leave(connection: Connection, worker_id: str) -> None:
@@ -64,7 +75,7 @@ def alive(connection: Connection, queue: str | None = None) -> list[WorkerInfo]:
             """
             SELECT id, queue, judge, engine, host, pid, slots, started_at,
                    extract(epoch FROM now() - seen_at)::float8 AS silent_s, prompt_tokens, generated_tokens,
-                   prefix_hit_rate
+                   prefix_hit_rate, swept_at, trouble, trouble_since
             FROM workers
             WHERE seen_at > now() - make_interval(secs => :silent)
               AND (CAST(:queue AS text) IS NULL OR queue = :queue)
@@ -72,7 +83,18 @@ def alive(connection: Connection, queue: str | None = None) -> list[WorkerInfo]:
         ),
         {"silent": SILENT_AFTER_S, "queue": queue},
     ).mappings()
-    return [WorkerInfo(**row) for row in rows]
+    return [_worker_info(dict(row)) for row in rows]
+
+
+def _worker_info(row: dict[str, Any]) -> WorkerInfo:
+    what, since = row.pop("trouble"), row.pop("trouble_since")
+    return WorkerInfo(**row, trouble=None if what is None else Trouble(what, since))
+
+
+def last_sweep(connection: Connection) -> datetime | None:
+    """When a worker that is still entered swept last; None when none has."""
+    swept_at: datetime | None = connection.execute(text("SELECT max(swept_at) FROM workers")).scalar_one()
+    return swept_at
 
 
 def forget_silent(connection: Connection) -> None:

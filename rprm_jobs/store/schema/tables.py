@@ -114,6 +114,10 @@ workers = Table(
     Column("prompt_tokens", BigInteger, nullable=False, server_default="0"),
     Column("generated_tokens", BigInteger, nullable=False, server_default="0"),
     Column("prefix_hit_rate", Float),
+    Column("swept_at", TIME),
+    # What the worker cannot do at the moment, such as store results.
+    Column("trouble", Text),
+    Column("trouble_since", TIME),
     Index("ix_workers_queue", "queue"),
     postgresql_with={"fillfactor": "50"},
 )

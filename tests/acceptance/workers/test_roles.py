@@ -14,6 +14,7 @@ import pytest
 from rprm_jobs.errors import StoreError
 from rprm_jobs.store.session import Database
 from tests.support import store
+from tests.support.jobs import wait_for
 from tests.support.trial import Trial
 
 pytestmark = pytest.mark.acceptance
@@ -87,6 +88,23 @@ def _words(process: psutil.Process) -> list[str]:
     with contextlib.suppress(psutil.Error):
         return process.cmdline()
     return []
+
+
+def test_a_privilege_that_is_revoked_in_the_middle_costs_a_wait_and_no_rollout(
+    trial: Trial, job: int, roles: dict[str, str]
+) -> None:
+    role = urlsplit(roles["rprm_worker"]).username
+    worker = trial.start(RPRM_DATABASE_URL=roles["rprm_worker"])
+    trial.wait_recorded(job)
+    tables = f"verdicts, verdicts_j{job}"
+    store.run(trial.database, f"REVOKE INSERT ON {tables} FROM {role}")
+    refusal = "SELECT 1 FROM workers WHERE trouble LIKE 'the store refuses results: this database role may not do%'"
+    wait_for(lambda: store.run(trial.database, refusal) and not trial.leases(), what=trial.workers.logs)
+    assert trial.failures(job) == 0
+    store.run(trial.database, f"GRANT INSERT ON {tables} TO {role}")
+    trial.finish(job, within=60)
+    assert trial.failures(job) == 0
+    assert worker.stop() == 0
 
 
 def test_a_readers_role_reads_and_no_more(trial: Trial, job: int, roles: dict[str, str]) -> None:
