@@ -25,6 +25,7 @@ from rprm_jobs.cli.shared.stopping import (
     ConfidenceOption,
     MinKOption,
     PilotOption,
+    PriceOption,
     StoppingKind,
     StoppingOption,
     UntilOption,
@@ -60,6 +61,7 @@ def processbench(
     confidence: ConfidenceOption = None,
     min_k: MinKOption = None,
     changed: ChangedOption = None,
+    price: PriceOption = None,
     pilot: PilotOption = None,
     until_first_error: UntilOption = False,
     seed: SeedOption = 0,
@@ -75,7 +77,7 @@ def processbench(
     from rprm_jobs.settings import load_settings
 
     _one_source(job, predictions, files)
-    options = stopping_options(stopping, confidence=confidence, min_k=min_k, changed=changed, pilot=pilot)
+    options = stopping_options(stopping, confidence=confidence, min_k=min_k, changed=changed, price=price, pilot=pilot)
     judging = Judging(judge, k, options, threshold, seed, engine, tuple(engine_arg or ()), worker, until_first_error)
     limits = load_settings().limits
     items = read_items(files, limits) if files else None
@@ -101,6 +103,7 @@ def prmbench(
     confidence: ConfidenceOption = None,
     min_k: MinKOption = None,
     changed: ChangedOption = None,
+    price: PriceOption = None,
     pilot: PilotOption = None,
     seed: SeedOption = 0,
     worker: WorkerOption = True,
@@ -115,7 +118,7 @@ def prmbench(
     from rprm_jobs.settings import load_settings
 
     _one_source(job, predictions, files)
-    options = stopping_options(stopping, confidence=confidence, min_k=min_k, changed=changed, pilot=pilot)
+    options = stopping_options(stopping, confidence=confidence, min_k=min_k, changed=changed, price=price, pilot=pilot)
     judging = Judging(judge, k, options, threshold, seed, engine, tuple(engine_arg or ()), worker)
     limits = load_settings().limits
     benchmark = read_benchmark(files, limits)

@@ -32,6 +32,7 @@ from rprm_jobs.cli.shared.stopping import (
     ConfidenceOption,
     MinKOption,
     PilotOption,
+    PriceOption,
     StoppingKind,
     StoppingOption,
     stopping_options,
@@ -52,6 +53,7 @@ def rollout(
     confidence: ConfidenceOption = None,
     min_k: MinKOption = None,
     changed: ChangedOption = None,
+    price: PriceOption = None,
     pilot: PilotOption = None,
     seed: Annotated[int, typer.Option(help="Seed of every solution, and of every critique.")] = 0,
     temperature: TemperatureOption = None,
@@ -84,7 +86,7 @@ def rollout(
     generation_config = make_generation_config(
         found, temperature=temperature, top_p=top_p, max_new_tokens=max_new_tokens, answer_pattern=answer_pattern
     )
-    options = stopping_options(stopping, confidence=confidence, min_k=min_k, changed=changed, pilot=pilot)
+    options = stopping_options(stopping, confidence=confidence, min_k=min_k, changed=changed, price=price, pilot=pilot)
     scoring = make_recipe(resolve_judge(judge), k=k, stopping=options, seed=seed) if then_score else None
     request = WriteRequest(
         tuple(files), rollout_recipe(found, generation_config, seed=seed), n, split, priority, new, skip_bad,

@@ -26,7 +26,8 @@ def simulate(
     as_json: JsonOption = False,
 ) -> None:
     """Tell what each stopping rule costs on votes that are there, and how many calls it changes."""
-    from rprm_jobs.services.evaluation.simulate import simulate_published, simulate_recorded
+    from rprm_jobs.services.evaluation.simulate import simulate_published
+    from rprm_jobs.services.evaluation.simulate_recorded import simulate_recorded
     from rprm_jobs.settings import load_settings
 
     if votes is None:
@@ -45,7 +46,9 @@ def _show(found: Simulation) -> None:
     from rprm_jobs.cli.shared.tables import new_table, print_table
 
     print(f"{found.steps:,} steps of {found.k} votes, threshold {found.threshold:g}")
-    table = new_table("rule", "fitted to", "critiques", "calls changed", "solutions changed", left=("fitted to",))
+    scored = any(line.score is not None for line in found.lines)
+    columns = ["rule", "fitted to", "critiques", "calls changed", *(("score", "difference") if scored else ())]
+    table = new_table(*columns, "solutions changed", left=("fitted to",))
     for line in found.lines:
         solutions = line.outcome.changed_solutions
         table.add_row(
@@ -53,14 +56,26 @@ def _show(found: Simulation) -> None:
             line.fitted_to or "-",
             f"{line.outcome.critiques:.2f}",
             f"{line.outcome.changed:.2%}",
+            *(_score(line) if scored else ()),
             "-" if solutions is None else f"{solutions:.2%}",
         )
     print_table(table)
+    if scored:
+        say("score: the mean F1 of right and of wrong steps; difference: from all critiques, with its 95% interval")
+
+
+def _score(line: Line) -> tuple[str, str]:
+    score = line.score
+    if score is None:
+        return "-", "-"
+    return f"{score.score:.2f}", f"{score.difference:+.2f} ({score.low:+.2f} to {score.high:+.2f})"
 
 
 def _name(line: Line) -> str:
-    share = line.rule.get("confidence", line.rule.get("changed"))
-    return str(line.rule["kind"]) if share is None else f"{line.rule['kind']} {share:.4g}"
+    if "price" in line.rule:
+        return f"planned, price {line.rule['price']:g}"
+    bound = line.rule.get("confidence", line.rule.get("changed"))
+    return str(line.rule["kind"]) if bound is None else f"{line.rule['kind']} {bound:.4g}"
 
 
 def register(app: typer.Typer) -> None:

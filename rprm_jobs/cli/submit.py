@@ -23,6 +23,7 @@ from rprm_jobs.cli.shared.stopping import (
     MinKOption,
     OldPolicyOption,
     PilotOption,
+    PriceOption,
     StoppingKind,
     StoppingOption,
     UntilOption,
@@ -56,6 +57,7 @@ def submit(
     confidence: ConfidenceOption = None,
     min_k: MinKOption = None,
     changed: ChangedOption = None,
+    price: PriceOption = None,
     pilot: PilotOption = None,
     until_first_error: UntilOption = False,
     prompt: PromptOption = None,
@@ -89,7 +91,9 @@ def submit(
     recipe = make_recipe(
         resolve_judge(judge),
         k=k,
-        stopping=stopping_options(stopping, confidence=confidence, min_k=min_k, changed=changed, pilot=pilot),
+        stopping=stopping_options(
+            stopping, confidence=confidence, min_k=min_k, changed=changed, price=price, pilot=pilot
+        ),
         threshold=threshold,
         seed=seed,
         template=PromptTemplate.load(prompt) if prompt else None,

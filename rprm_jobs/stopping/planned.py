@@ -1,7 +1,7 @@
 """Stops where an optimal plan says so: dynamic programming over (votes so far, Yes so far) with a known prior.
 
-The plan is compiled from how many Yes the judge's steps got in a pilot (see `prior`); it is the cheapest one among all
-that change at most a stated fraction of the calls, if the prior is right.
+The plan is compiled from how many Yes the judge's steps got in a pilot (see `prior`). If the prior is right, it is the
+cheapest one among all that change at most a stated fraction of the calls, or the best one at a price of a changed call.
 """
 
 from __future__ import annotations
@@ -64,9 +64,15 @@ def compile_plan(
     return best
 
 
-def plan_at(prior: tuple[float, ...], k: int, threshold: float, price: float) -> Plan:
-    """The plan with the least `critiques + price * changed`. Raises ConfigError for an unusable prior."""
-    return _solve(_states(resized(prior, k), k, threshold, None), k, price)
+@lru_cache(maxsize=256)
+def plan_at(
+    prior: tuple[float, ...], k: int, threshold: float, price: float, wrong: tuple[float, ...] | None = None
+) -> Plan:
+    """The plan with the least `critiques + price * changed`: a changed call may cost `price` critiques.
+
+    `wrong` is as in `compile_plan`. Raises ConfigError for an unusable prior.
+    """
+    return _solve(_states(resized(prior, k), k, threshold, wrong), k, price)
 
 
 def _states(prior: tuple[float, ...], k: int, threshold: float, wrong: tuple[float, ...] | None) -> _States:

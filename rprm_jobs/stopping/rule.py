@@ -6,6 +6,7 @@ critique more than when they are sampled one at a time, and it goes through the 
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
@@ -15,7 +16,7 @@ import msgspec
 from rprm_jobs.errors import ConfigError
 from rprm_jobs.stopping.adaptive import Adaptive
 from rprm_jobs.stopping.exact import Exact
-from rprm_jobs.stopping.planned import Planned, compile_plan
+from rprm_jobs.stopping.planned import Planned, compile_plan, plan_at
 from rprm_jobs.types import Critique
 
 
@@ -68,15 +69,20 @@ class _Planned(_Options, frozen=True, tag="planned"):
     pilot: int = 500
     prior: tuple[float, ...] | None = None
     wrong: tuple[float, ...] | None = None
+    price: float | None = None
 
     def rule(self, k: int, threshold: float) -> StoppingRule:
         if not 0.0 <= self.changed < 1.0:
             raise ConfigError(f"changed={self.changed} is not in [0, 1)", hint="choose one, e.g. 0.0025")
+        if self.price is not None and not 1.0 <= self.price < math.inf:
+            raise ConfigError(f"price={self.price} is not a number of critiques >= 1", hint="choose one, e.g. 30")
         if self.pilot < 1:
             raise ConfigError(f"pilot={self.pilot} is below 1", hint="choose a number of steps, e.g. 500")
         if self.prior is None:
             # The pilot: the plan is compiled from what these steps get.
             return FixedK(k)
+        if self.price is not None:
+            return Planned(k, threshold, plan_at(self.prior, k, threshold, self.price, self.wrong))
         return Planned(k, threshold, compile_plan(self.prior, k, threshold, self.changed, self.wrong))
 
 
@@ -89,8 +95,16 @@ KINDS: dict[str, type[_Fixed | _Exact | _Adaptive | _Planned]] = {
 
 
 def resolve_options(options: Mapping[str, Any]) -> dict[str, Any]:
-    """The options with every default written out, as a recipe stores them. Raises ConfigError for an unknown one."""
+    """The options with every default written out, as a recipe stores them. Raises ConfigError for an unknown one.
+
+    A planned rule is bounded by `changed` or by `price`, and only the one that counts is stored: so the recipes of
+    jobs from before there was a price keep their digest.
+    """
     resolved: dict[str, Any] = msgspec.to_builtins(_read(options))
+    if "price" in resolved:
+        if resolved["price"] is not None and "changed" in options:
+            raise ConfigError("changed and price are two bounds of one plan", hint="leave out --changed or --price")
+        del resolved["price" if resolved["price"] is None else "changed"]
     return resolved
 
 

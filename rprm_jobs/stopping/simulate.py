@@ -5,17 +5,19 @@ The very objects that workers ask are asked here. A call is changed when it is n
 
 from __future__ import annotations
 
+import math
 import random
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
-from rprm_jobs.aggregation import first_error, step_reward
+from rprm_jobs.aggregation import first_error
 from rprm_jobs.errors import ConfigError
 from rprm_jobs.stopping.prior import drawn, normalised
 from rprm_jobs.stopping.rule import StoppingRule
 from rprm_jobs.types import Critique, Finish, Verdict
 
 Votes = Sequence[float | None]
+Rewards = Sequence[float | None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,24 +87,30 @@ def _ask(rule: StoppingRule, critiques: Sequence[Critique], k: int) -> int:
 
 
 def on_votes(
-    rule: StoppingRule, solutions: Sequence[Sequence[Votes]], threshold: float, *, orders: int = 20, seed: int = 0
+    rule: StoppingRule,
+    solutions: Sequence[Sequence[Votes]],
+    threshold: float,
+    *,
+    orders: int = 20,
+    seed: int = 0,
+    observe: Callable[[int, Rewards], None] = lambda _index, _rewards: None,
 ) -> SimulatedCost:
     """Replay recorded votes, as [solution][step][critique], each step's in `orders` random orders.
 
     Every step must have the same number of critiques, K. A step whose critiques are all unparsed has no call to change;
-    it counts in the cost.
+    it counts in the cost. `observe` is given each order's rewards, with the index of their solution.
     """
-    rng = random.Random(seed)
+    rng, ask = random.Random(seed), _Asker(rule)
     spent = changed = steps = changed_solutions = 0
-    for solution in solutions:
-        whole = [[critique_of(i, vote) for i, vote in enumerate(votes)] for votes in solution]
-        full = [step_reward(critiques) for critiques in whole]
+    for index, solution in enumerate(solutions):
+        full = [_mean(votes) for votes in solution]
         for _ in range(orders):
-            taken = [_replay(rule, rng.sample(critiques, len(critiques))) for critiques in whole]
-            rewards = [step_reward(critiques) for critiques in taken]
+            taken = [ask.replay(rng.sample(votes, len(votes))) for votes in solution]
+            rewards = [_mean(votes) for votes in taken]
             spent += sum(map(len, taken))
             changed += sum(_call(a, threshold) is not _call(b, threshold) for a, b in zip(full, rewards, strict=True))
             changed_solutions += first_error(full, threshold) != first_error(rewards, threshold)
+            observe(index, rewards)
         steps += len(solution)
     if not steps:
         raise ConfigError("there is no step to simulate", hint="give recorded votes of at least one step")
@@ -110,11 +118,38 @@ def on_votes(
     return SimulatedCost(spent / runs, changed / runs, changed_solutions / (len(solutions) * orders))
 
 
-def _replay(rule: StoppingRule, critiques: Sequence[Critique]) -> Sequence[Critique]:
-    taken = 0
-    while more := _ask(rule, critiques[:taken], len(critiques)):
-        taken += more
-    return critiques[:taken]
+class _Asker:
+    """Asks the rule, once for every state of whole votes: by them it decides alone, and there are few such states."""
+
+    def __init__(self, rule: StoppingRule) -> None:
+        self._rule = rule
+        self._answers: dict[tuple[int, int, int, int], int] = {}
+
+    def replay(self, votes: Votes) -> Votes:
+        """The first votes of these, up to where the rule stops."""
+        whole = all(vote in (0.0, 1.0, None) for vote in votes)
+        taken = 0
+        while more := self._more(votes, taken, whole):
+            taken += more
+        return votes[:taken]
+
+    def _more(self, votes: Votes, taken: int, whole: bool) -> int:
+        seen = votes[:taken]
+        if not whole:
+            return _ask(self._rule, _critiques(seen), len(votes))
+        key = (len(votes), taken, seen.count(1.0), seen.count(None))
+        if key not in self._answers:
+            self._answers[key] = _ask(self._rule, _critiques(seen), len(votes))
+        return self._answers[key]
+
+
+def _critiques(votes: Votes) -> list[Critique]:
+    return [critique_of(k, vote) for k, vote in enumerate(votes)]
+
+
+def _mean(votes: Votes) -> float | None:
+    parsed = [vote for vote in votes if vote is not None]
+    return math.fsum(parsed) / len(parsed) if parsed else None
 
 
 def _call(reward: float | None, threshold: float) -> bool | None:

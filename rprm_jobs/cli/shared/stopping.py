@@ -35,6 +35,10 @@ MinKOption = Annotated[
 ChangedOption = Annotated[
     float | None, typer.Option("--changed", help="Of planned: the share of calls that may change, in [0, 1) [0.0025].")
 ]
+PriceOption = Annotated[
+    float | None,
+    typer.Option("--price", help="Of planned, instead of --changed: what a changed call may cost, in critiques."),
+]
 PilotOption = Annotated[
     int | None, typer.Option("--pilot", help="Of planned: steps that get all K critiques first [500].")
 ]
@@ -44,7 +48,7 @@ UntilOption = Annotated[
 ]
 
 
-_OWN_OPTIONS = {StoppingKind.ADAPTIVE: ("confidence", "min_k"), StoppingKind.PLANNED: ("changed", "pilot")}
+_OWN_OPTIONS = {StoppingKind.ADAPTIVE: ("confidence", "min_k"), StoppingKind.PLANNED: ("changed", "price", "pilot")}
 
 
 def stopping_options(kind: StoppingKind, **given: float | None) -> dict[str, Any]:

@@ -13,33 +13,30 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from rprm_jobs.errors import InputError
-from rprm_jobs.services.evaluation.benchmark_rows import BadRows, parse_rows
-from rprm_jobs.settings import Limits
-from rprm_jobs.stopping import StoppingRule, make_rule
-from rprm_jobs.stopping.prior import PUBLISHED, PUBLISHED_STEPS, Seen, fit_prior, fit_wrong, resized, whole_votes
-from rprm_jobs.stopping.recorded import Votes, read_votes
-from rprm_jobs.stopping.simulate import SimulatedCost, on_histogram, on_votes
+from rprm_jobs.services.evaluation.simulated_score import StepScore
+from rprm_jobs.stopping import make_rule
+from rprm_jobs.stopping.prior import PUBLISHED, PUBLISHED_STEPS, Seen, fit_prior, resized
+from rprm_jobs.stopping.simulate import SimulatedCost, on_histogram
 
 CONFIDENCES = (0.9, 0.95, 0.99)
 CHANGED = (0.0076, 0.0025, 0.0003)
+PRICES = (30.0, 120.0, 250.0)
 PILOT_STEPS = 1000
 _PILOTS = 10
-_ORDERS = 10
-
-Solutions = Sequence[Sequence[Votes]]
 
 
 @dataclass(frozen=True, slots=True)
 class Line:
     """One rule's outcome. `fitted_to` says what a planned rule was compiled from, empty for the others.
 
-    That is the same votes; the other half of the solutions, each half in turn; or pilots of so many steps, in the mean.
+    That is the same votes; the other half of the problems, each half in turn; or pilots of so many steps, in the mean.
+    `score` is there where the votes have labels.
     """
 
     rule: Mapping[str, Any]
     outcome: SimulatedCost
     fitted_to: str = ""
+    score: StepScore | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +66,7 @@ class Simulation:
                     "changed_solutions_percent": None
                     if line.outcome.changed_solutions is None
                     else 100 * line.outcome.changed_solutions,
+                    "score": None if line.score is None else line.score.as_json(),
                 }
                 for line in self.lines
             ],
@@ -81,57 +79,40 @@ def simulate_published(*, k: int | None = None, threshold: float = 0.5, seed: in
     weights = resized(PUBLISHED, size)
 
     def run(options: Mapping[str, Any], fitted_to: str = "") -> Line:
-        return Line(_named(options), on_histogram(_rule(options, size, threshold), weights, threshold), fitted_to)
+        return Line(
+            named(options), on_histogram(make_rule(options, k=size, threshold=threshold), weights, threshold), fitted_to
+        )
 
-    lines = [run(options) for options in _unfitted()]
-    for changed in CHANGED:
-        lines.append(run(_planned(weights, changed), "the same votes"))
-        outcomes = [run(_planned(fit_prior(_pilot(weights, seed + i), size), changed)).outcome for i in range(_PILOTS)]
+    lines = [run(options) for options in unfitted()]
+    for bound in bounds():
+        lines.append(run(planned(weights, bound), "the same votes"))
+        outcomes = [run(planned(fit_prior(_pilot(weights, seed + i), size), bound)).outcome for i in range(_PILOTS)]
         name = f"{_PILOTS} pilots of {PILOT_STEPS:,}"
-        lines.append(Line(_named(_planned(weights, changed)), _mean(outcomes), name))
+        lines.append(Line(named(planned(weights, bound)), _mean(outcomes), name))
     return Simulation(size, threshold, PUBLISHED_STEPS, 0, tuple(lines))
 
 
-def simulate_recorded(
-    path: str, limits: Limits, *, k: int | None = None, threshold: float = 0.5, seed: int = 0
-) -> Simulation:
-    """On recorded votes, each step's in several random orders. Raises InputError for rows that hold none."""
-    solutions, size, left_out = _read_votes(path, limits, k)
-    halves = _halves(solutions, seed)
-
-    def run(options: Mapping[str, Any], on: Solutions) -> SimulatedCost:
-        return on_votes(_rule(options, size, threshold), on, threshold, orders=_ORDERS, seed=seed)
-
-    def fit(to: Solutions, changed: float) -> dict[str, Any]:
-        return _planned(fit_prior(_seen(to), size), changed, fit_wrong(_sums(to, size), size, threshold))
-
-    lines = [Line(_named(options), run(options, solutions)) for options in _unfitted()]
-    for changed in CHANGED:
-        own = fit(solutions, changed)
-        lines.append(Line(_named(own), run(own, solutions), "the same votes"))
-        if halves is None:
-            continue
-        crossed = [(run(fit(other, changed), half), half) for half, other in (halves, halves[::-1])]
-        lines.append(Line(_named(own), _pooled(crossed), "the other half"))
-    return Simulation(size, threshold, sum(map(len, solutions)), left_out, tuple(lines))
+def bounds() -> Iterator[dict[str, float]]:
+    """What bounds a planned rule: the calls that may change, or the price of one."""
+    yield from ({"changed": changed} for changed in CHANGED)
+    yield from ({"price": price} for price in PRICES)
 
 
-def _rule(options: Mapping[str, Any], k: int, threshold: float) -> StoppingRule:
-    return make_rule(options, k=k, threshold=threshold)
-
-
-def _unfitted() -> Iterator[dict[str, Any]]:
+def unfitted() -> Iterator[dict[str, Any]]:
+    """The options of the rules that need no votes to be fitted to."""
     yield {"kind": "fixed"}
     yield {"kind": "exact"}
     for confidence in CONFIDENCES:
         yield {"kind": "adaptive", "confidence": confidence}
 
 
-def _planned(prior: Sequence[float], changed: float, wrong: Sequence[float] | None = None) -> dict[str, Any]:
-    return {"kind": "planned", "prior": list(prior), "changed": changed, "wrong": wrong and list(wrong)}
+def planned(prior: Sequence[float], bound: Mapping[str, float], wrong: Sequence[float] | None = None) -> dict[str, Any]:
+    """Options of a planned rule that is fitted already."""
+    return {"kind": "planned", "prior": list(prior), **bound, "wrong": wrong and list(wrong)}
 
 
-def _named(options: Mapping[str, Any]) -> dict[str, Any]:
+def named(options: Mapping[str, Any]) -> dict[str, Any]:
+    """The options that a reader wants to see: without what was fitted."""
     return {name: value for name, value in options.items() if name not in ("prior", "wrong")}
 
 
@@ -143,51 +124,3 @@ def _pilot(weights: Sequence[float], seed: int) -> Seen:
 def _mean(outcomes: Sequence[SimulatedCost]) -> SimulatedCost:
     n = len(outcomes)
     return SimulatedCost(math.fsum(o.critiques for o in outcomes) / n, math.fsum(o.changed for o in outcomes) / n)
-
-
-def _read_votes(path: str, limits: Limits, k: int | None) -> tuple[Solutions, int, int]:
-    """The solutions' steps cut to `k` critiques (default: the most that a step has), k, and the steps left out."""
-    bad = BadRows()
-    rows = [steps for _, steps in parse_rows([path], limits, read_votes, bad)]
-    bad.check("write the votes with: rprm-jobs results JOB --critiques -o votes.jsonl")
-    size = k or max((len(step) for steps in rows for step in steps), default=0)
-    solutions = [[step[:size] for step in steps if size and len(step) >= size] for steps in rows]
-    kept = [steps for steps in solutions if steps]
-    if not kept:
-        raise InputError(f"no step has {size or 'any'} critiques", where=path, hint="choose a smaller -k")
-    return kept, size, sum(map(len, rows)) - sum(map(len, kept))
-
-
-def _halves(solutions: Solutions, seed: int) -> tuple[Solutions, Solutions] | None:
-    """Two random halves, None of a single solution. Whole solutions, since the steps of one are alike."""
-    order = random.Random(seed).sample(range(len(solutions)), len(solutions))
-    middle = len(order) // 2
-    return ([solutions[i] for i in order[:middle]], [solutions[i] for i in order[middle:]]) if middle else None
-
-
-def _seen(solutions: Solutions) -> Seen:
-    parsed = [[vote for vote in step if vote is not None] for steps in solutions for step in steps]
-    return Counter((len(votes), whole_votes(math.fsum(votes))) for votes in parsed)
-
-
-def _sums(solutions: Solutions, k: int) -> Iterator[float]:
-    """The sums of the steps of which every critique was parsed."""
-    for steps in solutions:
-        for step in steps:
-            parsed = [vote for vote in step if vote is not None]
-            if len(parsed) == k:
-                yield math.fsum(parsed)
-
-
-def _pooled(parts: Sequence[tuple[SimulatedCost, Solutions]]) -> SimulatedCost:
-    steps = [sum(map(len, solutions)) for _, solutions in parts]
-    wholes = [len(solutions) for _, solutions in parts]
-
-    def mean(values: Sequence[float], weights: Sequence[int]) -> float:
-        return math.fsum(v * w for v, w in zip(values, weights, strict=True)) / sum(weights)
-
-    return SimulatedCost(
-        mean([outcome.critiques for outcome, _ in parts], steps),
-        mean([outcome.changed for outcome, _ in parts], steps),
-        mean([outcome.changed_solutions or 0.0 for outcome, _ in parts], wholes),
-    )

@@ -134,7 +134,7 @@ def test_the_wrong_benchmark_is_named(offline: Cli, test_data: Path) -> None:
         (("eval", "best-of-n", "x.jsonl", "--n", "two"), "not a list of whole numbers"),
         (("eval", "best-of-n", "x.jsonl", "--job", "1", "--judge", "tiny"), "give one of them"),
         (("eval", "processbench", "x.jsonl", "--stopping", "exact", "--confidence", "0.9"), "--confidence"),
-        (("submit", "x.jsonl", "--min-k", "2"), "the fixed policy has no such option"),
+        (("submit", "x.jsonl", "--min-k", "2"), "the fixed rule has no such option"),
         (("submit", "x.jsonl", "--stopping", "exact", "--pilot", "9"), "use --stopping planned"),
         (("submit", "x.jsonl", *SCRIPTED, "--stopping", "adaptive", "--confidence", "0.2"), "between 0.5 and 1"),
         (("stopping", "simulate", "-k", "11"), "says nothing about k=11"),

@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 
 from rprm_jobs.errors import ConfigError, InputError
-from rprm_jobs.services.evaluation.simulate import Line, Simulation, simulate_published, simulate_recorded
+from rprm_jobs.services.evaluation.simulate import Line, Simulation, simulate_published
+from rprm_jobs.services.evaluation.simulate_recorded import simulate_recorded
 from rprm_jobs.settings import Limits
 from rprm_jobs.stopping.prior import PUBLISHED
 
@@ -54,7 +55,7 @@ def test_json_is_in_percent() -> None:
     shown = simulate_published().as_json()
     assert shown["rules"][0] == {
         "rule": "fixed", "fitted_to": None, "critiques": 10.0, "changed_percent": 0.0,
-        "changed_solutions_percent": None,
+        "changed_solutions_percent": None, "score": None,
     }  # fmt: skip
     adaptive = next(one for one in shown["rules"] if one.get("confidence") == 0.95)
     assert adaptive["changed_percent"] == pytest.approx(0.511, abs=0.001)
@@ -96,3 +97,70 @@ def test_rows_that_hold_no_votes_are_named(tmp_path: Path) -> None:
     path.write_text("")
     with pytest.raises(InputError, match="no step has any critiques"):
         simulate_recorded(str(path), Limits())
+
+
+def counted(path: Path, problems: int, *, seed: int = 0) -> str:
+    """Rows of counted votes with labels: right steps mostly get Yes, wrong ones mostly No; two rows a problem."""
+    rng = random.Random(seed)
+    with path.open("w") as file:
+        for number in range(2 * problems):
+            wrong = [rng.random() < 0.3 for _ in range(6)]
+            yes = [rng.choices(range(11), PUBLISHED if not w else PUBLISHED[::-1])[0] for w in wrong]
+            errors = [place + 1 for place, w in enumerate(wrong) if w]
+            row = {"id": str(number), "problem": f"p{number // 2}", "yes_of_10": yes, "error_steps": errors}
+            file.write(json.dumps(row) + "\n")
+    return str(path)
+
+
+def test_labels_give_a_score_beside_the_calls_changed(tmp_path: Path) -> None:
+    found = simulate_recorded(counted(tmp_path / "v.jsonl", 60), Limits(), seed=1)
+    fixed, exact = line(found, "fixed").score, line(found, "exact").score
+    assert fixed is not None
+    assert exact is not None
+    assert 60 < fixed.score < 100
+    assert (fixed.difference, exact.difference, exact.score) == (0, 0, fixed.score)
+    cheap = line(found, "planned", price=30.0, fitted_to="the other half")
+    dear = line(found, "planned", price=250.0, fitted_to="the other half")
+    assert cheap.outcome.critiques < dear.outcome.critiques < 6
+    assert cheap.outcome.changed > dear.outcome.changed
+    assert cheap.score is not None
+    assert cheap.score.low < cheap.score.difference < cheap.score.high
+    assert found.as_json()["rules"][0]["score"] == {"score": fixed.score, "difference": 0, "low": 0, "high": 0}
+
+
+def test_the_score_is_that_of_prmbench(tmp_path: Path) -> None:
+    # 3 right steps of which one is called wrong, 2 wrong ones of which one is called right: F1 of 66.7 and of 50.
+    path = tmp_path / "v.jsonl"
+    row = {"votes": [[1, 1], [1, 1], [0, 0], [0, 0], [1, 1], [1, 1]], "step_labels": [1, 1, 1, -1, -1, None]}
+    path.write_text(json.dumps(row) + "\n")
+    score = simulate_recorded(str(path), Limits()).lines[0].score
+    assert score is not None
+    assert score.score == pytest.approx((200 / 3 + 50) / 2)
+
+
+@pytest.mark.parametrize(
+    ("row", "reason"),
+    [
+        ({"yes_of_10": [11]}, "whole numbers in 0..10"),
+        ({"yes_of_10": [True]}, "whole numbers in 0..10"),
+        ({"votes": [[1]], "error_steps": ["1"]}, "counted from 1"),
+        ({"votes": [[1]], "step_labels": [1, 1]}, "a label for each step"),
+        ({"votes": [[1]], "step_labels": ["good"]}, "1, 0, -1 or null"),
+        ({"votes": [[1]], "label": 1}, "counted from 0"),
+    ],
+)
+def test_labels_that_cannot_be_are_named(tmp_path: Path, row: dict[str, object], reason: str) -> None:
+    path = tmp_path / "v.jsonl"
+    path.write_text(json.dumps(row) + "\n")
+    with pytest.raises(InputError) as error:
+        simulate_recorded(str(path), Limits())
+    assert reason in error.value.bad_lines[0].reason
+
+
+def test_problems_stay_on_one_side_of_the_split(tmp_path: Path) -> None:
+    # One problem in two rows cannot be split, so nothing is fitted to another half.
+    found = simulate_recorded(counted(tmp_path / "v.jsonl", 1), Limits())
+    assert {one.fitted_to for one in found.lines} == {"", "the same votes"}
+    assert "the other half" in {
+        one.fitted_to for one in simulate_recorded(counted(tmp_path / "v.jsonl", 2), Limits()).lines
+    }

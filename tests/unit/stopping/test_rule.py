@@ -54,6 +54,7 @@ def test_an_unknown_policy_is_refused(options: dict[str, object]) -> None:
         ({"kind": "planned", "prior": [0, 0, 0, 0]}, "needs K"),
         ({"kind": "planned", "prior": [1, -1, 1, 1]}, "needs K"),
         ({"kind": "planned", "prior": [1, 1, 1, 1], "changed": 1.5}, "not in"),
+        ({"kind": "planned", "price": 0.5}, "price=0.5 is not a number of critiques"),
     ],
 )
 def test_options_that_cannot_be_are_refused(options: dict[str, object], reason: str) -> None:
@@ -97,3 +98,24 @@ def test_critiques_without_a_verdict_decide_nothing_but_end_at_k(options: dict[s
     assert all(rule.more([ONE] * n) > 0 for n in range(10))
     assert rule.more([ONE] * 10) == 0
     assert rule.more([ONE] * 12) == 0
+
+
+def test_a_planned_rule_is_bounded_by_calls_or_by_price() -> None:
+    assert resolve_options({"kind": "planned"}) == {
+        "kind": "planned", "changed": 0.0025, "pilot": 500, "prior": None, "wrong": None
+    }  # fmt: skip
+    priced = resolve_options({"kind": "planned", "price": 30})
+    assert priced == {"kind": "planned", "price": 30.0, "pilot": 500, "prior": None, "wrong": None}
+    assert resolve_options(priced) == priced
+    with pytest.raises(ConfigError, match="two bounds"):
+        resolve_options({"kind": "planned", "price": 30, "changed": 0.01})
+
+
+def test_a_higher_price_samples_more() -> None:
+    prior = list(PUBLISHED)
+    asked = [
+        make_rule({"kind": "planned", "prior": prior, "price": price}, k=10, threshold=0.5).more([critique_of(0, 1.0)])
+        for price in (30, 250)
+    ]
+    assert asked[0] == 0
+    assert asked[1] > 0

@@ -1,0 +1,141 @@
+"""Stopping rules replayed on recorded votes; planned ones fitted to the same votes, and to half of the problems."""
+
+from __future__ import annotations
+
+import math
+import random
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+from rprm_jobs.errors import InputError
+from rprm_jobs.services.evaluation.benchmark_rows import BadRows, parse_rows
+from rprm_jobs.services.evaluation.simulate import Line, Simulation, bounds, named, planned, unfitted
+from rprm_jobs.services.evaluation.simulated_score import ScoreCounter
+from rprm_jobs.settings import Limits
+from rprm_jobs.stopping import make_rule
+from rprm_jobs.stopping.prior import Seen, fit_prior, fit_wrong, whole_votes
+from rprm_jobs.stopping.recorded import RecordedSolution, read_solution
+from rprm_jobs.stopping.simulate import SimulatedCost, on_votes
+
+_ORDERS = 10
+
+Solutions = Sequence[RecordedSolution]
+
+
+def simulate_recorded(
+    path: str, limits: Limits, *, k: int | None = None, threshold: float = 0.5, seed: int = 0
+) -> Simulation:
+    """On recorded votes, each step's in several random orders. Raises InputError for rows that hold none."""
+    solutions, size, left_out = _read_votes(path, limits, k)
+    replay = _Replay(solutions, size, threshold, seed)
+    halves = _halves(solutions, seed)
+    lines = [replay.line(options) for options in unfitted()]
+    for bound in bounds():
+        lines.append(replay.line(_fitted(solutions, size, threshold, bound), "the same votes"))
+        if halves is not None:
+            lines.append(replay.crossed(halves, bound))
+    return Simulation(size, threshold, sum(len(one.votes) for one in solutions), left_out, tuple(lines))
+
+
+class _Replay:
+    """Runs rules over the same solutions, and counts what they do to the score where there are labels."""
+
+    def __init__(self, solutions: Solutions, k: int, threshold: float, seed: int) -> None:
+        self._solutions, self._k, self._threshold, self._seed = solutions, k, threshold, seed
+        self._full = [[_mean_vote(votes) for votes in one.votes] for one in solutions]
+
+    def line(self, options: Mapping[str, Any], fitted_to: str = "") -> Line:
+        """One rule over all solutions."""
+        counter = self._counter()
+        cost = self._run(options, range(len(self._solutions)), counter)
+        return Line(named(options), cost, fitted_to, counter.score(self._seed))
+
+    def crossed(self, halves: tuple[Sequence[int], Sequence[int]], bound: Mapping[str, float]) -> Line:
+        """Each half under the rule that is fitted to the other one."""
+        counter, costs = self._counter(), []
+        options: dict[str, Any] = {}
+        for half, other in (halves, halves[::-1]):
+            options = _fitted([self._solutions[i] for i in other], self._k, self._threshold, bound)
+            costs.append((self._run(options, half, counter), [self._solutions[i] for i in half]))
+        return Line(named(options), _pooled(costs), "the other half", counter.score(self._seed))
+
+    def _counter(self) -> ScoreCounter:
+        return ScoreCounter(self._solutions, self._full, self._threshold)
+
+    def _run(self, options: Mapping[str, Any], places: Sequence[int], counter: ScoreCounter) -> SimulatedCost:
+        return on_votes(
+            make_rule(options, k=self._k, threshold=self._threshold),
+            [self._solutions[place].votes for place in places],
+            self._threshold,
+            orders=_ORDERS,
+            seed=self._seed,
+            observe=lambda index, rewards: counter.add(places[index], rewards),
+        )
+
+
+def _fitted(to: Solutions, k: int, threshold: float, bound: Mapping[str, float]) -> dict[str, Any]:
+    return planned(fit_prior(_seen(to), k), bound, fit_wrong(_sums(to, k), k, threshold))
+
+
+def _mean_vote(votes: Sequence[float | None]) -> float | None:
+    parsed = [vote for vote in votes if vote is not None]
+    return math.fsum(parsed) / len(parsed) if parsed else None
+
+
+def _read_votes(path: str, limits: Limits, k: int | None) -> tuple[Solutions, int, int]:
+    """The solutions' steps cut to `k` critiques (default: the most that a step has), k, and the steps left out."""
+    bad = BadRows()
+    rows = [solution for _, solution in parse_rows([path], limits, read_solution, bad)]
+    bad.check("write the votes with: rprm-jobs results JOB --critiques -o votes.jsonl")
+    size = k or max((len(step) for one in rows for step in one.votes), default=0)
+    kept = [cut for one in rows if (cut := _cut(one, size)).votes]
+    if not kept:
+        raise InputError(f"no step has {size or 'any'} critiques", where=path, hint="choose a smaller -k")
+    return kept, size, sum(len(one.votes) for one in rows) - sum(len(one.votes) for one in kept)
+
+
+def _cut(one: RecordedSolution, size: int) -> RecordedSolution:
+    """The steps that have `size` critiques, with the first so many."""
+    whole = [place for place, step in enumerate(one.votes) if size and len(step) >= size]
+    return RecordedSolution([one.votes[i][:size] for i in whole], [one.wrong[i] for i in whole], one.problem)
+
+
+def _halves(solutions: Solutions, seed: int) -> tuple[list[int], list[int]] | None:
+    """Two random halves, as places; None of a single problem. Whole problems, since the steps of one are alike."""
+    problems: dict[object, list[int]] = {}
+    for place, one in enumerate(solutions):
+        problems.setdefault(place if one.problem is None else one.problem, []).append(place)
+    order = random.Random(seed).sample(list(problems.values()), len(problems))
+    middle = len(order) // 2
+    if not middle:
+        return None
+    return [i for places in order[:middle] for i in places], [i for places in order[middle:] for i in places]
+
+
+def _seen(solutions: Solutions) -> Seen:
+    parsed = [[vote for vote in step if vote is not None] for one in solutions for step in one.votes]
+    return Counter((len(votes), whole_votes(math.fsum(votes))) for votes in parsed)
+
+
+def _sums(solutions: Solutions, k: int) -> Iterator[float]:
+    """The sums of the steps of which every critique was parsed."""
+    for one in solutions:
+        for step in one.votes:
+            parsed = [vote for vote in step if vote is not None]
+            if len(parsed) == k:
+                yield math.fsum(parsed)
+
+
+def _pooled(parts: Sequence[tuple[SimulatedCost, Solutions]]) -> SimulatedCost:
+    steps = [sum(len(one.votes) for one in solutions) for _, solutions in parts]
+    wholes = [len(solutions) for _, solutions in parts]
+
+    def mean(values: Sequence[float], weights: Sequence[int]) -> float:
+        return math.fsum(v * w for v, w in zip(values, weights, strict=True)) / sum(weights)
+
+    return SimulatedCost(
+        mean([outcome.critiques for outcome, _ in parts], steps),
+        mean([outcome.changed for outcome, _ in parts], steps),
+        mean([outcome.changed_solutions or 0.0 for outcome, _ in parts], wholes),
+    )
