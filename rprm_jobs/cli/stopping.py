@@ -47,8 +47,8 @@ def _show(found: Simulation) -> None:
 
     print(f"{found.steps:,} steps of {found.k} votes, threshold {found.threshold:g}")
     scored = any(line.score is not None for line in found.lines)
-    columns = ["rule", "fitted to", "critiques", "calls changed", *(("score", "difference") if scored else ())]
-    table = new_table(*columns, "solutions changed", left=("fitted to",))
+    columns = ("score", "from all critiques") if scored else ("first errors changed",)
+    table = new_table("rule", "fitted to", "critiques", "calls changed", *columns, left=("fitted to",))
     for line in found.lines:
         solutions = line.outcome.changed_solutions
         table.add_row(
@@ -56,19 +56,18 @@ def _show(found: Simulation) -> None:
             line.fitted_to or "-",
             f"{line.outcome.critiques:.2f}",
             f"{line.outcome.changed:.2%}",
-            *(_score(line) if scored else ()),
-            "-" if solutions is None else f"{solutions:.2%}",
+            *(_score(line) if scored else ["-" if solutions is None else f"{solutions:.2%}"]),
         )
     print_table(table)
     if scored:
-        say("score: the mean F1 of right and of wrong steps; difference: from all critiques, with its 95% interval")
+        say("score: the mean F1 of right and of wrong steps; beside it the 95% interval of the difference")
 
 
 def _score(line: Line) -> tuple[str, str]:
     score = line.score
     if score is None:
         return "-", "-"
-    return f"{score.score:.2f}", f"{score.difference:+.2f} ({score.low:+.2f} to {score.high:+.2f})"
+    return f"{score.score:.2f}", f"{score.low:+.2f} to {score.high:+.2f}"
 
 
 def _name(line: Line) -> str:
