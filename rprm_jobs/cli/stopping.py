@@ -48,7 +48,7 @@ def _show(found: Simulation) -> None:
     print(f"{found.steps:,} steps of {found.k} votes, threshold {found.threshold:g}")
     scored = any(line.score is not None for line in found.lines)
     columns = ("score", "from all critiques") if scored else ("first errors changed",)
-    table = new_table("rule", "fitted to", "critiques", "calls changed", *columns, left=("fitted to",))
+    table = new_table("rule", "fitted to", "critiques", "changed", *columns, left=("fitted to",))
     for line in found.lines:
         solutions = line.outcome.changed_solutions
         table.add_row(
@@ -72,7 +72,7 @@ def _score(line: Line) -> tuple[str, str]:
 
 def _name(line: Line) -> str:
     if "price" in line.rule:
-        return f"planned, price {line.rule['price']:g}"
+        return f"price {line.rule['price']:g}"
     bound = line.rule.get("confidence", line.rule.get("changed"))
     return str(line.rule["kind"]) if bound is None else f"{line.rule['kind']} {bound:.4g}"
 
