@@ -96,7 +96,10 @@ def prmbench(
     files: Annotated[list[str], typer.Argument(help="PRMBench files, or a folder of them.")],
     job: JobOption = None,
     predictions: PredictionsOption = None,
-    threshold: ThresholdOption = 0.5,
+    threshold: Annotated[
+        float | None,
+        typer.Option("--threshold", help="A step with a lower score is called invalid [rows' own labels, else 0.5]."),
+    ] = None,
     judge: JudgeOption = "tiny",
     k: CritiquesOption = 10,
     stopping: StoppingOption = StoppingKind.FIXED,
@@ -119,16 +122,17 @@ def prmbench(
 
     _one_source(job, predictions, files)
     options = stopping_options(stopping, confidence=confidence, min_k=min_k, changed=changed, price=price, pilot=pilot)
-    judging = Judging(judge, k, options, threshold, seed, engine, tuple(engine_arg or ()), worker)
+    cut = 0.5 if threshold is None else threshold
+    judging = Judging(judge, k, options, cut, seed, engine, tuple(engine_arg or ()), worker)
     limits = load_settings().limits
     benchmark = read_benchmark(files, limits)
     if predictions is not None:
-        scores = read_predictions(predictions, benchmark, limits)
+        results = read_predictions(predictions, benchmark, limits)
     else:
         with connected() as context:
             job_id = judging.run(context, files, benchmark.rows, wait=wait_for, say=say) if job is None else job
-            scores = read_job(context, job_id, benchmark)
-    report = evaluate(benchmark.items, scores, threshold)
+            results = read_job(context, job_id, benchmark)
+    report = evaluate(benchmark.items, results, threshold)
     show_prmbench(report, as_json=as_json)
 
 

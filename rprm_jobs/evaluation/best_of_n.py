@@ -14,7 +14,7 @@ from typing import Any, TypeVar
 from rprm_jobs.errors import InputError
 from rprm_jobs.evaluation.answers import final_answer
 from rprm_jobs.evaluation.picking import AGGREGATIONS, best, most_voted, pass_at, subsets, weights
-from rprm_jobs.evaluation.processbench_report import checked_rewards
+from rprm_jobs.evaluation.processbench_answers import checked_rewards
 
 T = TypeVar("T")
 ByN = Mapping[int, float]

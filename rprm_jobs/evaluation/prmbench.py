@@ -11,6 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from rprm_jobs.evaluation.prmbench_results import PrmbenchResult
 from rprm_jobs.evaluation.prmbench_rows import CLASSES, CONTROL, DIMENSIONS, PrmbenchItem, first_of_each
 
 VALID_ONLY = "multi_solutions"
@@ -66,14 +67,18 @@ class Controls:
     n_steps: int
     accuracy: float | None
     missing: int
+    invalid: int
 
 
 @dataclass(frozen=True, slots=True)
 class PrmbenchReport:
     """`overall` is over the pooled counts of the classes there are, without controls; None where nothing was scored.
 
-    `missing` items lack a score of some step; `out_of_range` items name wrong steps that they do not have; `repeated`
-    rows had the key of one before. A dimension is the plain mean of its classes, as far as they are here.
+    `missing` items lack a result or a score of some step; the system marks its answer to `invalid` ones as none; both
+    are left out. Of `short` items only the first steps have a label, and count. `out_of_range` items name wrong steps
+    that they do not have; `repeated` rows had the key of one before.
+
+    A dimension is the plain mean of its classes, as far as they are here.
     """
 
     overall: float | None
@@ -83,6 +88,8 @@ class PrmbenchReport:
     n_steps: int
     out_of_range: int
     missing: int
+    invalid: int
+    short: int
     repeated: int
     controls: Controls
 
@@ -101,35 +108,40 @@ class PrmbenchReport:
             "n_steps": self.n_steps,
             "out_of_range": self.out_of_range,
             "missing": self.missing,
+            "invalid": self.invalid,
+            "short": self.short,
             "repeated": self.repeated,
             "absent_classes": list(self.absent),
             "controls": {name: getattr(self.controls, name) for name in Controls.__slots__},
         }
 
 
-def count(item: PrmbenchItem, rewards: Sequence[float], threshold: float) -> Counts:
-    """The item's steps; one with reward >= `threshold` is called valid."""
+def count(item: PrmbenchItem, called_valid: Sequence[bool]) -> Counts:
+    """The item's steps, as far as there are calls."""
     counts = [[0, 0], [0, 0]]
-    for step, reward in enumerate(rewards):
-        counts[step in item.error_steps][reward < threshold] += 1
+    for step, valid in enumerate(called_valid):
+        counts[step in item.error_steps][not valid] += 1
     (valid_valid, valid_invalid), (invalid_valid, invalid_invalid) = counts
     return Counts(valid_valid, valid_invalid, invalid_valid, invalid_invalid)
 
 
 def evaluate(
-    items: Sequence[PrmbenchItem], rewards: Mapping[str, Sequence[float | None]], threshold: float
+    items: Sequence[PrmbenchItem], results: Mapping[str, PrmbenchResult], threshold: float | None = None
 ) -> PrmbenchReport:
-    """Score the rewards, by key. Of items with one key the first counts; one without every reward is missing."""
+    """Score the results, by key. Of items with one key the first counts; `threshold`: see `called_valid`."""
     unique = first_of_each(items)
     totals: dict[str, Counts] = {}
-    scored, missing = Counter[bool](), Counter[bool]()
+    scored, missing, invalid = Counter[bool](), Counter[bool](), Counter[bool]()
+    short = 0
     for item in unique:
-        known = [reward for reward in rewards.get(item.key, ()) if reward is not None]
-        if len(known) != len(item.steps):
-            missing[item.is_control] += 1
+        result = results.get(item.key, PrmbenchResult())
+        calls = result.called_valid(item.classification, threshold)
+        if not result.usable or calls is None:
+            (missing if result.usable else invalid)[item.is_control] += 1
             continue
         scored[item.is_control] += 1
-        totals[item.classification] = totals.get(item.classification, Counts()) + count(item, known, threshold)
+        short += len(calls) < len(item.steps)
+        totals[item.classification] = totals.get(item.classification, Counts()) + count(item, calls)
     controls = totals.pop(CONTROL, Counts())
     classes = {
         name: totals[name].f1 if name == VALID_ONLY else totals[name].score for name in CLASSES if name in totals
@@ -143,14 +155,16 @@ def evaluate(
         n_steps=pooled.steps,
         out_of_range=sum(item.out_of_range for item in unique),
         missing=missing[False],
+        invalid=invalid[False],
+        short=short,
         repeated=len(items) - len(unique),
-        controls=_controls(controls, scored[True], missing[True]),
+        controls=_controls(controls, scored[True], missing[True], invalid[True]),
     )
 
 
-def _controls(counts: Counts, scored: int, missing: int) -> Controls:
+def _controls(counts: Counts, scored: int, missing: int, invalid: int) -> Controls:
     accuracy = 100.0 * counts.valid_valid / counts.steps if counts.steps else None
-    return Controls(scored, counts.steps, accuracy, missing)
+    return Controls(scored, counts.steps, accuracy, missing, invalid)
 
 
 def _mean(values: Sequence[float]) -> float | None:

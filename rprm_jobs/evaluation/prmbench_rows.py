@@ -1,4 +1,4 @@
-"""The rows of PRMBench: which solution each one is, where it is wrong, and a result of another system for it.
+"""The rows of PRMBench: which solution each one is, and where it is wrong.
 
 Rows number wrong steps from 1, and those of the modified process; indices here count from 0.
 """
@@ -112,17 +112,3 @@ def first_of_each(items: Iterable[PrmbenchItem]) -> list[PrmbenchItem]:
     for item in items:
         first.setdefault(item.key, item)
     return list(first.values())
-
-
-def read_scores(row: Mapping[str, Any]) -> tuple[str, list[float | None]]:
-    """Key and step scores of one row of PRMBench's results. Raises InputError with what is wrong."""
-    key, scores = row.get("idx"), row.get("scores")
-    if not isinstance(key, str):
-        raise InputError("the row has no idx")
-    values = scores.get("step_level_validity_scores") if isinstance(scores, Mapping) else None
-    if type(values) is not list:
-        raise InputError("the row has no list scores.step_level_validity_scores")
-    for number, value in enumerate(values, 1):
-        if value is not None and type(value) not in (int, float):
-            raise InputError(f"score {number} is {value!r}, not a number or null")
-    return key, values

@@ -9,15 +9,8 @@ from collections.abc import Sequence
 from typing import Any
 
 from rprm_jobs.errors import ConfigError, InputError
-from rprm_jobs.evaluation.processbench_report import (
-    Answer,
-    ProcessBenchItem,
-    SubsetReport,
-    answer_of_status,
-    evaluate,
-    predict,
-    subset_of,
-)
+from rprm_jobs.evaluation.processbench_answers import Answer, answer_of_status, predict
+from rprm_jobs.evaluation.processbench_report import ProcessBenchItem, SubsetReport, evaluate, subset_of
 from rprm_jobs.report.figures import draw_all
 from rprm_jobs.services.evaluation.report import ReportData, ReportSample
 

@@ -48,7 +48,10 @@ def show_prmbench(report: prmbench.PrmbenchReport, *, as_json: bool) -> None:
 
     counts = {
         "items lack the score of a step and are left out": report.missing,
+        "items have results that are marked as invalid and are left out": report.invalid,
+        "items have labels of their first steps alone, which count": report.short,
         "controls lack the score of a step and are left out": report.controls.missing,
+        "controls have results that are marked as invalid and are left out": report.controls.invalid,
         "rows repeat a key, the first counts": report.repeated,
         "items name wrong steps that they do not have": report.out_of_range,
     }

@@ -54,28 +54,28 @@ def count_strings(value: Any, depth: int = 1) -> int:
         return 0
     if depth > MAX_DEPTH:
         raise BadRow(f"the row is nested more than {MAX_DEPTH} deep")
-    for one in inside:
-        kind = type(one)
+    for item in inside:
+        kind = type(item)
         if kind is str:
             count += 1
         elif kind is list or kind is dict:
-            count += count_strings(one, depth + 1)
+            count += count_strings(item, depth + 1)
     return count
 
 
 def refuse_unstorable(value: Any, where: str = "") -> None:
     """Raises BadRow, with the field, for a text that Postgres cannot hold: one with a NUL or a lone surrogate."""
     if isinstance(value, str):
-        if found := _UNSTORABLE.search(value):
-            what = "a NUL character" if found[0] == "\x00" else "a lone surrogate"
+        if match := _UNSTORABLE.search(value):
+            what = "a NUL character" if match[0] == "\x00" else "a lone surrogate"
             raise BadRow(f"{where or 'the row'} holds {what}")
     elif isinstance(value, dict):
-        for name, one in value.items():
+        for name, item in value.items():
             refuse_unstorable(name, f"the name of field {name!a}")
-            refuse_unstorable(one, where or f"field {name!a}")
+            refuse_unstorable(item, where or f"field {name!a}")
     elif isinstance(value, list):
-        for one in value:
-            refuse_unstorable(one, where)
+        for item in value:
+            refuse_unstorable(item, where)
 
 
 def decode_slowly(line: bytes) -> Any:
@@ -97,11 +97,11 @@ def decode_slowly(line: bytes) -> Any:
 
 
 def _unique_keys(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    found = dict(pairs)
-    if len(found) != len(pairs):
+    value = dict(pairs)
+    if len(value) != len(pairs):
         repeated = Counter(name for name, _ in pairs).most_common(1)[0][0]
         raise BadRow(f"field {repeated!a} stands twice in one object")
-    return found
+    return value
 
 
 def _no_constant(name: str) -> NoReturn:

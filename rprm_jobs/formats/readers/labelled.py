@@ -48,10 +48,10 @@ def read_labelled(
         except BadRow as bad:
             yield BadLine(raw.file, raw.line, str(bad))
             continue
-        found = [one for s in solutions if (one := _to_judge(s, counts, skip_neutral)) is not None]
+        to_judge = [j for s in solutions if (j := _to_judge(s, counts, skip_neutral)) is not None]
         counts.unlabelled += _unlabelled(solutions) if unlabelled is None else unlabelled
-        counts.rows_left_out += not found
-        yield from (InputRow(raw.file, raw.line, solution) for solution in found)
+        counts.rows_left_out += not to_judge
+        yield from (InputRow(raw.file, raw.line, solution) for solution in to_judge)
 
 
 def _solutions(raw: Any, options: ReadOptions, limits: Limits) -> list[Solution]:

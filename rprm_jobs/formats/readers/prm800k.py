@@ -41,7 +41,14 @@ def plain_rows(raw: dict[str, Any]) -> Iterator[dict[str, Any]]:
     Ids are the row's own for the chosen completions, and `ID/3.2` for the second completion of the third step.
     """
     head, steps = _open(raw)
+    while steps and not steps[-1].completions:
+        # The labeler went on to a further step and left before anything stood there.
+        steps.pop()
+    if not steps:
+        raise BadRow("no step has a completion")
     for number, step in enumerate(steps[:-1], 1):
+        if not step.completions:
+            raise BadRow(f"step {number} has no completion, and further steps follow it")
         if step.chosen is None:
             raise BadRow(f"step {number} has no chosen completion, and further steps follow it")
     chain = [(number, step, _taken(step, last=number == len(steps))) for number, step in enumerate(steps, 1)]
@@ -100,16 +107,14 @@ def _step(number: int, raw: Any) -> _Step:
         raise BadRow(f"step {number} is not an object, as in PRM800K")
     if "completions" not in raw:
         return _Step([_completion(number, 1, raw)], 0)
-    found = raw["completions"] or []
-    if type(found) is not list or not all(type(one) is dict for one in found):
+    listed = raw["completions"] or []
+    if type(listed) is not list or not all(type(item) is dict for item in listed):
         raise BadRow(f"step {number}: completions is not a list of objects")
-    completions = [_completion(number, index, one) for index, one in enumerate(found, 1)]
-    chosen = _chosen(number, raw, found)
+    completions = [_completion(number, index, item) for index, item in enumerate(listed, 1)]
+    chosen = _chosen(number, raw, listed)
     if chosen is None and type(human := raw.get("human_completion")) is dict:
-        completions.append(_completion(number, len(found) + 1, human))
-        chosen = len(found)
-    if not completions:
-        raise BadRow(f"step {number} has no completion")
+        completions.append(_completion(number, len(listed) + 1, human))
+        chosen = len(listed)
     return _Step(completions, chosen)
 
 
@@ -120,13 +125,13 @@ def _completion(number: int, index: int, raw: dict[str, Any]) -> tuple[Any, int 
     return raw.get("text"), rating
 
 
-def _chosen(number: int, raw: dict[str, Any], found: list[dict[str, Any]]) -> int | None:
+def _chosen(number: int, raw: dict[str, Any], listed: list[dict[str, Any]]) -> int | None:
     if "chosen_completion" in raw:
         chosen = raw["chosen_completion"]
-        if chosen is not None and (type(chosen) is not int or not 0 <= chosen < len(found)):
-            raise BadRow(f"step {number}: chosen_completion is not one of its {len(found)} completions")
+        if chosen is not None and (type(chosen) is not int or not 0 <= chosen < len(listed)):
+            raise BadRow(f"step {number}: chosen_completion is not one of its {len(listed)} completions")
         return chosen
-    preferred = [index for index, one in enumerate(found) if one.get("is_preferred") is True]
+    preferred = [index for index, item in enumerate(listed) if item.get("is_preferred") is True]
     if len(preferred) > 1:
         raise BadRow(f"step {number} has {len(preferred)} preferred completions")
     return preferred[0] if preferred else None

@@ -53,5 +53,5 @@ def _checked(raw: Any, limits: Limits) -> tuple[str, str, dict[str, Any]]:
 
 def _is_answer(value: Any) -> bool:
     if type(value) is list:
-        return bool(value) and all(type(one) in (str, int) for one in value)
+        return bool(value) and all(type(item) in (str, int) for item in value)
     return value is None or type(value) in (str, int)

@@ -1,6 +1,6 @@
 """From one decoded JSON object to a Solution, or to the reason why it is refused.
 
-A field is never mended in silence: a row either is a solution as it stands or is refused with its field named.
+A field is never corrected in silence: a row either is a solution as it stands or is refused with its field named.
 """
 
 from __future__ import annotations
@@ -53,7 +53,7 @@ def to_solution(raw: Any, options: ReadOptions, limits: Limits) -> Solution:
         rest = dict(raw)
     id_ = id_of(rest.pop("id", None))
     problem = text_of(rest, "problem" if "problem" in rest else "question", missing="problem (or question)")
-    steps = _steps(rest, options, limits)
+    steps = _steps(rest, options, limits, empty_ones=prmbench_rows.is_row(raw))
     if len(problem) + sum(map(len, steps)) > limits.max_text_chars:
         raise BadRow(f"problem and steps have more than {limits.max_text_chars} characters (RPRM_MAX_TEXT_CHARS)")
     label = _label(rest.pop("label", None), len(steps))
@@ -105,7 +105,8 @@ def text_of(rest: dict[str, Any], name: str, *, missing: str) -> str:
     return value
 
 
-def _steps(rest: dict[str, Any], options: ReadOptions, limits: Limits) -> tuple[str, ...]:
+def _steps(rest: dict[str, Any], options: ReadOptions, limits: Limits, *, empty_ones: bool = False) -> tuple[str, ...]:
+    """`empty_ones`: a benchmark's empty step is a step, since its labels count it."""
     if "steps" in rest:
         steps = rest.pop("steps")
         if type(steps) is not list:
@@ -113,7 +114,7 @@ def _steps(rest: dict[str, Any], options: ReadOptions, limits: Limits) -> tuple[
         for number, step in enumerate(steps, 1):
             if type(step) is not str:
                 raise BadRow(f"step {number} is {kind_of(step)}, not a text")
-            if not step or step.isspace():
+            if not empty_ones and not step.strip():
                 raise BadRow(f"step {number} is empty")
     else:
         name = "solution" if "solution" in rest else "response"
@@ -143,7 +144,7 @@ def _step_labels(value: Any, n_steps: int) -> tuple[int | None, ...] | None:
     if type(value) is not list or len(value) != n_steps:
         shape = f"has {len(value)} entries" if type(value) is list else f"is {kind_of(value)}"
         raise BadRow(f"field step_labels {shape}, not one entry for each of the {n_steps} steps")
-    return tuple(_step_label(number, one) for number, one in enumerate(value, 1))
+    return tuple(_step_label(number, label) for number, label in enumerate(value, 1))
 
 
 def _step_label(number: int, value: Any) -> int | None:

@@ -75,9 +75,9 @@ def read_dataset(path: str, split: str | None, *, saved: bool) -> Iterator[dict[
             "reading a data set needs the datasets library", where=path, hint="pip install 'rprm-jobs[hub]'"
         ) from error
     try:
-        found = datasets.load_from_disk(path) if saved else datasets.load_dataset(path, split=split, streaming=True)
+        dataset = datasets.load_from_disk(path) if saved else datasets.load_dataset(path, split=split, streaming=True)
         # A format that was saved with the data set (tensors, say) is none of ours.
-        chosen = _one_split(found, split, path, saved=saved).with_format(None)
+        rows = _one_split(dataset, split, path, saved=saved).with_format(None)
     except InputError:
         raise
     except Exception as error:
@@ -85,25 +85,26 @@ def read_dataset(path: str, split: str | None, *, saved: bool) -> Iterator[dict[
             f"the data set cannot be opened: {_first_line(error)}", where=path, hint="check its name and --split"
         ) from error
     try:
-        yield from chosen
+        yield from rows
     except Exception as error:
         raise InputError(
             f"the data set broke off: {_first_line(error)}", where=path, hint="try again, or save it to a folder first"
         ) from error
 
 
-def _one_split(found: Any, split: str | None, path: str, *, saved: bool) -> Any:
-    if not isinstance(found, dict):
-        if saved and split is not None and str(found.split) != split:
+def _one_split(dataset: Any, split: str | None, path: str, *, saved: bool) -> Any:
+    if not isinstance(dataset, dict):
+        if saved and split is not None and str(dataset.split) != split:
             raise InputError(
-                f"the folder holds one split, {found.split or 'without a name'}", where=path, hint="leave --split out"
+                f"the folder holds one split, {dataset.split or 'without a name'}", where=path, hint="leave --split out"
             )
-        return found
-    if split is None and len(found) == 1:
-        return next(iter(found.values()))
-    if split not in found:
-        raise InputError(f"the data set has the splits {', '.join(found)}", where=path, hint="choose one with --split")
-    return found[split]
+        return dataset
+    if split is None and len(dataset) == 1:
+        return next(iter(dataset.values()))
+    if split not in dataset:
+        names = ", ".join(dataset)
+        raise InputError(f"the data set has the splits {names}", where=path, hint="choose one with --split")
+    return dataset[split]
 
 
 def as_row(raw: dict[str, Any] | BadRow) -> dict[str, Any]:
@@ -135,9 +136,9 @@ def as_json(value: Any) -> Any:
             raise BadRow("holds NaN or an infinity")
         return value
     if isinstance(value, dict):
-        return {str(key): as_json(one) for key, one in value.items()}
+        return {str(key): as_json(item) for key, item in value.items()}
     if isinstance(value, list | tuple):
-        return [as_json(one) for one in value]
+        return [as_json(item) for item in value]
     if isinstance(value, datetime.date | datetime.time):
         return value.isoformat()
     if isinstance(value, datetime.timedelta):

@@ -8,13 +8,13 @@ from functools import cached_property
 from typing import Any
 
 from rprm_jobs.errors import BadLine, InputError
+from rprm_jobs.evaluation.prmbench_results import PrmbenchResult, ResultRow, named_steps, read_result
 from rprm_jobs.evaluation.prmbench_rows import (
     CONTROLLED,
     PrmbenchItem,
     control_row,
     first_of_each,
     read_item,
-    read_scores,
 )
 from rprm_jobs.formats import InputRow, RawRow, ReadOptions
 from rprm_jobs.formats.readers.rows import BadRow, to_solution
@@ -23,9 +23,9 @@ from rprm_jobs.services.evaluation.benchmark_rows import BadRows, parse_rows
 from rprm_jobs.settings import Limits
 from rprm_jobs.store.jobs import jobs
 from rprm_jobs.store.results.export import Outcome, read_outcomes
-from rprm_jobs.types import Solution
+from rprm_jobs.types import ItemStatus, Solution
 
-Scores = dict[str, Sequence[float | None]]
+Results = dict[str, PrmbenchResult]
 
 
 @dataclass(frozen=True)
@@ -40,13 +40,20 @@ class Benchmark:
         """The first item of each key."""
         return {item.key: item for item in first_of_each(self.items)}
 
-    def find(self, key: str, n_scores: int | None) -> PrmbenchItem:
-        """The item. Raises InputError when no item has this key, or it has another number of steps."""
+    def find(self, key: str, result: PrmbenchResult) -> PrmbenchItem:
+        """The item. Raises InputError when no item has this key, or its steps are not those of the result.
+
+        Labels may end before the steps do: a system that saw a part of the solution has labelled only that.
+        """
         item = self.by_key.get(key)
         if item is None:
             raise InputError(f"{key!r} is not in the benchmark")
-        if n_scores is not None and n_scores != len(item.steps):
-            raise InputError(f"{key!r} has {n_scores} scores for {len(item.steps)} steps")
+        n_steps = len(item.steps)
+        labels = [kind for kind in (result.validity, result.redundancy) if kind is not None]
+        if result.scores is not None and len(result.scores) != n_steps and not labels:
+            raise InputError(f"{key!r} has {len(result.scores)} scores for {n_steps} steps")
+        if max(map(len, (*labels, result.scores or ())), default=0) > n_steps:
+            raise InputError(f"{key!r} has more labels or scores than its {n_steps} steps")
         return item
 
 
@@ -81,26 +88,44 @@ def _parse(row: Mapping[str, Any], limits: Limits) -> list[tuple[PrmbenchItem, S
         raise InputError(str(error)) from error
 
 
-def read_predictions(path: str, benchmark: Benchmark, limits: Limits) -> Scores:
-    """PRMBench's own result rows, by key. Raises InputError with every row that is not the benchmark's.
+def read_predictions(path: str, benchmark: Benchmark, limits: Limits) -> Results:
+    """Result rows of PRMBench or of R-PRM, by key. Raises InputError with every row that is not the benchmark's.
 
     The benchmark repeats some keys, and so do results of it: the first counts, as it does among the items.
     """
-    bad = BadRows()
-    scores: Scores = {}
-    for raw, (key, values) in parse_rows([path], limits, read_scores, bad):
-        if key in scores:
-            continue
-        scores[key] = values
+    bad, by_steps = BadRows(), _BySteps(benchmark)
+    results: Results = {}
+    for raw, row in parse_rows([path], limits, read_result, bad):
         try:
-            benchmark.find(key, len(values))
+            key = by_steps.key(row)
+            if key not in results:
+                results[key] = row.result
+                benchmark.find(key, row.result)
         except InputError as error:
             bad.add(BadLine(raw.file, raw.line, error.what))
     bad.check("give rows of results for the items of the files that are named")
-    return scores
+    return results
 
 
-def read_job(context: Context, job_id: int, benchmark: Benchmark) -> Scores:
+class _BySteps:
+    """Finds the item of a row that names none by its steps; several with the same ones in the order of the files."""
+
+    def __init__(self, benchmark: Benchmark) -> None:
+        self._keys: dict[tuple[str, ...], list[str]] = {}
+        for item in benchmark.items:
+            self._keys.setdefault(named_steps(item.steps), []).append(item.key)
+
+    def key(self, row: ResultRow) -> str:
+        """The row's key. Raises InputError when no item, or no further one, has its steps."""
+        if row.key is not None:
+            return row.key
+        keys = self._keys.get(row.steps or (), [])
+        if not keys:
+            raise InputError("no item of the benchmark has these now_steps")
+        return keys.pop(0)
+
+
+def read_job(context: Context, job_id: int, benchmark: Benchmark) -> Results:
     """The rewards of a job, by key; a solution that failed has none.
 
     Raises NotFound, and InputError with every solution that is not the benchmark's.
@@ -108,18 +133,18 @@ def read_job(context: Context, job_id: int, benchmark: Benchmark) -> Scores:
     with context.database.transaction() as connection:
         job = jobs.get(connection, job_id)
     bad = BadRows()
-    scores: Scores = {}
+    results: Results = {}
     for batch in read_outcomes(context.database, job):
         for outcome in batch:
             try:
-                scores[outcome.id] = _checked(outcome, benchmark)
+                results[outcome.id] = _checked(outcome, benchmark)
             except InputError as error:
                 bad.add(BadLine(job.sources[outcome.source], outcome.line, error.what))
     bad.check(f"name all benchmark files that job {job_id} judged")
-    return scores
+    return results
 
 
-def _checked(outcome: Outcome, benchmark: Benchmark) -> Sequence[float | None]:
-    rewards = outcome.rewards
-    benchmark.find(outcome.id, None if rewards is None else len(rewards))
-    return rewards if rewards is not None and outcome.status == "ok" else []
+def _checked(outcome: Outcome, benchmark: Benchmark) -> PrmbenchResult:
+    result = PrmbenchResult(None if outcome.rewards is None else tuple(outcome.rewards))
+    benchmark.find(outcome.id, result)
+    return result if outcome.status == ItemStatus.OK else PrmbenchResult()

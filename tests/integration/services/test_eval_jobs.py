@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from rprm_jobs.errors import ConfigError, InputError, NotFound
+from rprm_jobs.evaluation.prmbench_results import PrmbenchResult
 from rprm_jobs.evaluation.processbench_report import ProcessBenchItem, evaluate
 from rprm_jobs.judge.resolve import resolve_judge
 from rprm_jobs.services.context import Context
@@ -118,7 +119,9 @@ def test_prmbench_is_judged_once_and_found_again(context: Context, database: Dat
     assert (again.created, again.job_id) == (False, made.job_id)
     work_off_all(database)
     scores = read_prm_job(context, made.job_id, benchmark)
-    assert scores == {id_: one.rewards for id_, one in outcomes(database, made.job_id).items()}
+    assert {id_: list(one.scores or ()) for id_, one in scores.items()} == {
+        id_: one.rewards for id_, one in outcomes(database, made.job_id).items()
+    }
     assert set(scores) == {f"{kind}_prm_{i}" for kind in ("redundency", "correct") for i in range(3)}
     fewer = read_benchmark([write(tmp_path / "fewer.jsonl", prmbench_rows(2))], LIMITS)
     with pytest.raises(InputError, match="2 rows") as error:
@@ -132,7 +135,19 @@ def test_a_prmbench_solution_that_failed_is_missing(context: Context, database: 
     made = submit(context, SubmitRequest((path,), make_recipe(JUDGE, k=2), rows=benchmark.rows[:1]))
     lease = claim(database)
     record(database, lease, [fail(one) for one in load(database, lease)])
-    assert read_prm_job(context, made.job_id, benchmark) == {"redundency_prm_0": []}
+    assert read_prm_job(context, made.job_id, benchmark) == {"redundency_prm_0": PrmbenchResult()}
+
+
+def test_an_empty_step_of_prmbench_is_judged_as_it_stands(context: Context, database: Database, tmp_path: Path) -> None:
+    rows = [{**row, "modified_process": ["a", "", "c"]} for row in prmbench_rows(1)]
+    benchmark = read_benchmark([write(tmp_path / "redundency.jsonl", rows)], LIMITS)
+    made = submit(context, SubmitRequest(("r",), make_recipe(JUDGE, k=2), rows=benchmark.rows))
+    assert made.steps == 5
+    work_off_all(database)
+    scores = read_prm_job(context, made.job_id, benchmark)["redundency_prm_0"].scores
+    assert scores is not None
+    assert len(scores) == 3
+    assert None not in scores
 
 
 def test_responses_are_judged_and_picked_among(context: Context, database: Database, tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ from hypothesis import strategies as st
 
 from rprm_jobs.errors import InputError
 from rprm_jobs.evaluation.prmbench import Counts, count, evaluate
+from rprm_jobs.evaluation.prmbench_results import PrmbenchResult
 from rprm_jobs.evaluation.prmbench_rows import (
     CLASSES,
     PrmbenchItem,
@@ -20,7 +22,6 @@ from rprm_jobs.evaluation.prmbench_rows import (
     is_row,
     item_key,
     read_item,
-    read_scores,
     solution_row,
 )
 
@@ -41,6 +42,10 @@ def row(**changes: Any) -> dict[str, Any]:
 def item(classification: str, n: int, errors: set[int], idx: str = "0") -> PrmbenchItem:
     key = item_key(classification, idx)
     return PrmbenchItem(key, classification, "p", tuple("s" for _ in range(n)), frozenset(errors), False)
+
+
+def scored(rewards: Mapping[str, Sequence[float | None]]) -> dict[str, PrmbenchResult]:
+    return {key: PrmbenchResult(tuple(values)) for key, values in rewards.items()}
 
 
 def test_error_steps_count_from_one_and_index_the_modified_process() -> None:
@@ -78,7 +83,7 @@ def test_controls() -> None:
 def test_of_a_repeated_key_the_first_counts() -> None:
     first, again, other = item("circular", 2, {1}), item("circular", 3, {0}), item("redundency", 1, set())
     assert first_of_each([first, again, other]) == [first, other]
-    report = evaluate([first, again], {"circular_0": [0.9, 0.1]}, 0.5)
+    report = evaluate([first, again], scored({"circular_0": [0.9, 0.1]}), 0.5)
     assert (report.classes, report.n_items, report.repeated) == ({"circular": 100.0}, 1, 1)
 
 
@@ -106,8 +111,11 @@ def test_rows_of_processbench_are_none() -> None:
 
 
 def test_a_step_is_valid_from_the_threshold_on() -> None:
-    assert count(item("circular", 4, {2, 3}), [0.5, 0.49, 0.5, 0.49], 0.5) == Counts(1, 1, 1, 1)
-    assert count(item("circular", 4, {2, 3}), [0.5, 0.49, 0.5, 0.49], 0.61) == Counts(0, 2, 0, 2)
+    result = PrmbenchResult((0.5, 0.49, 0.5, 0.49))
+    assert result.called_valid("circular", None) == (True, False, True, False)
+    assert result.called_valid("circular", 0.5) == (True, False, True, False)
+    assert result.called_valid("circular", 0.61) == (False, False, False, False)
+    assert count(item("circular", 4, {2, 3}), [True, False, True, False]) == Counts(1, 1, 1, 1)
 
 
 def test_the_score_is_the_mean_of_both_f1s() -> None:
@@ -133,7 +141,7 @@ def test_classes_dimensions_and_overall() -> None:
         "counterfactual_0": [0.9, 0.9],
         "correct_0": [0.9, 0.9, 0.9, 0.1],
     }
-    report = evaluate(items, rewards, 0.5)
+    report = evaluate(items, scored(rewards))
     redundency = (200 / 3 + 0) / 2
     assert report.classes == pytest.approx(
         {"redundency": redundency, "circular": 100.0, "counterfactual": redundency, "multi_solutions": 200 / 3}
@@ -149,15 +157,15 @@ def test_classes_dimensions_and_overall() -> None:
 
 
 def test_multi_solutions_has_its_f1_alone_even_when_steps_are_called_invalid() -> None:
-    report = evaluate([item("multi_solutions", 3, set())], {"multi_solutions_0": [0.9, 0.9, 0.1]}, 0.5)
+    report = evaluate([item("multi_solutions", 3, set())], scored({"multi_solutions_0": [0.9, 0.9, 0.1]}))
     assert report.classes == {"multi_solutions": pytest.approx(80.0)}
     assert report.overall == pytest.approx(40.0)
 
 
-@pytest.mark.parametrize("rewards", [{}, {"circular_0": [0.9]}, {"circular_0": [0.9, None]}])
+@pytest.mark.parametrize("rewards", [{}, {"circular_0": []}, {"circular_0": [0.9, None]}])
 def test_an_item_without_every_reward_is_missing_and_not_wrong(rewards: dict[str, list[float | None]]) -> None:
     items = [item("circular", 2, {1}), item("circular", 1, set(), "1")]
-    report = evaluate(items, {**rewards, "circular_1": [0.9]}, 0.5)
+    report = evaluate(items, scored({**rewards, "circular_1": [0.9]}), 0.5)
     assert (report.n_items, report.n_steps, report.missing) == (1, 1, 1)
     assert report.classes == {"circular": 50.0}
     nothing = evaluate(items, {}, 0.5)
@@ -167,34 +175,12 @@ def test_an_item_without_every_reward_is_missing_and_not_wrong(rewards: dict[str
 @given(st.lists(st.tuples(st.booleans(), st.floats(0, 1)), min_size=1, max_size=30), st.floats(0, 1))
 def test_swapping_valid_and_invalid_swaps_the_f1s(steps: list[tuple[bool, float]], threshold: float) -> None:
     errors = {i for i, (wrong, _) in enumerate(steps) if wrong}
-    rewards = [reward for _, reward in steps]
-    counts = count(item("circular", len(steps), errors), rewards, threshold)
+    calls = [reward >= threshold for _, reward in steps]
+    counts = count(item("circular", len(steps), errors), calls)
     assert counts.steps == len(steps)
     mirrored = Counts(counts.invalid_invalid, counts.invalid_valid, counts.valid_invalid, counts.valid_valid)
     assert (mirrored.f1, mirrored.negative_f1) == (counts.negative_f1, counts.f1)
     assert 0 <= counts.score <= 100
-
-
-def test_result_rows() -> None:
-    assert read_scores({"idx": "a_1", "scores": {"step_level_validity_scores": [0.1, 1, None]}}) == (
-        "a_1",
-        [0.1, 1, None],
-    )
-
-
-@pytest.mark.parametrize(
-    ("result", "reason"),
-    [
-        ({"scores": {"step_level_validity_scores": []}}, "no idx"),
-        ({"idx": "a_1"}, "step_level_validity_scores"),
-        ({"idx": "a_1", "scores": [0.1]}, "step_level_validity_scores"),
-        ({"idx": "a_1", "scores": {"step_level_validity_scores": [0.1, "x"]}}, "score 2 is 'x'"),
-        ({"idx": "a_1", "scores": {"step_level_validity_scores": [True]}}, "score 1 is True"),
-    ],
-)
-def test_result_rows_of_another_shape_are_refused(result: dict[str, Any], reason: str) -> None:
-    with pytest.raises(InputError, match=reason):
-        read_scores(result)
 
 
 @pytest.mark.parametrize(

@@ -11,15 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from rprm_jobs.errors import InputError
-from rprm_jobs.evaluation.processbench_report import (
-    Answer,
-    ProcessBenchItem,
-    checked_rewards,
-    evaluate,
-    predict,
-    read_answer,
-    subset_of,
-)
+from rprm_jobs.evaluation.processbench_answers import Answer, checked_rewards, predict, read_answer
+from rprm_jobs.evaluation.processbench_report import ProcessBenchItem, evaluate, subset_of
 
 ITEMS = [
     ProcessBenchItem("gsm8k-0", 1, 3),
@@ -156,6 +149,9 @@ def test_a_missing_reward_never_changes_a_prediction_it_only_withholds_it(
         ({"prediction": 2}, Answer(2)),
         ({"prediction": -1, "rewards": None}, Answer(-1)),
         ({"prediction": None}, Answer(None, "without a prediction")),
+        ({"predict": 1, "yes_probability_average": [0.9, 0.1, 0.9], "match": False}, Answer(1)),
+        ({"predict": None, "yes_probability_average": [0.9, 0.9, 0.1]}, Answer(2)),
+        ({"responses": [0.9, 0.6, 0.55], "PRM_CoT": ["a", "b", "c"]}, Answer(-1)),
         ({"prediction": float("nan")}, Answer(None, "without a prediction")),
         ({"prediction": 1.0}, Answer(1)),
         ({"prediction": "2"}, Answer(2)),

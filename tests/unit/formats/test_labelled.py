@@ -139,13 +139,23 @@ def test_a_row_that_nobody_rated_is_left_out_and_counted(tmp_path: Path) -> None
     assert counts == LabelCounts(unlabelled=1, rows_left_out=1)
 
 
+@pytest.mark.parametrize("completions", [None, []])
+def test_a_last_step_without_anything_leaves_the_rated_steps_before_it(tmp_path: Path, completions: Any) -> None:
+    empty = {"completions": completions, "human_completion": None, "chosen_completion": None}
+    rated = {"completions": [completion("a", 1), completion("b", -1)], "chosen_completion": 0}
+    rows, reasons, counts = read(tmp_path, openai(rated, empty))
+    assert (reasons, counts.correct, counts.wrong, counts.rows_left_out) == ([], 1, 1, 0)
+    assert [(s.steps, s.step_labels) for s in rows] == [(("a",), (1,)), (("b",), (-1,))]
+
+
 @pytest.mark.parametrize(
     ("row", "reason"),
     [
         (phase1({"completions": [completion("a", 1)]}, SECOND), "step 1 has no chosen completion"),
         (phase1({"completions": [completion("a", 2)]}), "step 1, completion 1: rating is 2"),
         (phase1({"completions": [completion("a", True)]}), "rating is True"),
-        (phase1({"completions": []}), "step 1 has no completion"),
+        (phase1({"completions": []}), "no step has a completion"),
+        (phase1({"completions": []}, SECOND), "step 1 has no completion, and further steps follow it"),
         (phase1({"completions": [completion("a", 1), "b"]}), "not a list of objects"),
         (phase1({"completions": [completion("a", 1, is_preferred=True)] * 2}), "2 preferred"),
         (phase1(FIRST, {"completions": [completion("", 1, is_preferred=True)]}), "q: step 2 is empty"),

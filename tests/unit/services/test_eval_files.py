@@ -11,6 +11,7 @@ import pytest
 
 from rprm_jobs.errors import InputError
 from rprm_jobs.evaluation import best_of_n, prmbench
+from rprm_jobs.evaluation.prmbench_results import PrmbenchResult
 from rprm_jobs.evaluation.processbench_report import evaluate
 from rprm_jobs.services.evaluation.best_of_n import read_problems
 from rprm_jobs.services.evaluation.prmbench import read_benchmark
@@ -169,19 +170,54 @@ class TestPRMBench:
         assert (report.n_items, report.n_steps, report.repeated) == (1, 2, 1)
 
     def test_results_that_do_not_fit_are_all_named(self, tmp_path: Path) -> None:
-        found = read_benchmark([write(tmp_path / "c.jsonl", prm("circular", "1", 2, [1]))], LIMITS)
+        rows = prm("circular", "1", 2, [1]), prm("circular", "3", 1, [1])
+        found = read_benchmark([write(tmp_path / "c.jsonl", *rows)], LIMITS)
         path = write(
             tmp_path / "p.jsonl",
             result("circular_2", 0.1),
             result("circular_1", 0.1),
+            {"idx": "circular_3", "scores": {"step_level_validity_labels": [True, True]}},
             {"id": "gsm8k-0", "prediction": 1},
         )
-        with pytest.raises(InputError, match="3 rows") as error:
+        with pytest.raises(InputError, match="4 rows") as error:
             read_prm_predictions(path, found, LIMITS)
         assert [reason for _, reason in reasons(error)] == [
             "'circular_2' is not in the benchmark",
             "'circular_1' has 1 scores for 2 steps",
+            "'circular_3' has more labels or scores than its 1 steps",
             "the row has no idx",
+        ]
+
+    def test_rows_of_r_prm_meet_their_items_by_key_or_by_their_steps(self, tmp_path: Path) -> None:
+        same = {"modified_process": ["1. a", ""]}
+        files = write(
+            tmp_path / "m.jsonl",
+            prm("circular", "1", 2, [1], modified_process=["x", "y"]),
+            prm("deception", "1", 2, [1], **same),
+            prm("deception", "2", 2, [2], **same),
+        )
+        found = read_benchmark([files], LIMITS)
+        named = ["Step 1: 1. a", "Step 2: "]
+        path = write(
+            tmp_path / "p.jsonl",
+            {"id": 4, "yes_probability_average": [0.1, 0.9], "now_steps": named},
+            {"id": 7, "yes_probability_average": [0.2, 0.8], "now_steps": named},
+            {"id": "circular_1", "yes_probability_average": [0.3, 0.7]},
+        )
+        results = read_prm_predictions(path, found, LIMITS)
+        assert {key: one.scores for key, one in results.items()} == {
+            "deception_1": (0.1, 0.9), "deception_2": (0.2, 0.8), "circular_1": (0.3, 0.7),
+        }  # fmt: skip
+        path = write(
+            tmp_path / "bad.jsonl",
+            *({"id": n, "yes_probability_average": [0.1, 0.9], "now_steps": named} for n in range(3)),
+            {"id": 9, "yes_probability_average": [0.1]},
+        )
+        with pytest.raises(InputError, match="2 rows") as error:
+            read_prm_predictions(path, found, LIMITS)
+        assert reasons(error) == [
+            (3, "no item of the benchmark has these now_steps"),
+            (4, "the row has neither idx nor now_steps, so nothing says which solution it is of"),
         ]
 
     def test_other_rows_are_refused(self, tmp_path: Path) -> None:
@@ -189,20 +225,21 @@ class TestPRMBench:
             tmp_path / "x.jsonl",
             item("gsm8k-0", 0),
             prm("redundency", "1", 2, [1], original_process=None),
-            prm("circular", "1", 1, [1], modified_process=[" "]),
+            prm("circular", "1", 1, [1], modified_process=[" ", None]),
         )
         with pytest.raises(InputError, match="eval processbench") as error:
             read_benchmark([path], LIMITS)
         assert [reason for _, reason in reasons(error)] == [
             "the row has no idx and classification, so it is none of PRMBench",
             "question and steps are not a text and a list of texts",
-            "step 1 is empty",
+            "modified_question and modified_process are not a text and a list of texts",
         ]
 
     def test_the_real_classes(self, test_data: Path) -> None:
         found = read_benchmark([str(test_data / "prmbench")], LIMITS)
         assert (len(found.items), len(found.rows)) == (3196, 3191)
-        report = prmbench.evaluate(found.items, {key: [1.0] * len(one.steps) for key, one in found.by_key.items()}, 0.5)
+        results = {key: PrmbenchResult((1.0,) * len(one.steps)) for key, one in found.by_key.items()}
+        report = prmbench.evaluate(found.items, results)
         assert (report.n_items, report.repeated, report.out_of_range, report.missing) == (2433, 5, 24, 0)
         assert (report.controls.n_items, report.controls.accuracy) == (758, 100.0)
         assert report.classes["multi_solutions"] == 100.0
