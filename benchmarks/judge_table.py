@@ -2,8 +2,8 @@
 
 800 held-out solutions of the tiny judges' world in ProcessBench's form, each judged with 16 critiques a step, once for
 each seed; the first K of them serve K. Steps after the labelled first error are not judged: whether the first step
-called wrong is the labelled one does not hang on them, and so neither does any number here. The jobs are real ones in
-the database of the environment, so what was judged before is found again, and a run that was cut goes on.
+called wrong is the labelled one does not depend on them, and neither does any number here. The jobs are real ones in
+the database of the environment, so what was judged before is found again, and an interrupted run can go on.
 """
 
 from __future__ import annotations
@@ -44,22 +44,22 @@ def main() -> None:
     args = parser.parse_args()
     before = harness.machine()
     solutions = draw_split("held-out", args.solutions)
-    rows = [_up_to_the_error(as_row("heldout", n, one)) for n, one in enumerate(solutions)]
-    labels = [one.label for one in solutions]
-    found: dict[str, dict[str, Any]] = {
+    rows = [_up_to_the_error(as_row("heldout", n, chain)) for n, chain in enumerate(solutions)]
+    labels = [chain.label for chain in solutions]
+    by_judge: dict[str, dict[str, Any]] = {
         judge: _known(args.known, resolve_judge(judge).fingerprint, args.solutions) for judge in args.judges
     }
     with tempfile.TemporaryDirectory() as folder:
         file = write_rows(Path(folder) / "heldout.jsonl", rows)
         for seed in args.seeds:
             for judge in args.judges:
-                if str(seed) not in found[judge]["runs"]:
-                    found[judge]["runs"][str(seed)] = _f1s(_job(file, judge, seed, args.engine), labels)
-    for one in found.values():
-        one["f1"] = _by_k(list(one["runs"].values()))
-    first, second = (found[judge]["f1"] for judge in args.judges)
+                if str(seed) not in by_judge[judge]["runs"]:
+                    by_judge[judge]["runs"][str(seed)] = _f1s(_job(file, judge, seed, args.engine), labels)
+    for judged in by_judge.values():
+        judged["f1"] = _by_k(list(judged["runs"].values()))
+    first, second = (by_judge[judge]["f1"] for judge in args.judges)
     gains = {k: round(second[k]["mean"] - first[k]["mean"], 2) for k in first}
-    results = {"solutions": args.solutions, "judges": {resolve_judge(j).name: one for j, one in found.items()}}
+    results = {"solutions": args.solutions, "judges": {resolve_judge(j).name: judged for j, judged in by_judge.items()}}
     mean_gain = round(statistics.mean(gains.values()), 2)
     harness.report("judge_table", before, {**results, "gain": gains, "mean_gain": mean_gain})
 
@@ -70,7 +70,7 @@ def _known(output: Path | None, fingerprint: str, solutions: int) -> dict[str, A
     if output is not None:
         results = json.loads(output.read_text(encoding="utf-8"))
         if results["solutions"] == solutions:
-            matching = [one for one in results["judges"].values() if one["fingerprint"] == fingerprint]
+            matching = [judged for judged in results["judges"].values() if judged["fingerprint"] == fingerprint]
             runs = matching[0]["runs"] if matching else {}
     return {"fingerprint": fingerprint, "runs": runs}
 
@@ -103,8 +103,8 @@ def _rewards(row: dict[str, Any], k: int) -> Iterator[float | None]:
     for critiques in row["critiques"]:
         if not critiques:
             return
-        told = [one["p_yes"] for one in critiques[:k] if one["p_yes"] is not None]
-        yield statistics.mean(told) if told else None
+        votes = [critique["p_yes"] for critique in critiques[:k] if critique["p_yes"] is not None]
+        yield statistics.mean(votes) if votes else None
 
 
 def _by_k(runs: Sequence[dict[str, float]]) -> dict[str, dict[str, float]]:

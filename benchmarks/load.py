@@ -28,7 +28,7 @@ from rprm_jobs.settings import Settings
 from rprm_jobs.store.queue import leases
 from rprm_jobs.store.records import JobState
 from rprm_jobs.store.session import Database
-from tests.support import jobs as made
+from tests.support import jobs as synthetic
 from tests.support.servers import QUICK, subprocess_env
 from tests.support.store import run
 
@@ -48,23 +48,23 @@ def main() -> None:
     parser.add_argument("--seconds", type=float, default=60.0, help="about how long the many workers judge")
     args = parser.parse_args()
     before = harness.machine()
-    found: dict[str, Any] = {"jobs": [], "small_jobs": args.jobs, "large_solutions": args.large}
+    results: dict[str, Any] = {"jobs": [], "small_jobs": args.jobs, "large_solutions": args.large}
     for priority in (-1, 1):
         with harness.own_servers() as (settings, _), open_context(settings) as context:
-            found["jobs"].append(_many_jobs(context, settings, args, priority))
+            results["jobs"].append(_many_jobs(context, settings, args, priority))
     with harness.own_servers() as (settings, _), open_context(settings) as context:
-        found["workers"] = _many_workers(context, settings, args)
-    harness.report("load", before, found)
+        results["workers"] = _many_workers(context, settings, args)
+    harness.report("load", before, results)
 
 
 def _many_jobs(context: Context, settings: Settings, args: argparse.Namespace, priority: int) -> dict[str, Any]:
     """The large job has `priority`, the small ones 0."""
-    recipe = made.make_recipe(k=1)
-    large = made.take_in(
-        context.database, made.make_solutions(args.large, steps=1), recipe, shard=32, priority=priority
+    recipe = synthetic.make_recipe(k=1)
+    large = synthetic.take_in(
+        context.database, synthetic.make_solutions(args.large, steps=1), recipe, shard=32, priority=priority
     ).job_id
     for number in range(args.jobs):
-        made.take_in(context.database, made.make_solutions(_SMALL, steps=1, seed=number), recipe, shard=32)
+        synthetic.take_in(context.database, synthetic.make_solutions(_SMALL, steps=1, seed=number), recipe, shard=32)
     with _fleet(context, settings, args.few):
         while run(context.database, "SELECT 1 FROM shards WHERE state <> 'done' LIMIT 1"):
             time.sleep(0.5)
@@ -83,7 +83,7 @@ def _many_jobs(context: Context, settings: Settings, args: argparse.Namespace, p
         "solutions_per_s": round((args.large + args.jobs * _SMALL) / seconds),
         "longest_passed_over_s": {name: _longest_gap(begin, rows) for name, rows in kinds.items()},
         "last_done_s": {name: round(max(row.finished for row in rows) - begin, 1) for name, rows in kinds.items()},
-        "audit_findings": sum(len(one.findings) for one in audit(context)),
+        "audit_findings": sum(len(job_audit.findings) for job_audit in audit(context)),
     }
 
 
@@ -94,10 +94,10 @@ def _longest_gap(begin: float, rows: list[Any]) -> float:
 
 def _many_workers(context: Context, settings: Settings, args: argparse.Namespace) -> dict[str, Any]:
     solutions = round(args.workers * args.rate * args.seconds / 4)
-    recipe = made.make_recipe(k=2)
+    recipe = synthetic.make_recipe(k=2)
     waits, claims = list[int](), list[float]()
     with _fleet(context, settings, args.workers, "--engine-arg", f"rate={args.rate}"):
-        job = made.take_in(context.database, made.make_solutions(solutions, steps=2), recipe, shard=4).job_id
+        job = synthetic.take_in(context.database, synthetic.make_solutions(solutions, steps=2), recipe, shard=4).job_id
         while (status := job_status(context, job)).state is not JobState.DONE:
             waits.append(run(context.database, _WAITING)[0].n)
             claims.append(_probe(context.database))
@@ -113,7 +113,7 @@ def _many_workers(context: Context, settings: Settings, args: argparse.Namespace
         "samples": len(waits),
         "sessions_waiting_for_a_lock": {"mean": round(statistics.fmean(waits), 3), "most": max(waits)},
         "claim_ms": {"median": round(1e3 * statistics.median(claims), 1), "longest": round(1e3 * max(claims), 1)},
-        "audit_findings": sum(len(one.findings) for one in audit(context)),
+        "audit_findings": sum(len(job_audit.findings) for job_audit in audit(context)),
     }
 
 

@@ -43,7 +43,7 @@ def compare(
     parser = argparse.ArgumentParser(description=doc)
     parser.add_argument("--solutions", type=int, default=solutions)
     parser.add_argument("-k", type=int, default=8)
-    parser.add_argument("--rows", type=Path, help="judge the first solutions of this JSONL, not made ones")
+    parser.add_argument("--rows", type=Path, help="judge the first solutions of this JSONL, not generated ones")
     parser.add_argument("--other", type=Path, help=argparse.SUPPRESS)
     args = parser.parse_args()
     if args.other:

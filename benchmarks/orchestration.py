@@ -42,12 +42,12 @@ def main() -> None:
             _, status, usage = _wait(worker)
         result["worker_cpu_seconds"] = round(usage, 2)
         result["worker_exit"] = status
-        result["audit_findings"] = sum(len(one.findings) for one in audit(context, [job_id]))
+        result["audit_findings"] = sum(len(job_audit.findings) for job_audit in audit(context, [job_id]))
     harness.report("orchestration", before, result)
 
 
 def submit_made(context: Context, n: int, *, steps: int = 8, k: int = 10, shard_solutions: int = 32) -> int:
-    """Store a job of `n` made solutions for the scripted judge; returns its id."""
+    """Store a job of `n` generated solutions for the scripted judge; returns its id."""
     judge = resolve_judge("scripted")
     texts = tuple(f"Step text {i} " + "y" * 90 for i in range(steps))
     rows = ((0, i + 1, Solution(f"s{i}", f"Problem {i} " + "x" * 300, texts)) for i in range(n))

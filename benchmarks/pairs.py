@@ -1,6 +1,6 @@
 """From sampled critiques to rows in the trainer: `python -m benchmarks.pairs --steps 1000000`, K=8.
 
-The build is the real command in a process of its own. Critiques are put in by SQL, drawn from a few hundred made
+The build is the real command in a process of its own. Critiques are put in by SQL, drawn from a few hundred generated
 solutions, since what is measured is what happens to them; they and their readings have the shape that judging gives.
 Then the set's rows are read as training reads them: out of Postgres alone, and on into token ids.
 """
@@ -55,8 +55,8 @@ def _run(folder: Path, url: str, steps: int) -> dict[str, Any]:
     prompt = str(Path(resolve_judge("tiny").location) / "prompt.txt")
     build = [*base, "pairs", "build", str(job), "--name", "made", "--unfinished", "--prompt", prompt, "--json"]
     built = harness.run_measured(build, env)
-    told = json.loads(built.stdout)
-    pairs = told["n_train"] + told["n_validation"]
+    counts = json.loads(built.stdout)
+    pairs = counts["n_train"] + counts["n_validation"]
     return {
         "steps": n * _STEPS,
         "k": _K,

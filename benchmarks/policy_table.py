@@ -3,7 +3,7 @@
 200 generated problems: eight responses of the tiny policy each, judged by the tiny judge; then guided search, greedy
 and as a beam, with eight candidates a step. Once for each seed. A problem without an outcome counts as not solved in
 every row, and `without_outcome` counts them. The jobs are real ones in the database of the environment, so what was
-done before is found again, and a run that was cut goes on.
+done before is found again, and an interrupted run can go on.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ def main() -> None:
     parser.add_argument("--engine", default="vllm")
     args = parser.parse_args()
     before = harness.machine()
-    rows = [as_problem("problems", n, one) for n, one in enumerate(draw_split("problems", args.problems))]
+    rows = [as_problem("problems", n, chain) for n, chain in enumerate(draw_split("problems", args.problems))]
     with tempfile.TemporaryDirectory() as folder:
         file = write_rows(Path(folder) / "problems.jsonl", rows)
         runs = [_run(file, args, seed) for seed in args.seeds]
@@ -61,28 +61,28 @@ def _run(file: Path, args: argparse.Namespace, seed: int) -> dict[str, float]:
     models += ["--engine", args.engine, "--policy-engine", args.engine]
     rollouts = _command("rollout", str(file), *models, "-n", str(_N), "--then-score", "--wait")
     report = _command("eval", "best-of-n", str(rollouts["job_id"]), "--n", f"1,{_N}")
-    found = _of_report(report, args.problems)
+    solved_by = _of_report(report, args.problems)
     lost = args.problems - report["n_judged"]
     for name, options in _SEARCHES.items():
         job = _command("search", str(file), *models, "--candidates", str(_N), "--wait", *options)
         solved = _command("eval", "best-of-n", str(job["job_id"]))
-        found[name] = 100 * solved["pass@1"] * solved["n_problems"] / args.problems
+        solved_by[name] = 100 * solved["pass@1"] * solved["n_problems"] / args.problems
         lost += args.problems - solved["n_problems"]
-    return {**found, "without_outcome": lost}
+    return {**solved_by, "without_outcome": lost}
 
 
 def _of_report(report: dict[str, Any], problems: int) -> dict[str, float]:
     whole, judged, n = report["n_problems"] / problems, report["n_judged"] / problems, str(_N)
-    found = {
+    solved_by = {
         "pass@1": report["pass@1"] * whole,
         f"majority of {n}": report["majority"][n] * whole,
         f"pass@{n}": report[f"pass@{n}"] * whole,
     }
-    found |= {f"best of {n} by {name}": by_n[n] * judged for name, by_n in report["best_of"].items()}
-    found |= {
+    solved_by |= {f"best of {n} by {name}": by_n[n] * judged for name, by_n in report["best_of"].items()}
+    solved_by |= {
         f"majority of {n} weighted by {name}": by_n[n] * judged for name, by_n in report["weighted_majority"].items()
     }
-    return {name: 100 * share for name, share in found.items()}
+    return {name: 100 * share for name, share in solved_by.items()}
 
 
 def _over_seeds(values: Sequence[float]) -> dict[str, Any]:

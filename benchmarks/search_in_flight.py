@@ -36,14 +36,14 @@ def main() -> None:
     args = parser.parse_args()
     before = harness.machine()
     many = _way(args, args.at_once, slots=args.at_once)
-    one = _way(args, args.one_by_one, slots=1)
-    ratio = round(many["problems_per_hour"] / one["problems_per_hour"], 2)
-    harness.report("search_in_flight", before, {"k": args.k, "at_once": many, "one_by_one": one, "ratio": ratio})
+    one_by_one = _way(args, args.one_by_one, slots=1)
+    ratio = round(many["problems_per_hour"] / one_by_one["problems_per_hour"], 2)
+    harness.report("search_in_flight", before, {"k": args.k, "at_once": many, "one_by_one": one_by_one, "ratio": ratio})
 
 
 def _way(args: argparse.Namespace, problems: int, *, slots: int) -> dict[str, Any]:
     settings = {"RPRM_SHARD_SOLUTIONS": "1", **QUIET}
-    rows = [as_problem("problems", n, one) for n, one in enumerate(draw_split("problems", problems))]
+    rows = [as_problem("problems", n, chain) for n, chain in enumerate(draw_split("problems", problems))]
     models = ["--policy", args.policy, "--judge", args.judge]
     with tempfile.TemporaryDirectory() as folder, harness.scratch_database() as url:
         environment = harness.environment(url, settings)
@@ -65,8 +65,8 @@ def _way(args: argparse.Namespace, problems: int, *, slots: int) -> dict[str, An
 def _search(context: Context, environment: dict[str, str], asked: list[str]) -> dict[str, Any]:
     """Search to the end; what it took, from the first claim to the last record."""
     command = [sys.executable, "-m", "rprm_jobs", "search", *asked, "--new", "--json"]
-    made = subprocess.run(command, env=environment, stdout=subprocess.PIPE, check=True, text=True)
-    job = int(json.loads(made.stdout)["job_id"])
+    searched = subprocess.run(command, env=environment, stdout=subprocess.PIPE, check=True, text=True)
+    job = int(json.loads(searched.stdout)["job_id"])
     while (status := job_status(context, job)).state is not JobState.DONE:
         time.sleep(0.1)
     done = status.progress

@@ -55,8 +55,8 @@ class Served:
         """
         recipe = make_recipe(resolve_judge("tiny"), k=k, **options)
         cpu, started = _cpu_seconds(self.pid), time.time()
-        made = submit(self.context, SubmitRequest((str(rows),), recipe, ReadOptions(), new=True))
-        while (status := job_status(self.context, made.job_id)).state is not JobState.DONE:
+        submitted = submit(self.context, SubmitRequest((str(rows),), recipe, ReadOptions(), new=True))
+        while (status := job_status(self.context, submitted.job_id)).state is not JobState.DONE:
             time.sleep(0.1)
         progress = status.progress
         if progress.finished_at is None:
@@ -64,14 +64,14 @@ class Served:
         # Both clocks are this machine's: the database runs here.
         seconds = progress.finished_at.timestamp() - started
         return {
-            "job": made.job_id,
+            "job": submitted.job_id,
             "steps": progress.steps,
             "critiques": progress.critiques,
             "seconds": round(seconds, 2),
             "tokens": progress.tokens,
             "tokens_per_s": round(progress.tokens / seconds),
             "failed": progress.failed,
-            "audit_findings": sum(len(one.findings) for one in audit(self.context, [made.job_id])),
+            "audit_findings": sum(len(job_audit.findings) for job_audit in audit(self.context, [submitted.job_id])),
             "worker_cpu_seconds": round(_cpu_seconds(self.pid) - cpu, 2),
         }
 

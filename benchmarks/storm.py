@@ -1,8 +1,8 @@
 """The storm: `python -m benchmarks.storm`, a job under faults drawn at random, on servers of its own. Seeded.
 
-Four workers judge with the scripted engine while workers are killed, stopped and asked to leave, both servers crash
-and freeze, links break, fall silent and lose answers, bells ring thrice, jobs are cancelled and submitted again, and
-some rollouts kill whoever judges them. At the end nothing may be lost, doubled or changed.
+Four workers judge with the scripted engine. Meanwhile workers are killed, stopped and asked to leave, both servers
+crash and freeze, links break, fall silent and lose answers, notifications come three times, jobs are cancelled and
+submitted again, and some rollouts kill whoever judges them. At the end nothing may be lost, doubled or changed.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from rprm_jobs.services.upkeep.audit import audit
 from rprm_jobs.store.jobs import jobs
 from rprm_jobs.store.records import JobState
 from rprm_jobs.store.session import Database
-from tests.support import jobs as made
+from tests.support import jobs as synthetic
 from tests.support.proxy import Proxy
 from tests.support.servers import quick, subprocess_env
 from tests.support.store import run
@@ -70,9 +70,9 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=0)
     args = parser.parse_args()
     before = harness.machine()
-    found = storm(args.solutions, args.faults, args.poison, args.rate, args.every, args.seed)
-    harness.report("storm", before, found)
-    sys.exit(0 if found["lost"] == found["doubled"] == found["changed_rewards"] == 0 and found["clean"] else 1)
+    results = storm(args.solutions, args.faults, args.poison, args.rate, args.every, args.seed)
+    harness.report("storm", before, results)
+    sys.exit(0 if results["lost"] == results["doubled"] == results["changed_rewards"] == 0 and results["clean"] else 1)
 
 
 def storm(solutions: int, faults: int, poison: int, rate: float, every: float, seed: int) -> dict[str, Any]:
@@ -85,9 +85,9 @@ class _Storm:
     def __init__(self, context: Context, folder: Path, solutions: int, poison: int, rate: float, seed: int) -> None:
         self._context, self._rng = context, random.Random(seed)
         marked = dict.fromkeys(self._rng.sample(range(solutions), poison), _POISON)
-        self._solutions = made.make_solutions(solutions, steps=_STEPS, seed=seed, marks=marked)
+        self._solutions = synthetic.make_solutions(solutions, steps=_STEPS, seed=seed, marks=marked)
         self._poison = {f"s{ord_}" for ord_ in marked}
-        self._recipe = made.make_recipe(k=_K, seed=seed)
+        self._recipe = synthetic.make_recipe(k=_K, seed=seed)
         settings = context.settings
         self._proxies, urls = {}, {}
         for name, url in (("postgres", settings.database_url), ("redis", settings.redis_url)):
@@ -100,7 +100,7 @@ class _Storm:
 
     def run(self, faults: int, every: float) -> dict[str, Any]:
         started = time.monotonic()
-        job = made.take_in(self._context.database, self._solutions, self._recipe, shard=_SHARD).job_id
+        job = synthetic.take_in(self._context.database, self._solutions, self._recipe, shard=_SHARD).job_id
         watch, struck = Watch(self._context.database, job), Counter[str]()
         due = started
         while not self._over(watch, struck, faults):
@@ -139,9 +139,10 @@ class _Storm:
 
     def _side_job(self) -> None:
         """A small job that is cancelled while it runs, and submitted again."""
-        solutions = made.make_solutions(10, seed=len(self._side), prefix=f"side{len(self._side)}-")
+        solutions = synthetic.make_solutions(10, seed=len(self._side), prefix=f"side{len(self._side)}-")
         for cancels in (True, False):
-            job = made.take_in(self._context.database, solutions, self._recipe, shard=2, priority=1, dedupe=True).job_id
+            taken = synthetic.take_in(self._context.database, solutions, self._recipe, shard=2, priority=1, dedupe=True)
+            job = taken.job_id
             self._side.append(job)
             if cancels:
                 time.sleep(0.3)
@@ -152,28 +153,28 @@ class _Storm:
 
     def _compare(self, job: int, watch: Watch) -> dict[str, Any]:
         """Outcomes against those of an undisturbed run, the audit, and what was generated in vain."""
-        found = made.outcomes(self._context.database, job)
-        plain = [one for one in self._solutions if one.id not in self._poison]
-        expected = made.expected_rewards(plain, self._recipe)
-        quarantined = {id_ for id_, one in found.items() if one.status == "quarantined"}
+        outcomes = synthetic.outcomes(self._context.database, job)
+        plain = [solution for solution in self._solutions if solution.id not in self._poison]
+        expected = synthetic.expected_rewards(plain, self._recipe)
+        quarantined = {id_ for id_, outcome in outcomes.items() if outcome.status == "quarantined"}
         kept = run(self._context.database, f"SELECT coalesce(sum(tokens), 0)::bigint AS n FROM verdicts_j{job}")[0].n
-        made_in_all = sum(watch.generated.values())
-        findings = [finding for one in audit(self._context) for finding in one.findings]
+        generated = sum(watch.generated.values())
+        findings = [finding for job_audit in audit(self._context) for finding in job_audit.findings]
         counts = run(self._context.database, f"SELECT count(*) AS n, count(DISTINCT ord) AS d FROM scores_j{job}")[0]
         return {
-            "lost": sum(one.status is None for one in found.values()) + len(self._poison - quarantined),
+            "lost": sum(outcome.status is None for outcome in outcomes.values()) + len(self._poison - quarantined),
             "doubled": counts.n - counts.d,
-            "changed_rewards": sum(found[id_].rewards != rewards for id_, rewards in expected.items()),
+            "changed_rewards": sum(outcomes[id_].rewards != rewards for id_, rewards in expected.items()),
             "quarantined": len(quarantined),
             "poison": len(self._poison),
-            "repeated_work": round(max(0, made_in_all - kept) / max(1, kept), 4),
+            "repeated_work": round(max(0, generated - kept) / max(1, kept), 4),
             "clean": not findings,
-            "findings": [f"{one.check}: {one.count}" for one in findings],
+            "findings": [f"{finding.check}: {finding.count}" for finding in findings],
         }
 
     def _sides_ended(self) -> bool:
         try:
-            states = [made.state(self._context.database, job) for job in self._side]
+            states = [synthetic.state(self._context.database, job) for job in self._side]
         except StoreError:
             return False
         return all(state in (JobState.DONE, JobState.CANCELLED) for state in states)

@@ -90,7 +90,7 @@ class Faults:
             "connections dropped": (2, self.drop),
             "links silent": (1, self.silence),
             "answers to COMMIT lost": (3, self.lose_answers),
-            "bells doubled": (2, self.double_bells),
+            "notifications doubled": (2, self.double_notifications),
             "job cancelled and resubmitted": (1, self._side),
         }
 
@@ -156,14 +156,14 @@ class Faults:
     def lose_answers(self) -> None:
         self._postgres.lose_answers = self._rng.randint(1, 4)
 
-    def double_bells(self) -> None:
+    def double_notifications(self) -> None:
         ready = run(self._database, "SELECT id, queue FROM shards WHERE state IN ('ready', 'leased') LIMIT 20")
         notifier = Notifier(self._settings.redis_url or "")
         try:
             for row in ready:
                 notifier.notify(row.queue, [row.id] * 3)
         except RprmError:
-            # Redis is away just now: one bell less.
+            # Redis is away just now: one notification less.
             pass
         finally:
             notifier.close()

@@ -46,7 +46,7 @@ def _run(count: int, rate: float, seconds: float) -> dict[str, Any]:
             job_id = submit_made(context, solutions, steps=4, k=4, shard_solutions=2)
             while (status := job_status(context, job_id)).state is not JobState.DONE:
                 time.sleep(0.2)
-            findings = sum(len(one.findings) for one in audit(context, [job_id]))
+            findings = sum(len(job_audit.findings) for job_audit in audit(context, [job_id]))
         finally:
             for worker in workers:
                 worker.send_signal(signal.SIGTERM)
@@ -56,13 +56,13 @@ def _run(count: int, rate: float, seconds: float) -> dict[str, Any]:
     if progress.started_at is None or progress.finished_at is None:
         raise RuntimeError("a finished job has no times")
     took = (progress.finished_at - progress.started_at).total_seconds()
-    made = progress.critiques / took
+    per_second = progress.critiques / took
     return {
         "workers": count,
         "critiques": progress.critiques,
         "seconds": round(took, 2),
-        "critiques_per_s": round(made, 2),
-        "share_of_linear": round(made / (count * rate), 3),
+        "critiques_per_s": round(per_second, 2),
+        "share_of_linear": round(per_second / (count * rate), 3),
         "audit_findings": findings,
     }
 

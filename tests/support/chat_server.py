@@ -26,10 +26,10 @@ def completion(text: str, *, finish: str = "stop", logprobs: list[dict[str, Any]
 
 def tokens(*texts: str, last: dict[str, float]) -> list[dict[str, Any]]:
     """Log-probs of tokens that are certain, save the last, whose likeliest ones are `last`."""
-    made: list[dict[str, Any]] = [{"token": text, "logprob": 0.0, "top_logprobs": []} for text in texts]
-    made[-1]["logprob"] = last.get(texts[-1], -1.0)
-    made[-1]["top_logprobs"] = [{"token": token, "logprob": value} for token, value in last.items()]
-    return made
+    tokens: list[dict[str, Any]] = [{"token": text, "logprob": 0.0, "top_logprobs": []} for text in texts]
+    tokens[-1]["logprob"] = last.get(texts[-1], -1.0)
+    tokens[-1]["top_logprobs"] = [{"token": token, "logprob": value} for token, value in last.items()]
+    return tokens
 
 
 GOOD = completion(
@@ -77,7 +77,7 @@ class ChatServer:
     headers: list[str] = field(default_factory=list)
     in_flight: int = 0
     most_in_flight: int = 0
-    gone: int = 0
+    disconnected: int = 0
     closing: asyncio.Event = field(default_factory=asyncio.Event)
 
     async def __aenter__(self) -> ChatServer:
@@ -104,7 +104,7 @@ class ChatServer:
             self.headers.append(head)
             await self._answer(head, reader, writer)
         except (ConnectionError, asyncio.IncompleteReadError):
-            self.gone += 1
+            self.disconnected += 1
         finally:
             self.in_flight -= 1
             writer.close()
@@ -123,7 +123,7 @@ class ChatServer:
         leaving = asyncio.create_task(reader.read(1))
         await asyncio.wait({answering, leaving}, return_when=asyncio.FIRST_COMPLETED)
         if not answering.done():
-            self.gone += 1
+            self.disconnected += 1
         for task in (answering, leaving):
             task.cancel()
         await asyncio.gather(answering, leaving, return_exceptions=True)

@@ -14,8 +14,8 @@ def commands(app: typer.Typer) -> dict[str, Any]:
 
 
 def _walk(prefix: str, group: Any) -> list[tuple[str, Any]]:
-    found: list[tuple[str, Any]] = []
+    by_name: list[tuple[str, Any]] = []
     for name, command in group.commands.items():
         full = f"{prefix} {name}".strip()
-        found += _walk(full, command) if hasattr(command, "commands") else [(full, command)]
-    return found
+        by_name += _walk(full, command) if hasattr(command, "commands") else [(full, command)]
+    return by_name

@@ -38,4 +38,4 @@ def problems(n: int, *, responses: int = 0) -> list[Solution]:
 
 def stored(solutions: list[Solution]) -> list[StoredSolution]:
     """As a worker reads them."""
-    return [StoredSolution(n, one.id, one.problem, one.steps) for n, one in enumerate(solutions)]
+    return [StoredSolution(n, solution.id, solution.problem, solution.steps) for n, solution in enumerate(solutions)]

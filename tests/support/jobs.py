@@ -38,7 +38,7 @@ def make_solutions(
 ) -> list[Solution]:
     """`n` small sums as rollouts. `marks` puts a marker of the scripted engine into the last step of solution i."""
     rng = random.Random(seed)
-    made = []
+    solutions = []
     for i in range(n):
         total, texts = rng.randrange(100), []
         for _ in range(steps):
@@ -47,8 +47,8 @@ def make_solutions(
             total += more
         if marks and i in marks:
             texts[-1] += f" {marks[i]}"
-        made.append(Solution(f"{prefix}{i}", f"Sum number {i}: what comes out?", tuple(texts), metadata={"n": i}))
-    return made
+        solutions.append(Solution(f"{prefix}{i}", f"Sum number {i}: what comes out?", tuple(texts), metadata={"n": i}))
+    return solutions
 
 
 def make_recipe(*, k: int = 2, seed: int = 0, threshold: float = 0.5, **sampling: Any) -> Recipe:
@@ -67,7 +67,7 @@ def make_recipe(*, k: int = 2, seed: int = 0, threshold: float = 0.5, **sampling
 
 @dataclass(frozen=True)
 class Taken:
-    """What intake answered: the job's id, and whether it was made now."""
+    """What intake answered: the job's id, and whether it is new."""
 
     job_id: int
     created: bool
@@ -88,7 +88,7 @@ def take_in(
     dedupe: bool = False,
     kind: JobKind = JobKind.SCORE,
 ) -> Taken:
-    """Store a job as `submit` does, without reading files and without ringing."""
+    """Store a job as `submit` does, without reading files and without notifying workers."""
     new = NewJob(recipe or make_recipe(), priority, keep, ("generated",), shard)
     same: int | None = None
     try:
@@ -128,9 +128,9 @@ def wait_for(
     """Poll until `look` returns something true. AssertionError with `what` after PATIENCE times `within` seconds."""
     deadline = time.monotonic() + PATIENCE * within
     while True:
-        found = look()
-        if found:
-            return found
+        seen = look()
+        if seen:
+            return seen
         if time.monotonic() >= deadline:
             raise AssertionError(f"not within {within:g} s: {what() if callable(what) else what}")
         time.sleep(every)
@@ -185,20 +185,20 @@ async def _expected(
     engine = create_engine("scripted", JUDGE, options)
     await engine.start()
     template = PromptTemplate.parse(recipe.prompt)
-    found: dict[str, list[float | None]] = {}
+    rewards: dict[str, list[float | None]] = {}
     for solution in solutions:
-        found[solution.id] = []
+        rewards[solution.id] = []
         for step in range(len(solution.steps)):
             prompt = engine.encode(template.render(solution.problem, solution.steps, step))
             seeds = [critique_seed(recipe.seed, solution.id, step, k, round_) for k in range(recipe.k)]
-            found[solution.id].append(_mean(await engine.sample(prompt, seeds, recipe.sampling)))
-    return found
+            rewards[solution.id].append(_mean(await engine.sample(prompt, seeds, recipe.sampling)))
+    return rewards
 
 
-def _mean(made: Sequence[Generation]) -> float | None:
+def _mean(generations: Sequence[Generation]) -> float | None:
     votes = [
         g.p_yes if g.p_yes is not None else float(find_verdicts(g.text)[-1][1] == "Yes")
-        for g in made
+        for g in generations
         if find_verdicts(g.text)
     ]
     return math.fsum(votes) / len(votes) if votes else None

@@ -81,8 +81,8 @@ class Proxy:
     def _serve(self, client: socket.socket, server: socket.socket) -> None:
         sent = b""
         with selectors.DefaultSelector() as ready, contextlib.suppress(OSError):
-            for one in (client, server):
-                ready.register(one, selectors.EVENT_READ)
+            for side in (client, server):
+                ready.register(side, selectors.EVENT_READ)
             while True:
                 for key, _ in ready.select():
                     source = key.fileobj
@@ -124,10 +124,10 @@ class Proxy:
     def _end(self, pair: tuple[socket.socket, socket.socket]) -> None:
         with self._lock:
             self._pairs.discard(pair)
-        for one in pair:
+        for side in pair:
             with contextlib.suppress(OSError):
-                one.shutdown(socket.SHUT_RDWR)
-            one.close()
+                side.shutdown(socket.SHUT_RDWR)
+            side.close()
 
 
 def address_of(url: str) -> Address:

@@ -102,7 +102,7 @@ class Session:
     def __init__(self, servers: Servers) -> None:
         self.servers = servers
         self._admin: psycopg.Connection[Any] = psycopg.connect(servers.postgres, autocommit=True)
-        self._made = 0
+        self._created = 0
         self.number = self._own_number()
         self._drop_left_over()
         self.redis_url = with_path(servers.redis, str(self._own_redis_db()))
@@ -119,10 +119,10 @@ class Session:
     def _drop_left_over(self) -> None:
         names = [row[0] for row in self._admin.execute("SELECT datname FROM pg_database")]
         for name in names:
-            found = _OURS.fullmatch(name)
-            if found and int(found[1]) != self.number and self._try_lock(_SESSION_LOCKS, int(found[1])):
+            session = _OURS.fullmatch(name)
+            if session and int(session[1]) != self.number and self._try_lock(_SESSION_LOCKS, int(session[1])):
                 self.drop(name)
-                self._admin.execute("SELECT pg_advisory_unlock(%s, %s)", (_SESSION_LOCKS, int(found[1])))
+                self._admin.execute("SELECT pg_advisory_unlock(%s, %s)", (_SESSION_LOCKS, int(session[1])))
 
     def _own_redis_db(self) -> int:
         for number in range(15, 0, -1):
@@ -134,8 +134,8 @@ class Session:
 
     def create(self, *, template: str | None = None, label: str = "db") -> str:
         """Make a database, a copy of `template` when one is given; returns its name."""
-        self._made += 1
-        name = f"rprm_test_{self.number}_{label}{self._made}"
+        self._created += 1
+        name = f"rprm_test_{self.number}_{label}{self._created}"
         self._admin.execute(f'CREATE DATABASE "{name}"' + (f' TEMPLATE "{template}"' if template else ""))
         # Only a crash of the server could tell the difference, and it saves a wait for the disk at every commit.
         self._admin.execute(f'ALTER DATABASE "{name}" SET synchronous_commit = off')

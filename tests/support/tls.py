@@ -33,7 +33,7 @@ class Certificate:
         key = ec.generate_private_key(ec.SECP256R1())
         subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "127.0.0.1")])
         now = datetime.datetime.now(datetime.UTC)
-        made = (
+        issued = (
             x509.CertificateBuilder()
             .subject_name(subject)
             .issuer_name(subject)
@@ -45,14 +45,14 @@ class Certificate:
             .add_extension(x509.BasicConstraints(ca=True, path_length=0), True)
             .sign(key, hashes.SHA256())
         )
-        found = cls(folder / f"{name}.pem", folder / f"{name}.key")
-        found.certificate.write_bytes(made.public_bytes(serialization.Encoding.PEM))
-        found.key.write_bytes(
+        written = cls(folder / f"{name}.pem", folder / f"{name}.key")
+        written.certificate.write_bytes(issued.public_bytes(serialization.Encoding.PEM))
+        written.key.write_bytes(
             key.private_bytes(
                 serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
             )
         )
-        return found
+        return written
 
 
 class TlsProxy(Proxy):

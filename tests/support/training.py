@@ -82,10 +82,10 @@ def build_set(context: Context, name: str, job: int | Sequence[int], rules: Rule
 
 def rows(database: Database, name: str) -> list[Any]:
     """The set's rows, train first, each split in its order."""
-    (found,) = run(database, "SELECT id FROM training_sets WHERE name = :name", name=name)
+    (row,) = run(database, "SELECT id FROM training_sets WHERE name = :name", name=name)
     return run(
         database,
         "SELECT r.*, s.ext_id, s.problem AS text FROM training_rows AS r JOIN solutions AS s USING (job_id, ord)"
         " WHERE set_id = :id ORDER BY validation, position",
-        id=found.id,
+        id=row.id,
     )

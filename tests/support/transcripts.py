@@ -40,37 +40,38 @@ def read_transcripts(page: str) -> list[list[Exchange]]:
 
 
 def _exchanges(block: str) -> list[Exchange]:
-    found: list[tuple[str, list[str]]] = []
+    exchanges: list[tuple[str, list[str]]] = []
     for line in block.splitlines():
         if line.startswith("$ "):
-            found.append((line.removeprefix("$ "), []))
-        elif not found:
+            exchanges.append((line.removeprefix("$ "), []))
+        elif not exchanges:
             raise ValueError(f"a console block begins with a command, not with {line!r}")
-        elif found[-1][0].endswith("\\"):
-            found[-1] = (f"{found[-1][0]}\n{line}", [])
+        elif exchanges[-1][0].endswith("\\"):
+            exchanges[-1] = (f"{exchanges[-1][0]}\n{line}", [])
         else:
-            found[-1][1].append(line)
-    return [Exchange(command, tuple(printed)) for command, printed in found]
+            exchanges[-1][1].append(line)
+    return [Exchange(command, tuple(printed)) for command, printed in exchanges]
 
 
 def run_transcript(exchanges: list[Exchange], folder: Path, env: Mapping[str, str]) -> list[Exchange]:
     """The same commands with what they print now. Raises AssertionError when one exits with another status than 0."""
-    script = "".join(f"{{ {one.command}\n}} 2>&1 || exit $?\nprintf '{_END}'\n" for one in exchanges)
+    script = "".join(f"{{ {exchange.command}\n}} 2>&1 || exit $?\nprintf '{_END}'\n" for exchange in exchanges)
     done = subprocess.run(
         ["bash", "-c", script], cwd=folder, env=dict(env), capture_output=True, text=True, check=False, timeout=280
     )
     parts = done.stdout.split(_END)
     if done.returncode:
         raise AssertionError(f"exit {done.returncode} of {exchanges[len(parts) - 1].command!r}\n{parts[-1]}")
-    return [Exchange(one.command, tuple(part.splitlines())) for one, part in zip(exchanges, parts, strict=False)]
+    printed = [tuple(part.splitlines()) for part in parts]
+    return [Exchange(exchange.command, lines) for exchange, lines in zip(exchanges, printed, strict=False)]
 
 
 def differences(written: list[Exchange], real: list[Exchange]) -> list[str]:
     """Commands whose output in the document is not what they print, each with both."""
     return [
-        f"$ {one.command}\n--- in the document\n" + "\n".join(one.printed) + "\n--- now\n" + "\n".join(now.printed)
-        for one, now in zip(written, real, strict=True)
-        if not _matches(one.printed, now.printed)
+        "\n".join((f"$ {before.command}", "--- in the document", *before.printed, "--- now", *now.printed))
+        for before, now in zip(written, real, strict=True)
+        if not _matches(before.printed, now.printed)
     ]
 
 

@@ -77,11 +77,11 @@ class Trial:
     def check(self, job: int, *, besides: Mapping[str, str] | None = None) -> None:
         """Audit clean, no lease left, and rewards as undisturbed; `besides`: ids with another status, by status."""
         odd = dict(besides or {})
-        found = jobs.outcomes(self.database, job)
-        assert {id_: o.status for id_, o in found.items() if o.status != "ok"} == odd, self.workers.logs()
+        outcomes = jobs.outcomes(self.database, job)
+        assert {id_: o.status for id_, o in outcomes.items() if o.status != "ok"} == odd, self.workers.logs()
         plain = [s for s in self._solutions[job] if s.id not in odd]
         expected = jobs.expected_rewards(plain, self._recipes[job])
-        assert {id_: o.rewards for id_, o in found.items() if id_ not in odd} == expected
+        assert {id_: o.rewards for id_, o in outcomes.items() if id_ not in odd} == expected
         assert self.leases() == []
         jobs.assert_clean(self.context)
 

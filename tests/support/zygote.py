@@ -49,10 +49,10 @@ class Forked:
 
     def wait(self, timeout: float | None = None) -> int:
         """The exit status. Raises TimeoutExpired."""
-        found = self._look(timeout)
-        if found is None:
+        status = self._look(timeout)
+        if status is None:
             raise subprocess.TimeoutExpired(f"pid {self.pid}", timeout or 0.0)
-        return found
+        return status
 
     def send_signal(self, number: int) -> None:
         """Send one signal, unless it has ended."""
@@ -89,20 +89,20 @@ def start(
         request = {"module": module, "argv": list(arguments), "env": dict(env), "folder": str(folder)}
         message = json.dumps({**request, "new_session": new_session}).encode()
         socket.send_fds(_zygote(), [message], [*streams, theirs.fileno()])
-    told = ours.recv(64)
-    if not told:
+    pid = ours.recv(64)
+    if not pid:
         raise RuntimeError("the zygote did not fork; its reason is on stderr")
-    return Forked(int(told), ours)
+    return Forked(int(pid), ours)
 
 
 def run(
     module: str, arguments: Sequence[str], env: Mapping[str, str], folder: Path, stdin: bytes | None, timeout: float
 ) -> subprocess.CompletedProcess[str]:
     """Run to the end. Raises TimeoutExpired with what was printed, after killing it."""
-    with tempfile.TemporaryFile() as given, tempfile.TemporaryFile() as out, tempfile.TemporaryFile() as err:
-        given.write(stdin or b"")
-        given.seek(0)
-        process = start(module, arguments, env, folder, (given.fileno(), out.fileno(), err.fileno()), new_session=False)
+    with tempfile.TemporaryFile() as piped, tempfile.TemporaryFile() as out, tempfile.TemporaryFile() as err:
+        piped.write(stdin or b"")
+        piped.seek(0)
+        process = start(module, arguments, env, folder, (piped.fileno(), out.fileno(), err.fileno()), new_session=False)
         try:
             status = process.wait(timeout)
         except BaseException:
@@ -175,8 +175,8 @@ def _tell_the_end(pid: int, status: socket.socket) -> NoReturn:
 
 def _preload() -> None:
     for package in _PACKAGES:
-        for found in pkgutil.walk_packages(importlib.import_module(package).__path__, package + "."):
-            importlib.import_module(found.name)
+        for module in pkgutil.walk_packages(importlib.import_module(package).__path__, package + "."):
+            importlib.import_module(module.name)
     for name in _MODULES:
         importlib.import_module(name)
     load_settings({})

@@ -83,7 +83,7 @@ def test_a_cancelled_call_hangs_up() -> None:
         with pytest.raises(asyncio.CancelledError):
             await call
         async with asyncio.timeout(5):
-            while server.gone < 4:
+            while server.disconnected < 4:
                 await asyncio.sleep(0.01)
 
     run(test)

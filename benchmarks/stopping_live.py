@@ -1,4 +1,4 @@
-"""What spending fewer critiques costs and saves, live: `python -m benchmarks.policies_live`.
+"""What spending fewer critiques costs and saves, live: `python -m benchmarks.stopping_live`.
 
 800 held-out solutions of the tiny judge's world, K=10: every critique of every step against `adaptive` up to the first
 error, and `planned` beside it; each a job on a vLLM worker of its own, loaded and warm. Tokens are all that the engine
@@ -43,15 +43,15 @@ def main() -> None:
     args = parser.parse_args()
     before = harness.machine()
     solutions = draw_split("held-out", args.solutions)
-    labels = np.array([one.label for one in solutions])
+    labels = np.array([chain.label for chain in solutions])
     with tempfile.TemporaryDirectory() as folder:
-        rows = [as_row("heldout", n, one) for n, one in enumerate(solutions)]
+        rows = [as_row("heldout", n, chain) for n, chain in enumerate(solutions)]
         file = write_rows(Path(folder) / "heldout.jsonl", rows)
         jobs = {name: _judge(file, options, args.shards_in_flight) for name, options in _WAYS.items()}
     hits = {name: job.pop("answers") == labels for name, job in jobs.items()}
-    found = {name: _beside(jobs[name], jobs["fixed"], hits[name], hits["fixed"], labels) for name in _WAYS}
+    ways = {name: _beside(jobs[name], jobs["fixed"], hits[name], hits["fixed"], labels) for name in _WAYS}
     asked = {"solutions": args.solutions, "k": _K, "judge": "tiny", "shards_in_flight": args.shards_in_flight}
-    harness.report("policies_live", before, {**asked, "ways": found})
+    harness.report("stopping_live", before, {**asked, "ways": ways})
 
 
 def _judge(file: Path, options: dict[str, Any], shards: int) -> dict[str, Any]:
