@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from typing import Annotated
+
 import typer
 
 from rprm_jobs.cli.shared import sets
 from rprm_jobs.cli.shared.common import JsonOption
+from rprm_jobs.errors import ConfigError
 
 sft_app = typer.Typer(no_args_is_help=True, help="Critiques to imitate, for SFT.", rich_markup_mode=None)
 
@@ -14,6 +17,9 @@ sft_app = typer.Typer(no_args_is_help=True, help="Critiques to imitate, for SFT.
 def build(
     jobs: sets.JobsArgument,
     name: sets.NameOption,
+    per_step: Annotated[
+        str, typer.Option("--per-step", help="Of the agreeing critiques of a step: all, or the last, as R-PRM's code.")
+    ] = "all",
     neutral: sets.NeutralOption = "correct",
     balance: sets.BalanceOption = True,
     validation: sets.ValidationOption = 0.05,
@@ -25,9 +31,11 @@ def build(
     as_json: JsonOption = False,
 ) -> None:
     """Build a set of critiques that agree with the label and end in their verdict."""
-    from rprm_jobs.pairs.rules import SftRules
+    from rprm_jobs.pairs.rules import PerStep, SftRules
 
-    rules = SftRules(**sets.common_rules(neutral, balance, validation, seed))
+    if per_step not in list(PerStep):
+        raise ConfigError(f"--per-step {per_step}: there is no such choice", hint=f"use one of {', '.join(PerStep)}")
+    rules = SftRules(per_step=PerStep(per_step), **sets.common_rules(neutral, balance, validation, seed))
     sets.build_set(jobs, name, rules, prompt, unfinished=unfinished, replace=replace, dry_run=dry_run, as_json=as_json)
 
 

@@ -104,7 +104,7 @@ def rows_of(judged: JudgedSolution, rules: Rules, tally: SelectionCounts) -> Ite
 def _select(group: Sequence[CritiqueSummary], correct: bool, rules: Rules, key: str) -> Selection:
     if isinstance(rules, PairRules):
         return select_pairs(group, correct, rules, lambda chosen, rejected: _draw(f"{key}{chosen}\x1f{rejected}"))
-    return select_sft(group, correct)
+    return select_sft(group, correct, rules.per_step)
 
 
 def problem_draw(seed: int, problem: str) -> int:

@@ -33,6 +33,13 @@ class PairRule(StrEnum):
     DISTINCT = "distinct"
 
 
+class PerStep(StrEnum):
+    """How many of a step's agreeing critiques a set for SFT keeps."""
+
+    ALL = "all"
+    LAST = "last"
+
+
 class _Rules(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag_field="kind"):
     """What both kinds of sets have. `balance` cuts the larger of the classes Yes and No down to the smaller.
 
@@ -58,7 +65,11 @@ class _Rules(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag_field=
     @property
     def digest(self) -> str:
         """Hex SHA-256 of the rules' canonical JSON."""
-        return hashlib.sha256(msgspec.json.encode(self, order="sorted")).hexdigest()
+        return hashlib.sha256(msgspec.json.encode(self.canonical(), order="sorted")).hexdigest()
+
+    def canonical(self) -> dict[str, Any]:
+        """What the digest is of."""
+        return self.to_builtins()
 
     def validation_rows(self, total: int) -> int:
         """How many of `total` rows the validation split should have at the least."""
@@ -71,7 +82,19 @@ class _Rules(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag_field=
 
 
 class SftRules(_Rules, frozen=True, tag="sft"):
-    """The paper's filter: critiques with exactly one verdict, which agrees with the label and ends the text."""
+    """The paper's filter: critiques with exactly one verdict, which agrees with the label and ends the text.
+
+    Of each step all of them (`per_step`), or the last one that was sampled, as R-PRM's code has it.
+    """
+
+    per_step: PerStep = PerStep.ALL
+
+    def canonical(self) -> dict[str, Any]:
+        """Without `per_step` where it is all, so that sets from before there was a choice keep their digest."""
+        built = super().canonical()
+        if self.per_step is PerStep.ALL:
+            del built["per_step"]
+        return built
 
     @property
     def set_kind(self) -> SetKind:

@@ -11,7 +11,7 @@ from enum import StrEnum
 from itertools import product
 from typing import NamedTuple
 
-from rprm_jobs.pairs.rules import PairRule, PairRules
+from rprm_jobs.pairs.rules import PairRule, PairRules, PerStep
 from rprm_jobs.pairs.summary import CritiqueSummary, VerdictForm
 
 _PAPER_PAIRS = 2
@@ -29,6 +29,7 @@ class Disposition(StrEnum):
     SEVERAL_VERDICTS = "several verdicts"
     GOES_ON = "goes on after its verdict"
     DISAGREES = "disagrees with the label"
+    NOT_THE_LAST = "agrees, and is not the last to"
     REPEATED = "repeats another critique of the step"
     UNPAIRED = "in no pair"
 
@@ -67,7 +68,7 @@ class _Sides(NamedTuple):
 Draw = Callable[[int, int | None], int]
 
 
-def select_sft(readings: Sequence[CritiqueSummary], correct: bool) -> Selection:
+def select_sft(readings: Sequence[CritiqueSummary], correct: bool, per_step: PerStep = PerStep.ALL) -> Selection:
     """The critiques of a step to imitate. Where none is kept, its disposition says what they lack."""
     sides = _sides(readings, correct)
     dispositions = [
@@ -78,8 +79,11 @@ def select_sft(readings: Sequence[CritiqueSummary], correct: bool) -> Selection:
         else disposition
         for disposition in sides.dispositions
     ]
-    if sides.chosen:
-        return Selection(StepDisposition.USED, [(k, None) for k in sides.chosen], dispositions)
+    kept = sides.chosen[-1:] if per_step is PerStep.LAST else sides.chosen
+    for k in sides.chosen[: len(sides.chosen) - len(kept)]:
+        dispositions[k] = Disposition.NOT_THE_LAST
+    if kept:
+        return Selection(StepDisposition.USED, [(k, None) for k in kept], dispositions)
     return Selection(_unpairable(sides), (), dispositions)
 
 

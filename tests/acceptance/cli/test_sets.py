@@ -81,11 +81,14 @@ def test_critiques_to_imitate(cli: Cli, job: str) -> None:
     assert len(rows) == built["n_train"] == built["counts"]["critiques"]["kept"]
     assert set(rows[0]) == {"id", "step", "correct", "prompt", "completion"}
     assert all(find_verdicts(r["completion"])[-1][1] == ("Yes" if r["correct"] else "No") for r in rows)
+    last = cli.json("sft", "build", job, "--name", "last", "--per-step", "last", "--no-balance", "--dry-run")
+    assert last["counts"]["critiques"]["kept"] == built["counts"]["steps"]["used"] < built["n_train"]
 
 
 def test_what_cannot_be_is_refused_with_its_hint(cli: Cli, job: str) -> None:
     assert "one of paper, all, distinct" in cli("pairs", "build", job, "--name", "x", "--rule", "best", code=2).stderr
     assert "correct, wrong, skip" in cli("sft", "build", job, "--name", "x", "--neutral", "good", code=2).stderr
+    assert "all, last" in cli("sft", "build", job, "--name", "x", "--per-step", "best", code=2).stderr
     assert "there is no job 99" in cli("pairs", "build", "99", "--name", "x", code=4).stderr
     assert "there is no set 'x'" in cli("pairs", "show", "x", code=4).stderr
     cli("pairs", "build", job, "--name", "x")

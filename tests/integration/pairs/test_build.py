@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from rprm_jobs.judge.prompt import PromptTemplate
 from rprm_jobs.pairs.labels import Neutral
 from rprm_jobs.pairs.rows import SelectionCounts, TrainingRow, rows_of
-from rprm_jobs.pairs.rules import PairRule, PairRules, Rules, SftRules
+from rprm_jobs.pairs.rules import PairRule, PairRules, PerStep, Rules, SftRules
 from rprm_jobs.services.context import Context
 from rprm_jobs.store.results import judged
 from rprm_jobs.store.session import Database
@@ -52,6 +52,9 @@ def test_sft_counts_of_the_thirteen_come_out_exactly(
     assert (built.n_train, built.n_validation) == (len(kept), 0)
     assert built.counts["critiques"]["kept"] == len(kept)
     assert sum(built.counts["critiques"].values()) == 13
+    last = build_set(context, "last", thirteen(database, label), SftRules(per_step=PerStep.LAST, **LOOSE))
+    assert [row.chosen for row in rows(database, "last")] == kept[-1:]
+    assert sum(last.counts["critiques"].values()) == 13
 
 
 def test_pair_counts_of_the_thirteen_come_out_exactly(context: Context, database: Database) -> None:

@@ -8,7 +8,7 @@ import pytest
 
 from rprm_jobs.errors import ConfigError
 from rprm_jobs.pairs.labels import Neutral
-from rprm_jobs.pairs.rules import PairRule, PairRules, SftRules, pair_rules, read_rules
+from rprm_jobs.pairs.rules import PairRule, PairRules, PerStep, SftRules, pair_rules, read_rules
 
 NONE = {"max_pairs": None, "max_length_difference": None}
 
@@ -30,6 +30,13 @@ def test_every_rule_counts_in_the_digest() -> None:
     ]  # fmt: skip
     digests = {PairRules(**other).digest for other in ({}, *others)} | {SftRules().digest}
     assert len(digests) == len(others) + 2
+    assert SftRules(per_step=PerStep.LAST).digest not in digests
+
+
+def test_sets_from_before_there_was_a_choice_per_step_are_found_again() -> None:
+    before = {name: value for name, value in SftRules().to_builtins().items() if name != "per_step"}
+    assert read_rules(before) == SftRules()
+    assert SftRules().digest == "91544e1a969f3506467ea62d8e28abc39e9c9cfdbf7cd80076188d2071637984"
 
 
 def test_defaults_are_the_papers_where_it_has_some() -> None:

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rprm_jobs.pairs.rules import PairRule, PairRules
+from rprm_jobs.pairs.rules import PairRule, PairRules, PerStep
 from rprm_jobs.pairs.select import Disposition, Selection, StepDisposition, select_pairs, select_sft
 from rprm_jobs.pairs.summary import CritiqueSummary, VerdictForm
 from tests.support.critiques import T, reading, readings
@@ -90,6 +90,18 @@ def test_sft_says_why_a_step_gives_nothing() -> None:
     )
     assert found.step is StepDisposition.NONE_ENDS
     assert found.dispositions == [Disposition.DISAGREES, Disposition.GOES_ON, Disposition.NO_VERDICT]
+
+
+def test_sft_keeps_all_that_agree_or_the_last_of_them() -> None:
+    group = [reading(VerdictForm.YES, n) for n in range(3)] + [reading(VerdictForm.NO)]
+    assert select_sft(group, True).rows == [(0, None), (1, None), (2, None)]
+    last = select_sft(group, True, PerStep.LAST)
+    assert last.rows == [(2, None)]
+    assert last.dispositions == [
+        Disposition.NOT_THE_LAST, Disposition.NOT_THE_LAST, Disposition.KEPT, Disposition.DISAGREES,
+    ]  # fmt: skip
+    nothing = select_sft(group[3:], True, PerStep.LAST)
+    assert (nothing.step, nothing.rows) == (StepDisposition.NONE_AGREES, ())
 
 
 FORM = st.sampled_from(list(VerdictForm))
