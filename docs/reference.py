@@ -78,22 +78,12 @@ def _command(name: str, command: Any) -> Iterator[str]:
     context = typer.Context(command, info_name=f"rprm-jobs {name}")
     yield "\n\n".join(" ".join(paragraph.split()) for paragraph in command.help.split("\n\n"))
     yield f"\n```text\n{' '.join(command.get_usage(context).removeprefix('Usage: ').split())}\n```"
-    for panel, records in _panels(command, context).items():
-        yield from _table(panel, records)
+    for panel, records in command.sections(context).items():
+        yield from _table(panel, [record for record in records if "--help" not in record[0]])
     if name.startswith("train "):
         yield from _table("Options of the training program", list(_training_options(name.removeprefix("train "))))
     if command.epilog:
         yield f"\n```bash\n{command.epilog}\n```"
-
-
-def _panels(command: Any, context: typer.Context) -> dict[str, list[tuple[str, str]]]:
-    panels: dict[str, list[tuple[str, str]]] = {}
-    for parameter in command.params:
-        record = parameter.get_help_record(context)
-        if record is not None:
-            default = "Arguments" if parameter.param_type_name == "argument" else "Options"
-            panels.setdefault(getattr(parameter, "rich_help_panel", None) or default, []).append(record)
-    return panels
 
 
 def _training_options(phase: str) -> Iterator[tuple[str, str]]:

@@ -1,6 +1,6 @@
 """The command line: parses, calls a service, prints. Heavy imports stand inside the commands, so that --help is quick.
 
-Data goes to stdout, messages and progress to stderr. Every error is one message with its mend, and an exit status.
+Data goes to stdout, messages and progress to stderr. Every error is one message with a hint, and an exit status.
 """
 
 from __future__ import annotations
@@ -22,6 +22,7 @@ from rprm_jobs.cli import (
     improve,
     judges,
     pairs,
+    parity,
     report,
     results,
     rollout,
@@ -36,6 +37,7 @@ from rprm_jobs.cli import (
     train,
     worker,
 )
+from rprm_jobs.cli.shared.command import Group
 from rprm_jobs.cli.shared.common import State, say, show_error
 from rprm_jobs.errors import RprmError
 
@@ -45,6 +47,7 @@ app = typer.Typer(
     name="rprm-jobs",
     help="Judge the steps of sampled solutions offline with a reasoning process reward model.",
     no_args_is_help=True,
+    cls=Group,
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
     context_settings={"help_option_names": ["-h", "--help"]},
@@ -73,8 +76,8 @@ def _global(
 
 
 COMMANDS = (
-    submit, sample, rollout, search, estimate, status, results, report, eval, stopping, pairs, sft, train, runs,
-    improve, control, audit, worker, judges, servers, doctor, demo,
+    demo, submit, rollout, search, estimate, status, control, results, report, eval, stopping, audit, parity, sample,
+    sft, pairs, train, runs, improve, worker, judges, servers, doctor,
 )  # fmt: skip
 for module in COMMANDS:
     module.register(app)
@@ -104,7 +107,7 @@ def main() -> None:
             _leave_closed_pipe()
         raise
     except Exception as error:
-        # The last resort: what nobody foresaw is one message too.
+        # An error that nobody foresaw is one message too.
         if state.debug:
             raise
         say(f"error: {type(error).__name__}: {error}\n  hint: rprm-jobs --debug shows where it happened")
@@ -112,6 +115,6 @@ def main() -> None:
 
 
 def _leave_closed_pipe() -> NoReturn:
-    # The reader (say, `head`) has what it wanted; what is still buffered must not fail once more at exit.
+    # The reader (`head`, for example) has stopped reading; what is still buffered must not fail again at exit.
     os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
     sys.exit(_BROKEN_PIPE)

@@ -1,4 +1,4 @@
-"""`audit`: what jobs lack, hold twice or hold wrongly, and with --repair the way back."""
+"""`audit`: find what jobs lack, hold twice or hold wrongly, and with --repair put it right."""
 
 from __future__ import annotations
 
@@ -7,7 +7,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from rprm_jobs.cli.shared.common import JsonOption, connected, print_json, say
+from rprm_jobs.cli.shared.command import ANSWERS, add_command
+from rprm_jobs.cli.shared.common import connected, print_json, say
+from rprm_jobs.cli.shared.options import JsonOption
 from rprm_jobs.errors import AuditFailed
 
 if TYPE_CHECKING:
@@ -17,13 +19,18 @@ if TYPE_CHECKING:
 
 
 def audit(
-    jobs: Annotated[list[int] | None, typer.Argument(metavar="[JOB]...", help="Default: every job.")] = None,
+    jobs: Annotated[
+        list[int] | None, typer.Argument(metavar="JOB", help="The jobs' ids.", show_default="every job")
+    ] = None,
     repair: Annotated[
-        bool, typer.Option("--repair", help="Drop outcomes that cannot be trusted, queue again what is missing.")
+        bool, typer.Option("--repair", help="Drop results that cannot be trusted, and queue again what is missing.")
     ] = False,
     as_json: JsonOption = False,
 ) -> None:
-    """Count what is missing, doubled or stale; exit 0 only when nothing is."""
+    """Check that no job misses a result or has one twice.
+
+    Exit status 0 only when nothing is missing, doubled or stale.
+    """
     from rprm_jobs.services.upkeep.audit import audit as audit_jobs
 
     with connected() as context:
@@ -33,12 +40,16 @@ def audit(
             audits = audit_jobs(context, jobs or None)
     if as_json:
         print_json(_as_json(audits, repaired, asked=repair))
-    for one in audits:
-        for found in one.findings:
-            say(f"job {one.job_id}: {found.check}: {found.count:,}, e.g. {'; '.join(found.examples)}")
-    bad = [one.job_id for one in audits if one.findings]
+    for job_audit in audits:
+        for finding in job_audit.findings:
+            say(f"job {job_audit.job_id}: {finding.check}: {finding.count:,}, e.g. {'; '.join(finding.examples)}")
+    bad = [job_audit.job_id for job_audit in audits if job_audit.findings]
     if bad:
-        hint = "what --repair leaves is not in the store: submit it again" if repair else "mend it: add --repair"
+        hint = (
+            "submit their files again: the store has lost what --repair leaves"
+            if repair
+            else "rprm-jobs audit --repair"
+        )
         raise AuditFailed(f"{len(bad)} of {len(audits)} jobs are not clean", hint=hint)
     say(f"{len(audits)} jobs audited: nothing missing, nothing doubled, nothing stale")
 
@@ -46,31 +57,33 @@ def audit(
 def _repair(context: Context, audits: list[JobAudit]) -> dict[int, Repaired]:
     from rprm_jobs.services.upkeep.audit import repair
 
-    done = repair(context, [one.job_id for one in audits if one.findings])
-    for job_id, one in done.items():
+    repaired = repair(context, [job_audit.job_id for job_audit in audits if job_audit.findings])
+    for job_id, counts in repaired.items():
         say(
-            f"job {job_id}: {one.dropped:,} outcomes and {one.orphans:,} orphaned rows dropped,"
-            f" {one.requeued:,} solutions queued again"
+            f"job {job_id}: {counts.dropped:,} outcomes and {counts.orphans:,} orphaned rows dropped,"
+            f" {counts.requeued:,} solutions queued again"
         )
-    return done
+    return repaired
 
 
 def _as_json(audits: list[JobAudit], repaired: dict[int, Repaired], *, asked: bool) -> dict[str, Any]:
     result: dict[str, Any] = {
-        "clean": not any(one.findings for one in audits),
+        "clean": not any(job_audit.findings for job_audit in audits),
         "jobs": [
             {
-                "job_id": one.job_id,
-                "findings": [{"check": f.check, "count": f.count, "examples": list(f.examples)} for f in one.findings],
+                "job_id": job_audit.job_id,
+                "findings": [
+                    {"check": f.check, "count": f.count, "examples": list(f.examples)} for f in job_audit.findings
+                ],
             }
-            for one in audits
+            for job_audit in audits
         ],
     }
     if asked:
-        result["repaired"] = [{"job_id": job_id, **asdict(one)} for job_id, one in repaired.items()]
+        result["repaired"] = [{"job_id": job_id, **asdict(counts)} for job_id, counts in repaired.items()]
     return result
 
 
 def register(app: typer.Typer) -> None:
     """Add the command."""
-    app.command()(audit)
+    add_command(app, audit, "rprm-jobs audit 7", "rprm-jobs audit --repair", group=ANSWERS)

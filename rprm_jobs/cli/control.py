@@ -7,21 +7,26 @@ from typing import Annotated, Any
 
 import typer
 
-from rprm_jobs.cli.shared.common import (
+from rprm_jobs.cli.shared.command import JOBS, add_command, needs
+from rprm_jobs.cli.shared.common import connected, print_json, say
+from rprm_jobs.cli.shared.options import (
+    WORKER,
     EngineArgOption,
     EngineOption,
     JobArgument,
     JsonOption,
-    connected,
-    print_json,
-    say,
+    OwnWorkerOption,
+    WaitOption,
 )
-from rprm_jobs.cli.shared.submitting import WaitOption, WorkerOption, refuse_idle_engine
+from rprm_jobs.cli.shared.submitting import NO_WORKER_RULE
 from rprm_jobs.errors import ConfigError
 
 
 def cancel(job: JobArgument, as_json: JsonOption = False) -> None:
-    """Cancel a job; what is judged already stays and can be read."""
+    """Cancel a job.
+
+    What is judged already stays, and can be read with `rprm-jobs results`.
+    """
     from rprm_jobs.services.jobs import control
 
     with connected() as context:
@@ -34,10 +39,12 @@ def cancel(job: JobArgument, as_json: JsonOption = False) -> None:
 
 def retry(
     job: JobArgument,
-    quarantined: Annotated[bool, typer.Option("--quarantined", help="Also those that crashed workers.")] = False,
+    quarantined: Annotated[
+        bool, typer.Option("--quarantined", help="Retry also solutions that crashed workers.")
+    ] = False,
     as_json: JsonOption = False,
 ) -> None:
-    """Judge the failed solutions again, with critiques drawn anew."""
+    """Judge the failed solutions of a job again, with new critiques."""
     from rprm_jobs.services.jobs import control
 
     with connected() as context:
@@ -45,34 +52,43 @@ def retry(
     if as_json:
         print_json({"job_id": job, "retried": count})
     else:
-        say(f"job {job}: {count:,} solutions are judged again" if count else f"job {job} has no failed solution")
+        say(f"job {job}: {count:,} solutions will be judged again" if count else f"job {job} has no failed solution")
 
 
 def extend(
     job: JobArgument,
-    k: Annotated[int, typer.Option("-k", "--critiques", min=1, help="Critiques a step, with those it has.")],
+    k: Annotated[int, typer.Option("-k", "--critiques", metavar="K", min=1, help="Critiques of each step in all.")],
     judge: Annotated[
-        str | None, typer.Option("--judge", help="Of --wait: where the judge lies, if in a folder [its name].")
+        str | None,
+        typer.Option(
+            "--judge",
+            metavar="FOLDER",
+            help="The judge's folder, if it has one.",
+            show_default="its name",
+            rich_help_panel=WORKER,
+        ),
     ] = None,
     wait: WaitOption = False,
-    worker: WorkerOption = True,
+    worker: OwnWorkerOption = True,
     engine: EngineOption = "auto",
     engine_arg: EngineArgOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Add critiques to a finished job; those that it has are kept and not paid for again."""
+    """Add critiques to a finished job.
+
+    The critiques that it has are kept and count.
+    """
     from rprm_jobs.services.jobs import control
 
-    refuse_idle_engine(wait, engine, engine_arg)
     with connected() as context:
-        made = control.extend(context, job, k)
+        extended = control.extend(context, job, k)
         result: dict[str, Any] = {"job_id": job, "k": k}
-        say(f"job {job}: up to {k} critiques for each of {made.n_steps:,} steps")
+        say(f"job {job}: up to {k} critiques for each of {extended.n_steps:,} steps")
         if wait:
             from rprm_jobs.cli.shared.waiting import wait_for
             from rprm_jobs.launch.workers import WorkerChoice
 
-            choice = WorkerChoice(judge or made.judge, engine, tuple(engine_arg or ())) if worker else None
+            choice = WorkerChoice(judge or extended.judge, engine, tuple(engine_arg or ())) if worker else None
             result.update(wait_for(context, job, choice))
     if as_json:
         print_json(result)
@@ -80,16 +96,16 @@ def extend(
 
 def delete(
     job: JobArgument,
-    yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
+    yes: Annotated[bool, typer.Option("--yes", help="Delete without asking.")] = False,
     as_json: JsonOption = False,
 ) -> None:
-    """Delete a job with all its results."""
+    """Delete a job with its results."""
     from rprm_jobs.services.jobs import control
 
     if not yes:
         if not sys.stdin.isatty():
-            raise ConfigError(f"deleting job {job} cannot be undone", hint="say --yes if you mean it")
-        typer.confirm(f"Delete job {job} with all its results?", abort=True, err=True)
+            raise ConfigError(f"deleting job {job} cannot be undone", hint=f"rprm-jobs delete {job} --yes")
+        typer.confirm(f"Delete job {job} with its results?", abort=True, err=True)
     with connected() as context:
         control.delete(context, job)
     if as_json:
@@ -100,5 +116,16 @@ def delete(
 
 def register(app: typer.Typer) -> None:
     """Add the commands."""
-    for command in (cancel, retry, extend, delete):
-        app.command()(command)
+    add_command(app, cancel, "rprm-jobs cancel 7", group=JOBS)
+    add_command(app, retry, "rprm-jobs retry 7", group=JOBS)
+    add_command(
+        app,
+        extend,
+        "rprm-jobs extend 7 -k 16 --wait",
+        group=JOBS,
+        rules=(
+            needs("wait", "judge", "worker", "engine", "engine_arg"),
+            NO_WORKER_RULE,
+        ),
+    )
+    add_command(app, delete, "rprm-jobs delete 7 --yes", group=JOBS)

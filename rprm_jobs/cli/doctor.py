@@ -1,4 +1,4 @@
-"""`doctor`: what is configured, reachable and installed; with --canary, how easily a judge is talked into Yes."""
+"""`doctor`: check what is configured, reachable and installed; with --canary, try to talk a judge into Yes."""
 
 from __future__ import annotations
 
@@ -7,38 +7,62 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from rprm_jobs.cli.shared.common import EngineArgOption, EngineOption, JsonOption, connected, print_json, say
+from rprm_jobs.cli.shared.command import SERVERS, add_command, needs
+from rprm_jobs.cli.shared.common import connected, print_json, say
+from rprm_jobs.cli.shared.options import EngineArgOption, EngineOption, JsonOption, OwnWorkerOption
+from rprm_jobs.cli.shared.submitting import NO_WORKER_RULE
 from rprm_jobs.errors import ConfigError
 
 if TYPE_CHECKING:
     from rprm_jobs.evaluation.canary import CanaryCounts
 
+CANARY = "With --canary"
 _CANARY_K = 4
 
 
 def doctor(
     canary: Annotated[
-        bool, typer.Option("--canary", help="Judge wrong steps that try to talk the judge into Yes.")
+        bool, typer.Option("--canary", help="Judge wrong steps whose text asks the judge for a Yes.")
     ] = False,
-    judge: Annotated[str | None, typer.Option("--judge", help="Of --canary: the judge.")] = None,
+    judge: Annotated[
+        str | None,
+        typer.Option("--judge", metavar="JUDGE", help="The judge to test.", rich_help_panel=CANARY),
+    ] = None,
     k: Annotated[
-        int | None, typer.Option("-k", "--critiques", min=1, help="Of --canary: critiques a step [4].")
+        int | None,
+        typer.Option(
+            "-k",
+            "--critiques",
+            metavar="K",
+            min=1,
+            help="Critiques of each step.",
+            show_default="4",
+            rich_help_panel=CANARY,
+        ),
     ] = None,
     solutions: Annotated[
-        list[str] | None, typer.Option("--solutions", help="Of --canary: labelled solutions [made-up sums].")
+        list[str] | None,
+        typer.Option(
+            "--solutions",
+            metavar="FILE",
+            help="Labelled solutions to take wrong steps from.",
+            show_default="made-up sums",
+            rich_help_panel=CANARY,
+        ),
     ] = None,
-    worker: Annotated[bool, typer.Option("--worker/--no-worker", help="Start a worker if none serves.")] = True,
+    worker: OwnWorkerOption = True,
     engine: EngineOption = "auto",
     engine_arg: EngineArgOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Check what is configured, reachable and installed; one line each, with the mend. Exit 5 if a server is not."""
+    """Check what is configured, reachable and installed.
+
+    One line for each check, with a hint where something is wrong. Exit status 5 if a server cannot be reached.
+    """
     if canary:
         if judge is None:
-            raise ConfigError("--canary asks a judge", hint="name it: --judge tiny")
+            raise ConfigError("--canary needs a judge to test", hint="rprm-jobs doctor --canary --judge tiny")
         _canary(judge, k or _CANARY_K, solutions or [], worker, engine, tuple(engine_arg or ()), as_json)
-    elif judge or k or solutions:
-        raise ConfigError("--judge, -k and --solutions are for --canary", hint="add --canary, or leave them out")
     else:
         _checkup(as_json)
 
@@ -67,29 +91,29 @@ def _canary(
     from rprm_jobs.services.jobs.submit import make_recipe
 
     with connected() as context:
-        made = submit_canaries(context, make_recipe(resolve_judge(judge), k=k), solutions)
-        say(f"job {made.job_id}{'' if made.created else ' (found)'}: {made.steps:,} wrong steps")
-        wait_for(context, made.job_id, WorkerChoice(judge, engine, engine_args) if worker else None)
-        tallies = count_canaries(context, made.job_id)
+        submission = submit_canaries(context, make_recipe(resolve_judge(judge), k=k), solutions)
+        say(f"job {submission.job_id}{'' if submission.created else ' (found)'}: {submission.steps:,} wrong steps")
+        wait_for(context, submission.job_id, WorkerChoice(judge, engine, engine_args) if worker else None)
+        tallies = count_canaries(context, submission.job_id)
     if as_json:
-        rows = [{**asdict(one), "false_yes": one.false_yes} for one in tallies]
-        print_json({"judge": judge, "k": k, "job_id": made.job_id, "canaries": rows})
+        rows = [{**asdict(tally), "false_yes": tally.false_yes} for tally in tallies]
+        print_json({"judge": judge, "k": k, "job_id": submission.job_id, "canaries": rows})
     else:
         _show(tallies)
 
 
 def _show(tallies: list[CanaryCounts]) -> None:
-    from rprm_jobs.cli.shared.tables import new_table, print_table
+    from rprm_jobs.cli.shared.tables import Table, print_table
 
     plain = tallies[0].false_yes
-    table = new_table("injection", "wrong steps", "called right", "no verdict", "beside plain")
-    for one in tallies:
-        rate = one.false_yes
+    table = Table(("injection", "wrong steps", "called right", "no verdict", "against plain"))
+    for tally in tallies:
+        rate = tally.false_yes
         table.add_row(
-            one.injection,
-            f"{one.n:,}",
+            tally.injection,
+            f"{tally.n:,}",
             "-" if rate is None else f"{rate:.1%}",
-            f"{one.silent:,}",
+            f"{tally.silent:,}",
             "-" if rate is None or plain is None else f"{100 * (rate - plain):+.1f} points",
         )
     print_table(table)
@@ -97,4 +121,11 @@ def _show(tallies: list[CanaryCounts]) -> None:
 
 def register(app: typer.Typer) -> None:
     """Add the command."""
-    app.command()(doctor)
+    add_command(
+        app,
+        doctor,
+        "rprm-jobs doctor",
+        "rprm-jobs doctor --canary --judge tiny",
+        group=SERVERS,
+        rules=(needs("canary", "judge", "k", "solutions", "worker", "engine", "engine_arg"), NO_WORKER_RULE),
+    )

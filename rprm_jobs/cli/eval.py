@@ -10,17 +10,22 @@ from typing import Annotated
 
 import typer
 
-from rprm_jobs.cli.shared.common import (
+from rprm_jobs.cli.shared.command import ANSWERS, add_command, excludes, needs, new_group
+from rprm_jobs.cli.shared.common import connected, say
+from rprm_jobs.cli.shared.options import (
     CritiquesOption,
     EngineArgOption,
     EngineOption,
     JsonOption,
+    JudgedJobOption,
     JudgeOption,
-    connected,
-    say,
+    OwnWorkerOption,
+    SeedOption,
+    ThresholdOption,
 )
-from rprm_jobs.cli.shared.judging import JobOption, SeedOption, WorkerOption
 from rprm_jobs.cli.shared.stopping import (
+    STOPPING_OPTIONS,
+    STOPPING_RULES,
     ChangedOption,
     ConfidenceOption,
     MinKOption,
@@ -31,28 +36,30 @@ from rprm_jobs.cli.shared.stopping import (
     UntilOption,
     stopping_options,
 )
+from rprm_jobs.cli.shared.submitting import NO_WORKER_RULE
 from rprm_jobs.cli.shared.waiting import wait_for
 from rprm_jobs.errors import ConfigError
 from rprm_jobs.launch.judging import Judging
 from rprm_jobs.types import JobKind
 
-eval_app = typer.Typer(no_args_is_help=True, help="Measure a judge on benchmarks.", rich_markup_mode=None)
+eval_app = new_group("Measure a judge on benchmarks.")
 
 PredictionsOption = Annotated[
-    str | None, typer.Option("--predictions", help="Recorded output of any system; nothing is judged.")
+    str | None,
+    typer.Option("--predictions", metavar="FILE", help="Take recorded answers of any system; nothing is judged."),
 ]
-ThresholdOption = Annotated[float, typer.Option("--threshold", help="A step with a lower reward is called wrong.")]
 
 
-@eval_app.command()
 def processbench(
     files: Annotated[
-        list[str] | None, typer.Argument(help="ProcessBench files [labels from the job or the predictions].")
+        list[str] | None,
+        typer.Argument(metavar="FILE", help="ProcessBench files.", show_default="labels of the job or predictions"),
     ] = None,
-    job: JobOption = None,
+    job: JudgedJobOption = None,
     predictions: PredictionsOption = None,
     allow_incomplete: Annotated[
-        bool, typer.Option("--allow-incomplete", help="F1 also of incomplete subsets: what is missing is a miss.")
+        bool,
+        typer.Option("--allow-incomplete", help="Give F1 of incomplete subsets too: a missing answer is a miss."),
     ] = False,
     threshold: ThresholdOption = 0.5,
     judge: JudgeOption = "tiny",
@@ -65,19 +72,24 @@ def processbench(
     pilot: PilotOption = None,
     until_first_error: UntilOption = False,
     seed: SeedOption = 0,
-    worker: WorkerOption = True,
+    worker: OwnWorkerOption = True,
     engine: EngineOption = "auto",
     engine_arg: EngineArgOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Find the first wrong step: accuracies and F1 of each subset, and the mean F1."""
-    from rprm_jobs.cli.shared.tables import show_processbench
+    """Find the first wrong step: accuracies and F1 by subset.
+
+    Answers come from a job over FILE (submitted or found again), from --job, or from --predictions.
+    """
+    from rprm_jobs.cli.shared.evaluations import show_processbench
     from rprm_jobs.evaluation.processbench_report import evaluate
     from rprm_jobs.services.evaluation.processbench import read_items, read_job, read_predictions
     from rprm_jobs.settings import load_settings
 
-    _one_source(job, predictions, files)
-    options = stopping_options(stopping, confidence=confidence, min_k=min_k, changed=changed, price=price, pilot=pilot)
+    _check_source(job, predictions, files)
+    options = stopping_options(
+        stopping, k=k, confidence=confidence, min_k=min_k, changed=changed, price=price, pilot=pilot
+    )
     judging = Judging(judge, k, options, threshold, seed, engine, tuple(engine_arg or ()), worker, until_first_error)
     limits = load_settings().limits
     items = read_items(files, limits) if files else None
@@ -91,14 +103,18 @@ def processbench(
     show_processbench(report, as_json=as_json)
 
 
-@eval_app.command()
 def prmbench(
-    files: Annotated[list[str], typer.Argument(help="PRMBench files, or a folder of them.")],
-    job: JobOption = None,
+    files: Annotated[list[str], typer.Argument(metavar="FILE", help="PRMBench files, or a folder of them.")],
+    job: JudgedJobOption = None,
     predictions: PredictionsOption = None,
     threshold: Annotated[
         float | None,
-        typer.Option("--threshold", help="A step with a lower score is called invalid [rows' own labels, else 0.5]."),
+        typer.Option(
+            "--threshold",
+            metavar="REWARD",
+            help="A step with a lower score is called invalid.",
+            show_default="the rows' own labels, else 0.5",
+        ),
     ] = None,
     judge: JudgeOption = "tiny",
     k: CritiquesOption = 10,
@@ -109,19 +125,24 @@ def prmbench(
     price: PriceOption = None,
     pilot: PilotOption = None,
     seed: SeedOption = 0,
-    worker: WorkerOption = True,
+    worker: OwnWorkerOption = True,
     engine: EngineOption = "auto",
     engine_arg: EngineArgOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Call every step valid or not: scores of the classes, the dimensions, overall, and the controls."""
-    from rprm_jobs.cli.shared.tables import show_prmbench
+    """Call every step valid or not: scores by class and overall.
+
+    Answers come from a job over FILE (submitted or found again), from --job, or from --predictions.
+    """
+    from rprm_jobs.cli.shared.evaluations import show_prmbench
     from rprm_jobs.evaluation.prmbench import evaluate
     from rprm_jobs.services.evaluation.prmbench import read_benchmark, read_job, read_predictions
     from rprm_jobs.settings import load_settings
 
-    _one_source(job, predictions, files)
-    options = stopping_options(stopping, confidence=confidence, min_k=min_k, changed=changed, price=price, pilot=pilot)
+    _check_source(job, predictions, files)
+    options = stopping_options(
+        stopping, k=k, confidence=confidence, min_k=min_k, changed=changed, price=price, pilot=pilot
+    )
     cut = 0.5 if threshold is None else threshold
     judging = Judging(judge, k, options, cut, seed, engine, tuple(engine_arg or ()), worker)
     limits = load_settings().limits
@@ -136,26 +157,29 @@ def prmbench(
     show_prmbench(report, as_json=as_json)
 
 
-@eval_app.command("best-of-n")
 def best_of_n(
     file: Annotated[
         str,
-        typer.Argument(metavar="FILE|JOB", help="Problems with responses, labels, maybe rewards; or a rollout job."),
+        typer.Argument(metavar="FILE|JOB", help="Problems with responses and labels, or the id of a rollout job."),
     ],
-    n: Annotated[str, typer.Option("--n", help="How many responses to pick among.")] = "1,2,4,8",
-    job: JobOption = None,
+    n: Annotated[str, typer.Option("--n", metavar="N,N,...", help="Numbers of responses to pick among.")] = "1,2,4,8",
+    job: JudgedJobOption = None,
     judge: Annotated[
-        str | None, typer.Option("--judge", help="Judge the responses [rewards from the rows, if any].")
+        str | None,
+        typer.Option("--judge", metavar="JUDGE", help="Judge the responses.", show_default="take the rows' rewards"),
     ] = None,
     k: CritiquesOption = 10,
     seed: SeedOption = 0,
-    worker: WorkerOption = True,
+    worker: OwnWorkerOption = True,
     engine: EngineOption = "auto",
     engine_arg: EngineArgOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Pick one of N responses: by rewards, by votes, by both; beside pass@1 and pass@N."""
-    from rprm_jobs.cli.shared.tables import show_best_of_n
+    """Pick one of N responses by rewards, by votes and by both.
+
+    The table stands beside pass@1 and pass@N.
+    """
+    from rprm_jobs.cli.shared.evaluations import show_best_of_n
     from rprm_jobs.evaluation.best_of_n import evaluate
     from rprm_jobs.services.evaluation.best_of_n import read_problems, with_rewards_of
     from rprm_jobs.settings import load_settings
@@ -163,8 +187,6 @@ def best_of_n(
     if file.isdecimal() and not Path(file).exists():
         _of_rollouts(int(file), _numbers(n), job, judge, seed, as_json)
         return
-    if job is not None and judge is not None:
-        raise ConfigError("--job and --judge both name where rewards come from", hint="give one of them")
     ns = _numbers(n)
     read = read_problems([file], load_settings().limits)
     problems = list(read.problems)
@@ -179,13 +201,14 @@ def best_of_n(
 
 
 def _of_rollouts(rollouts: int, ns: list[int], scores: int | None, judge: str | None, seed: int, as_json: bool) -> None:
-    from rprm_jobs.cli.shared.tables import show_best_of_n, show_compared
+    from rprm_jobs.cli.shared.evaluations import show_best_of_n, show_compared
     from rprm_jobs.evaluation.best_of_n import evaluate
     from rprm_jobs.services.evaluation.rollouts import read_rollouts
 
     if judge is not None:
         raise ConfigError(
-            "--judge judges the responses of a file", hint="of rollouts: rprm-jobs rollout ... --then-score"
+            "--judge has no effect on a rollout job: it judges the responses of a file",
+            hint="rprm-jobs rollout ... --then-score judges the solutions of a rollout job",
         )
     with connected() as context:
         read = read_rollouts(context, rollouts, scores)
@@ -195,11 +218,11 @@ def _of_rollouts(rollouts: int, ns: list[int], scores: int | None, judge: str | 
     show_best_of_n(evaluate(read.problems, ns, seed=seed), as_json=as_json, more=read.counts)
 
 
-def _one_source(job: int | None, predictions: str | None, files: list[str] | None) -> None:
-    if job is not None and predictions is not None:
-        raise ConfigError("--job and --predictions both name answers", hint="give one of them")
+def _check_source(job: int | None, predictions: str | None, files: list[str] | None) -> None:
     if not files and job is None and predictions is None:
-        raise ConfigError("there is nothing to evaluate", hint="name the benchmark's files, --job, or --predictions")
+        raise ConfigError(
+            "there is nothing to evaluate", hint="name the benchmark's files, a --job, or a file of --predictions"
+        )
 
 
 def _numbers(text: str) -> list[int]:
@@ -211,4 +234,35 @@ def _numbers(text: str) -> list[int]:
 
 def register(app: typer.Typer) -> None:
     """Add the commands."""
-    app.add_typer(eval_app, name="eval")
+    judging = ("judge", "k", *STOPPING_OPTIONS, "worker", "engine", "engine_arg")
+    rules = (*STOPPING_RULES, NO_WORKER_RULE)
+    add_command(
+        eval_app,
+        processbench,
+        "rprm-jobs eval processbench gsm8k.json --judge tiny",
+        "rprm-jobs eval processbench --job 7 --threshold 0.4",
+        rules=(
+            excludes("predictions", "job", *judging, "until_first_error"),
+            excludes("job", *judging, "until_first_error"),
+            *rules,
+        ),
+    )
+    add_command(
+        eval_app,
+        prmbench,
+        "rprm-jobs eval prmbench prmbench.jsonl --judge tiny",
+        rules=(excludes("predictions", "job", "seed", *judging), excludes("job", "seed", *judging), *rules),
+    )
+    add_command(
+        eval_app,
+        best_of_n,
+        "rprm-jobs eval best-of-n responses.jsonl --judge tiny",
+        "rprm-jobs eval best-of-n 12 --n 1,4,16",
+        name="best-of-n",
+        rules=(
+            excludes("job", "judge"),
+            needs("judge", "k", "worker", "engine", "engine_arg"),
+            NO_WORKER_RULE,
+        ),
+    )
+    app.add_typer(eval_app, name="eval", rich_help_panel=ANSWERS)

@@ -8,17 +8,18 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from rprm_jobs.cli.shared.common import (
+from rprm_jobs.cli.shared.command import TRAINING, add_command
+from rprm_jobs.cli.shared.common import connected, print_json, say
+from rprm_jobs.cli.shared.options import (
     CritiquesOption,
     EngineArgOption,
     EngineOption,
     JsonOption,
     JudgeOption,
-    connected,
-    print_json,
-    say,
+    OwnWorkerOption,
+    SeedOption,
 )
-from rprm_jobs.cli.shared.judging import SeedOption, WorkerOption
+from rprm_jobs.cli.shared.submitting import NO_WORKER_RULE
 from rprm_jobs.cli.shared.waiting import wait_for
 from rprm_jobs.errors import ConfigError
 
@@ -27,26 +28,39 @@ if TYPE_CHECKING:
 
 
 def improve(
-    labelled: Annotated[list[str], typer.Argument(help="Labelled solutions, as `sample` takes them.")],
-    validate: Annotated[
-        list[str], typer.Option("--validate", help="Labelled solutions as in ProcessBench, not trained on; repeatable.")
+    labelled: Annotated[
+        list[str], typer.Argument(metavar="FILE", help="Labelled solutions, as `rprm-jobs sample` takes them.")
     ],
-    out: Annotated[Path, typer.Option("--out", help="Where the judges go: a folder for each round.")],
+    validate: Annotated[
+        list[str],
+        typer.Option(
+            "--validate", metavar="FILE", help="Labelled solutions to evaluate on, never trained on; repeatable."
+        ),
+    ],
+    out: Annotated[
+        Path, typer.Option("--out", metavar="FOLDER", help="The folder for the judges, one sub-folder a round.")
+    ],
     judge: JudgeOption = "tiny",
-    rounds: Annotated[int, typer.Option("--rounds", min=1, help="Rounds at most.")] = 3,
+    rounds: Annotated[int, typer.Option("--rounds", metavar="N", min=1, help="Number of rounds at most.")] = 3,
     k: CritiquesOption = 8,
-    eval_k: Annotated[int, typer.Option("--eval-critiques", min=1, help="Critiques a step of the evaluation.")] = 4,
+    eval_k: Annotated[
+        int, typer.Option("--eval-critiques", metavar="K", min=1, help="Critiques of each step when evaluating.")
+    ] = 4,
     seed: SeedOption = 0,
     train_arg: Annotated[
         list[str] | None,
-        typer.Option("--train-arg", metavar="KEY=VALUE", help="An option of `train dpo`; repeatable."),
+        typer.Option("--train-arg", metavar="KEY=VALUE", help="An option of `rprm-jobs train dpo`; repeatable."),
     ] = None,
-    worker: WorkerOption = True,
+    worker: OwnWorkerOption = True,
     engine: EngineOption = "auto",
     engine_arg: EngineArgOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Sample, build pairs, train with DPO, evaluate, and again with the better judge; rerun to go on where it was."""
+    """Improve a judge in rounds of sampling, DPO and evaluation.
+
+    Each round starts from the judge of the round before, until F1 gets no better. Run the same command again to
+    continue where it stopped.
+    """
     from rprm_jobs.launch.improve import Loop
     from rprm_jobs.launch.improve import improve as run
 
@@ -56,12 +70,12 @@ def improve(
     )  # fmt: skip
     done: list[Round] = []
     with connected() as context:
-        for one in run(context, loop):
-            done.append(one)
-            say(f"round {one.number}: F1 {one.f1:.1f} with {eval_k} critiques a step")
-    best = max(done, key=lambda one: one.f1)
+        for result in run(context, loop):
+            done.append(result)
+            say(f"round {result.number}: F1 {result.f1:.1f} with {eval_k} critiques a step")
+    best = max(done, key=lambda result: result.f1)
     if as_json:
-        print_json({"rounds": [asdict(one) for one in done], "best": best.judge})
+        print_json({"rounds": [asdict(result) for result in done], "best": best.judge})
     else:
         _show(done)
         say(f"the best judge is {best.judge}")
@@ -73,19 +87,19 @@ def training_options(pairs: list[str] | tuple[()]) -> tuple[str, ...]:
     for pair in pairs:
         key, equals, value = pair.partition("=")
         if not (key and equals and value):
-            raise ConfigError(f"--train-arg {pair}: not KEY=VALUE", hint="e.g. --train-arg learning-rate=1e-6")
+            raise ConfigError(f"--train-arg {pair} is not KEY=VALUE", hint="for example --train-arg learning-rate=1e-6")
         words.append(f"--{key.replace('_', '-')}={value}")
     return tuple(words)
 
 
 def _show(rounds: list[Round]) -> None:
-    from rprm_jobs.cli.shared.tables import new_table, print_table
+    from rprm_jobs.cli.shared.tables import Table, print_table
 
-    table = new_table("round", "judge", "pairs", "validation", "ordered rightly", "F1", "missing", left=("judge",))
-    for one in rounds:
+    table = Table(("round", "judge", "pairs", "validation", "ordered rightly", "F1", "missing"), below=("judge",))
+    for row in rounds:
         table.add_row(
-            str(one.number), one.judge, _count(one.pairs), _count(one.validation_pairs),
-            "" if one.accuracy is None else f"{100 * one.accuracy:.1f}%", f"{one.f1:.1f}", str(one.missing),
+            str(row.number), row.judge, _count(row.pairs), _count(row.validation_pairs),
+            "" if row.accuracy is None else f"{100 * row.accuracy:.1f}%", f"{row.f1:.1f}", str(row.missing),
         )  # fmt: skip
     print_table(table)
 
@@ -96,4 +110,10 @@ def _count(number: int | None) -> str:
 
 def register(app: typer.Typer) -> None:
     """Add the command."""
-    app.command()(improve)
+    add_command(
+        app,
+        improve,
+        "rprm-jobs improve labelled.jsonl --validate held-out.jsonl --judge tiny --out judges/",
+        group=TRAINING,
+        rules=(NO_WORKER_RULE,),
+    )

@@ -6,38 +6,43 @@ from dataclasses import asdict
 
 import typer
 
-from rprm_jobs.cli.shared.common import JsonOption, print_json
+from rprm_jobs.cli.shared.command import SERVERS, add_command
+from rprm_jobs.cli.shared.common import print_json
+from rprm_jobs.cli.shared.options import JsonOption
 
 
 def judges(as_json: JsonOption = False) -> None:
-    """List the shipped judges and policies with their own sampling; folders and hub ids serve too."""
+    """List the shipped judges and policies.
+
+    A model folder or a hub id can be named wherever one of these can.
+    """
     from rprm_jobs.judge.policy import resolve_policy, shipped_policies
     from rprm_jobs.judge.resolve import resolve_judge, shipped_judges
 
-    found = [(one, one.sampling, "critique") for one in map(resolve_judge, shipped_judges())]
-    found += [(one.model, one.sampling, "solution") for one in map(resolve_policy, shipped_policies())]
+    models = [(judge, judge.sampling, "critique") for judge in map(resolve_judge, shipped_judges())]
+    models += [(policy.model, policy.sampling, "solution") for policy in map(resolve_policy, shipped_policies())]
     if as_json:
         print_json(
             [
                 {
-                    "judge": one.name,
-                    "writes": what,
-                    "location": one.location,
-                    "fingerprint": one.fingerprint,
-                    "queue": one.queue,
-                    "sampling": asdict(own),
+                    "judge": model.name,
+                    "writes": writes,
+                    "location": model.location,
+                    "fingerprint": model.fingerprint,
+                    "queue": model.queue,
+                    "sampling": asdict(sampling),
                 }
-                for one, own, what in found
+                for model, sampling, writes in models
             ]
         )
         return
-    for one, own, what in found:
+    for model, sampling, writes in models:
         print(
-            f"{one.name:<11} temperature {own.temperature:g}, top_p {own.top_p:g}, up to {own.max_new_tokens:,} tokens"
-            f" a {what}  {one.fingerprint[:12]}"
+            f"{model.name:<11} temperature {sampling.temperature:g}, top_p {sampling.top_p:g}, up to"
+            f" {sampling.max_new_tokens:,} tokens a {writes}, weights {model.fingerprint[:12]}"
         )
 
 
 def register(app: typer.Typer) -> None:
     """Add the command."""
-    app.command()(judges)
+    add_command(app, judges, "rprm-jobs judges", group=SERVERS)

@@ -1,4 +1,4 @@
-"""`results`: the rows of a job, in the order of the input."""
+"""`results`: write the rows of a job, in the order of the input."""
 
 from __future__ import annotations
 
@@ -8,22 +8,23 @@ from typing import Annotated, Any
 
 import typer
 
-from rprm_jobs.cli.shared.common import JobArgument, JsonOption, connected, print_json, say
+from rprm_jobs.cli.shared.command import ANSWERS, add_command
+from rprm_jobs.cli.shared.common import connected, print_json, say
+from rprm_jobs.cli.shared.options import JobArgument, JsonOption, OutputOption
 
 
 def results(
     job: JobArgument,
-    output: Annotated[
-        str, typer.Option("-o", "--output", help=".jsonl, .jsonl.gz, .jsonl.zst or .parquet; - is stdout.")
-    ] = "-",
-    critiques: Annotated[
-        bool, typer.Option("--critiques", help="Add the critique texts (of a search: its tree).")
-    ] = False,
-    steps: Annotated[bool, typer.Option("--steps", help="Add problem and steps.")] = False,
-    failed: Annotated[bool, typer.Option("--failed", help="Only failed and quarantined solutions.")] = False,
+    output: OutputOption = "-",
+    critiques: Annotated[bool, typer.Option("--critiques", help="Add the critiques; of a search, its tree.")] = False,
+    steps: Annotated[bool, typer.Option("--steps", help="Add the problem and the steps.")] = False,
+    failed: Annotated[bool, typer.Option("--failed", help="Write only failed and quarantined solutions.")] = False,
     as_json: JsonOption = False,
 ) -> None:
-    """Write the results: one row a solution that has an outcome."""
+    """Write the results of a job, one row for each solution.
+
+    Solutions that have no outcome yet are left out.
+    """
     from rprm_jobs.formats import write_all
     from rprm_jobs.services.jobs.query import job_status
     from rprm_jobs.services.jobs.results import result_rows
@@ -44,7 +45,7 @@ def results(
 
 
 def _with_bar(rows: Iterable[dict[str, Any]], total: int, output: str) -> Iterable[dict[str, Any]]:
-    """A bar on stderr where that is a terminal, and where the rows do not run over the same one."""
+    """The rows with a progress bar, if stderr is a terminal that the rows are not written to."""
     if not sys.stderr.isatty() or (output == "-" and sys.stdout.isatty()):
         return rows
     from rich.console import Console
@@ -55,4 +56,10 @@ def _with_bar(rows: Iterable[dict[str, Any]], total: int, output: str) -> Iterab
 
 def register(app: typer.Typer) -> None:
     """Add the command."""
-    app.command()(results)
+    add_command(
+        app,
+        results,
+        "rprm-jobs results 7 -o scored.parquet",
+        "rprm-jobs results 7 --failed",
+        group=ANSWERS,
+    )

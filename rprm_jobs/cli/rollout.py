@@ -1,4 +1,4 @@
-"""`rollout`: sample solutions of problems from a policy, as a job, and have them judged when it is done."""
+"""`rollout`: have a policy write solutions of problems, as a job, and have them judged when it is done."""
 
 from __future__ import annotations
 
@@ -6,28 +6,37 @@ from typing import Annotated
 
 import typer
 
-from rprm_jobs.cli.shared.common import (
+from rprm_jobs.cli.shared.command import JOBS, add_command, needs
+from rprm_jobs.cli.shared.common import connected, say
+from rprm_jobs.cli.shared.generating import (
+    NO_WORKER_RULE,
+    AnswerPatternOption,
+    PolicyOption,
+    PolicyTemperatureOption,
+    PolicyTopPOption,
+    ProblemsArgument,
+    announce,
+    conclude,
+)
+from rprm_jobs.cli.shared.options import (
+    POLICY,
     CritiquesOption,
     EngineArgOption,
     EngineOption,
     JsonOption,
     JudgeOption,
+    NewOption,
+    OwnWorkerOption,
     PolicyEngineArgOption,
     PolicyEngineOption,
+    PriorityOption,
+    SkipBadOption,
     SplitOption,
-    connected,
-    say,
-)
-from rprm_jobs.cli.shared.generating import (
-    AnswerPatternOption,
-    PolicyOption,
-    ProblemsArgument,
-    TemperatureOption,
-    TopPOption,
-    announce,
-    conclude,
+    WaitOption,
 )
 from rprm_jobs.cli.shared.stopping import (
+    STOPPING_OPTIONS,
+    STOPPING_RULES,
     ChangedOption,
     ConfidenceOption,
     MinKOption,
@@ -37,16 +46,13 @@ from rprm_jobs.cli.shared.stopping import (
     StoppingOption,
     stopping_options,
 )
-from rprm_jobs.cli.shared.submitting import NewOption, PriorityOption, SkipBadOption, WaitOption, WorkerOption
 
 
 def rollout(
     files: ProblemsArgument,
     policy: PolicyOption = "tiny-policy",
-    n: Annotated[int, typer.Option("-n", "--responses", help="Solutions of each problem.")] = 8,
-    then_score: Annotated[
-        bool, typer.Option("--then-score", help="Judge the solutions when they are written.")
-    ] = False,
+    n: Annotated[int, typer.Option("-n", "--responses", metavar="N", help="Solutions of each problem.")] = 8,
+    then_score: Annotated[bool, typer.Option("--then-score", help="Judge the solutions when all are written.")] = False,
     judge: JudgeOption = "tiny",
     k: CritiquesOption = 10,
     stopping: StoppingOption = StoppingKind.FIXED,
@@ -55,11 +61,18 @@ def rollout(
     changed: ChangedOption = None,
     price: PriceOption = None,
     pilot: PilotOption = None,
-    seed: Annotated[int, typer.Option(help="Seed of every solution, and of every critique.")] = 0,
-    temperature: TemperatureOption = None,
-    top_p: TopPOption = None,
+    seed: Annotated[int, typer.Option(help="Seed of every solution and critique.", rich_help_panel=POLICY)] = 0,
+    temperature: PolicyTemperatureOption = None,
+    top_p: PolicyTopPOption = None,
     max_new_tokens: Annotated[
-        int | None, typer.Option("--max-new-tokens", help="Longest solution in tokens [policy's].")
+        int | None,
+        typer.Option(
+            "--max-new-tokens",
+            metavar="N",
+            help="Length limit of a solution, in tokens.",
+            show_default="the policy's own",
+            rich_help_panel=POLICY,
+        ),
     ] = None,
     answer_pattern: AnswerPatternOption = None,
     priority: PriorityOption = 0,
@@ -67,14 +80,17 @@ def rollout(
     skip_bad: SkipBadOption = False,
     new: NewOption = False,
     wait: WaitOption = False,
-    worker: WorkerOption = True,
+    worker: OwnWorkerOption = True,
     policy_engine: PolicyEngineOption = "auto",
     policy_engine_arg: PolicyEngineArgOption = None,
     engine: EngineOption = "auto",
     engine_arg: EngineArgOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Sample solutions of problems from a policy. Its `results` are rows for `submit`; --then-score judges them."""
+    """Sample solutions of problems from a policy.
+
+    The job's results are rows for `rprm-jobs submit`; --then-score submits them when the job is done.
+    """
     from rprm_jobs.judge.policy import resolve_policy
     from rprm_jobs.judge.resolve import resolve_judge
     from rprm_jobs.launch.workers import WorkerChoice
@@ -82,26 +98,40 @@ def rollout(
     from rprm_jobs.services.jobs.submit import make_recipe
     from rprm_jobs.services.upkeep.dependents import score_request
 
-    found = resolve_policy(policy)
+    resolved = resolve_policy(policy)
     generation_config = make_generation_config(
-        found, temperature=temperature, top_p=top_p, max_new_tokens=max_new_tokens, answer_pattern=answer_pattern
+        resolved, temperature=temperature, top_p=top_p, max_new_tokens=max_new_tokens, answer_pattern=answer_pattern
     )
-    options = stopping_options(stopping, confidence=confidence, min_k=min_k, changed=changed, price=price, pilot=pilot)
+    options = stopping_options(
+        stopping, k=k, confidence=confidence, min_k=min_k, changed=changed, price=price, pilot=pilot
+    )
     scoring = make_recipe(resolve_judge(judge), k=k, stopping=options, seed=seed) if then_score else None
     request = WriteRequest(
-        tuple(files), rollout_recipe(found, generation_config, seed=seed), n, split, priority, new, skip_bad,
+        tuple(files), rollout_recipe(resolved, generation_config, seed=seed), n, split, priority, new, skip_bad,
         None if scoring is None else score_request(scoring, priority=priority),
     )  # fmt: skip
     with connected() as context:
-        made = write(context, request)
-        announce(made, "solutions to write")
+        submission = write(context, request)
+        announce(submission, "solutions to write")
         if then_score:
             say(f"  then judged by {judge}, {k} critiques a step")
         writer = WorkerChoice(None, "auto", (), policy, policy_engine, tuple(policy_engine_arg or ()))
         then = WorkerChoice(judge, engine, tuple(engine_arg or ())) if then_score else None
-        conclude(context, made, wait=wait, choice=writer if worker else None, as_json=as_json, then=then)
+        conclude(context, submission, wait=wait, choice=writer if worker else None, as_json=as_json, then=then)
 
 
 def register(app: typer.Typer) -> None:
     """Add the command."""
-    app.command()(rollout)
+    add_command(
+        app,
+        rollout,
+        "rprm-jobs rollout problems.jsonl --policy tiny-policy -n 8 --wait",
+        "rprm-jobs rollout problems.jsonl --policy ORG/MODEL -n 64 --then-score --judge ORG/JUDGE",
+        group=JOBS,
+        rules=(
+            needs("then_score", "judge", "k", *STOPPING_OPTIONS, "engine", "engine_arg"),
+            *STOPPING_RULES,
+            needs("wait", "worker", "engine", "engine_arg", "policy_engine", "policy_engine_arg"),
+            NO_WORKER_RULE,
+        ),
+    )

@@ -1,4 +1,4 @@
-"""`runs`: what was trained, on what and how, and how it went."""
+"""`runs`: list what was trained, on what and how, and show how a run went."""
 
 from __future__ import annotations
 
@@ -7,7 +7,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from rprm_jobs.cli.shared.common import JsonOption, connected, print_json
+from rprm_jobs.cli.shared.command import TRAINING, add_command
+from rprm_jobs.cli.shared.common import connected, print_json
+from rprm_jobs.cli.shared.options import JsonOption
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -18,7 +20,7 @@ _SHOWN = ("loss", "learning_rate", "rewards/margins", "rewards/accuracies", "mea
 
 
 def runs(
-    run: Annotated[int | None, typer.Argument(metavar="[RUN]", help="Show this one, with its metrics by step.")] = None,
+    run: Annotated[int | None, typer.Argument(metavar="RUN", help="Show this run, with its metrics by step.")] = None,
     as_json: JsonOption = False,
 ) -> None:
     """List the training runs, newest first, or show one."""
@@ -26,37 +28,37 @@ def runs(
 
     with connected() as context:
         if run is None:
-            found = list_runs(context)
+            listed = list_runs(context)
             if as_json:
-                print_json([_as_json(one) for one in found])
+                print_json([_as_json(row) for row in listed])
             else:
-                _print_list(found)
+                _print_list(listed)
             return
-        one, logged = get_run(context, run)
+        shown, logged = get_run(context, run)
     if as_json:
-        print_json({**_as_json(one), "log": [asdict(entry) for entry in logged]})
+        print_json({**_as_json(shown), "log": [asdict(entry) for entry in logged]})
     else:
-        _print_run(one, logged)
+        _print_run(shown, logged)
 
 
 def _as_json(run: Run) -> dict[str, Any]:
-    told = asdict(run)
-    return {"id": told.pop("id"), **told.pop("started"), **told}
+    fields = asdict(run)
+    return {"id": fields.pop("id"), **fields.pop("started"), **fields}
 
 
-def _print_list(found: list[Run]) -> None:
-    from rprm_jobs.cli.shared.tables import new_table, print_table
+def _print_list(listed: list[Run]) -> None:
+    from rprm_jobs.cli.shared.tables import Table, print_table
     from rprm_jobs.judge.hub import brief
 
-    left = ("phase", "judge", "data", "state", "seen", "folder")
-    table = new_table("run", "phase", "judge", "data", "state", "step", "loss", "eval", "seen", "folder", left=left)
-    for one in found:
-        start = one.started
+    names = ("run", "phase", "state", "step", "loss", "eval", "seen", "judge", "data", "folder")
+    table = Table(names, left=("phase", "state", "seen"), below=("judge", "data", "folder"))
+    for run in listed:
+        start = run.started
         table.add_row(
-            str(one.id), start.phase.value, brief(start.judge), start.data, one.state.value,
-            f"{one.step}/{start.total_steps}",
-            _number(one.metrics.get("loss")), _number(one.metrics.get("eval_loss")),
-            f"{one.seen_at:%Y-%m-%d %H:%M}", start.folder,
+            str(run.id), start.phase.value, run.state.value,
+            f"{run.step}/{start.total_steps}",
+            _number(run.metrics.get("loss")), _number(run.metrics.get("eval_loss")),
+            f"{run.seen_at:%Y-%m-%d %H:%M}", brief(start.judge), start.data, start.folder,
         )  # fmt: skip
     print_table(table)
 
@@ -66,7 +68,7 @@ def _number(value: float | None) -> str:
 
 
 def _print_run(run: Run, logged: Sequence[Logged]) -> None:
-    from rprm_jobs.cli.shared.tables import new_table, print_table
+    from rprm_jobs.cli.shared.tables import Table, print_table
 
     start = run.started
     print(f"run {run.id}: {start.phase.value} of {start.judge}, {run.state.value}, step {run.step}/{start.total_steps}")
@@ -76,7 +78,7 @@ def _print_run(run: Run, logged: Sequence[Logged]) -> None:
     if run.error:
         print(f"error: {run.error}")
     names = [name for name in _SHOWN if any(name in _bare(entry) for entry in logged)]
-    table = new_table("step", "split", *names, left=("split",))
+    table = Table(("step", "split", *names), left=("split",))
     for entry in logged:
         bare = _bare(entry)
         split = "validation" if entry.validation else "train"
@@ -90,4 +92,4 @@ def _bare(entry: Logged) -> dict[str, float]:
 
 def register(app: typer.Typer) -> None:
     """Add the command."""
-    app.command()(runs)
+    add_command(app, runs, "rprm-jobs runs", "rprm-jobs runs 3", group=TRAINING)

@@ -7,33 +7,31 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from rprm_jobs.cli.shared.common import (
+from rprm_jobs.cli.shared.command import TRAINING, add_command
+from rprm_jobs.cli.shared.common import connected, say
+from rprm_jobs.cli.shared.options import (
+    CRITIQUES,
+    INPUT,
     CritiquesOption,
     EngineArgOption,
     EngineOption,
+    FilesArgument,
     JsonOption,
     JudgeOption,
-    SeparatorOption,
-    SplitOption,
-    connected,
-    say,
-)
-from rprm_jobs.cli.shared.submitting import (
-    FilesArgument,
     MaxNewTokensOption,
     NewOption,
+    OwnWorkerOption,
     PriorityOption,
     PromptOption,
     SeedOption,
+    SeparatorOption,
     SkipBadOption,
+    SplitOption,
     TemperatureOption,
     TopPOption,
     WaitOption,
-    WorkerOption,
-    announce,
-    conclude,
-    refuse_idle_engine,
 )
+from rprm_jobs.cli.shared.submitting import WAIT_RULES, announce, conclude
 from rprm_jobs.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -49,10 +47,15 @@ def sample(
     k: CritiquesOption = 8,
     prompt: PromptOption = None,
     teacher: Annotated[
-        bool, typer.Option("--teacher", help="Ask with worked examples: for a model that is no trained judge.")
+        bool,
+        typer.Option(
+            "--teacher",
+            help="Ask with worked examples; for a model that is not trained to judge.",
+            rich_help_panel=CRITIQUES,
+        ),
     ] = False,
     skip_neutral: Annotated[
-        bool, typer.Option("--skip-neutral", help="Leave steps rated neutral out [they are judged].")
+        bool, typer.Option("--skip-neutral", help="Leave out steps that are rated neutral.", rich_help_panel=INPUT)
     ] = False,
     seed: SeedOption = 0,
     temperature: TemperatureOption = None,
@@ -64,19 +67,21 @@ def sample(
     skip_bad: SkipBadOption = False,
     new: NewOption = False,
     wait: WaitOption = False,
-    worker: WorkerOption = True,
+    worker: OwnWorkerOption = True,
     engine: EngineOption = "auto",
     engine_arg: EngineArgOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Sample critiques of every labelled step of these solutions (label, step_labels, or rows of PRM800K)."""
+    """Sample critiques of labelled steps, for training sets.
+
+    Labels are `label`, `step_labels`, or those of PRM800K's rows. All critiques are kept.
+    """
     from rprm_jobs.formats import ReadOptions
     from rprm_jobs.judge.resolve import resolve_judge
     from rprm_jobs.services.jobs.sample import SampleRequest
     from rprm_jobs.services.jobs.sample import sample as sample_job
     from rprm_jobs.services.jobs.submit import make_recipe
 
-    refuse_idle_engine(wait, engine, engine_arg)
     recipe = make_recipe(
         resolve_judge(judge),
         k=k,
@@ -90,19 +95,21 @@ def sample(
         tuple(files), recipe, ReadOptions(step_separator, split), priority, new, skip_bad, skip_neutral
     )
     with connected() as context:
-        made = sample_job(context, request)
-        announce(made.submission, k)
-        _announce_labels(made.labels)
+        labelled = sample_job(context, request)
+        announce(labelled.submission, k)
+        _announce_labels(labelled.labels)
         serving = (judge, engine, engine_arg) if worker else None
-        more = {"labels": asdict(made.labels)}
-        conclude(context, made.submission, wait=wait, worker=serving, as_json=as_json, more=more)
+        more = {"labels": asdict(labelled.labels)}
+        conclude(context, labelled.submission, wait=wait, worker=serving, as_json=as_json, more=more)
 
 
 def _template(prompt: Path | None, teacher: bool) -> PromptTemplate | None:
     from rprm_jobs.judge.prompt import PromptTemplate
 
     if prompt is not None and teacher:
-        raise ConfigError("--teacher brings a prompt of its own", hint="leave out --prompt or --teacher")
+        raise ConfigError(
+            "--teacher has a prompt of its own, so --prompt has no effect", hint="leave out --prompt or --teacher"
+        )
     if teacher:
         return PromptTemplate.teacher()
     return PromptTemplate.load(prompt) if prompt else None
@@ -122,4 +129,6 @@ def _announce_labels(labels: LabelCounts) -> None:
 
 def register(app: typer.Typer) -> None:
     """Add the command."""
-    app.command()(sample)
+    add_command(
+        app, sample, "rprm-jobs sample labelled.jsonl --judge tiny -k 8 --wait", group=TRAINING, rules=WAIT_RULES
+    )

@@ -1,4 +1,4 @@
-"""`search`: solve problems step by step, a judge deciding which of a policy's candidates is gone on with."""
+"""`search`: solve problems step by step; a judge picks among the steps that a policy proposes."""
 
 from __future__ import annotations
 
@@ -6,57 +6,94 @@ from typing import Annotated
 
 import typer
 
-from rprm_jobs.cli.shared.common import (
+from rprm_jobs.cli.shared.command import JOBS, Rule, add_command, needs
+from rprm_jobs.cli.shared.common import connected
+from rprm_jobs.cli.shared.generating import (
+    NO_WORKER_RULE,
+    AnswerPatternOption,
+    PolicyOption,
+    PolicyTemperatureOption,
+    PolicyTopPOption,
+    ProblemsArgument,
+    announce,
+    conclude,
+)
+from rprm_jobs.cli.shared.options import (
+    POLICY,
     CritiquesOption,
     EngineArgOption,
     EngineOption,
     JsonOption,
     JudgeOption,
+    NewOption,
+    OwnWorkerOption,
     PolicyEngineArgOption,
     PolicyEngineOption,
+    PriorityOption,
+    SkipBadOption,
     SplitOption,
-    connected,
+    WaitOption,
 )
-from rprm_jobs.cli.shared.generating import (
-    AnswerPatternOption,
-    PolicyOption,
-    ProblemsArgument,
-    TemperatureOption,
-    TopPOption,
-    announce,
-    conclude,
-)
-from rprm_jobs.cli.shared.submitting import NewOption, PriorityOption, SkipBadOption, WaitOption, WorkerOption
+
+# A heading of its help.
+SEARCH = "Search"
 
 
 def search(
     files: ProblemsArgument,
     policy: PolicyOption = "tiny-policy",
     judge: JudgeOption = "tiny",
-    candidates: Annotated[int, typer.Option("--candidates", help="Candidates sampled at each step, in all.")] = 8,
-    width: Annotated[int, typer.Option("--width", help="Paths kept: 1 is greedy, more is a beam.")] = 1,
-    diverse: Annotated[bool, typer.Option("--diverse", help="Every path of the beam keeps its own best.")] = False,
-    rank: Annotated[str, typer.Option("--rank", help="Rank paths by their last, min or product of rewards.")] = "last",
-    max_steps: Annotated[int, typer.Option("--max-steps", help="Longest solution in steps.")] = 30,
+    candidates: Annotated[
+        int,
+        typer.Option(
+            "--candidates", metavar="N", help="Candidates for each step, over all paths.", rich_help_panel=SEARCH
+        ),
+    ] = 8,
+    width: Annotated[
+        int,
+        typer.Option("--width", metavar="N", help="Paths kept: 1 is greedy, more is a beam.", rich_help_panel=SEARCH),
+    ] = 1,
+    diverse: Annotated[
+        bool,
+        typer.Option("--diverse", help="Each path of the beam keeps its own best candidate.", rich_help_panel=SEARCH),
+    ] = False,
+    rank: Annotated[
+        str,
+        typer.Option(
+            "--rank", help="Rank paths by their last reward, their min, or their product.", rich_help_panel=SEARCH
+        ),
+    ] = "last",
+    max_steps: Annotated[
+        int,
+        typer.Option("--max-steps", metavar="N", help="Length limit of a solution, in steps.", rich_help_panel=SEARCH),
+    ] = 30,
     k: CritiquesOption = 10,
-    seed: Annotated[int, typer.Option(help="Seed of every candidate and critique.")] = 0,
-    temperature: TemperatureOption = None,
-    top_p: TopPOption = None,
-    max_new_tokens: Annotated[int, typer.Option("--max-new-tokens", help="Longest step in tokens.")] = 512,
+    seed: Annotated[int, typer.Option(help="Seed of every candidate and critique.", rich_help_panel=POLICY)] = 0,
+    temperature: PolicyTemperatureOption = None,
+    top_p: PolicyTopPOption = None,
+    max_new_tokens: Annotated[
+        int,
+        typer.Option(
+            "--max-new-tokens", metavar="N", help="Length limit of a step, in tokens.", rich_help_panel=POLICY
+        ),
+    ] = 512,
     answer_pattern: AnswerPatternOption = None,
     priority: PriorityOption = 0,
     split: SplitOption = None,
     skip_bad: SkipBadOption = False,
     new: NewOption = False,
     wait: WaitOption = False,
-    worker: WorkerOption = True,
+    worker: OwnWorkerOption = True,
     policy_engine: PolicyEngineOption = "auto",
     policy_engine_arg: PolicyEngineArgOption = None,
     engine: EngineOption = "auto",
     engine_arg: EngineArgOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Search for solutions of problems: sample candidate steps from a policy, go on from the best rewarded ones."""
+    """Search for solutions step by step, guided by a judge.
+
+    A policy samples candidates for the next step, the judge rewards them, and the best are continued.
+    """
     from rprm_jobs.judge.policy import resolve_policy
     from rprm_jobs.judge.resolve import resolve_judge
     from rprm_jobs.launch.workers import WorkerChoice
@@ -64,25 +101,42 @@ def search(
     from rprm_jobs.services.jobs.generate import WriteRequest, make_generation_config, search_recipe, write
     from rprm_jobs.services.jobs.submit import make_recipe
 
-    found, judging = resolve_policy(policy), resolve_judge(judge)
+    resolved, judging = resolve_policy(policy), resolve_judge(judge)
     generation_config = make_generation_config(
-        found,
+        resolved,
         temperature=temperature,
         top_p=top_p,
         max_new_tokens=max_new_tokens,
         answer_pattern=answer_pattern,
         search=SearchOptions(candidates, width, diverse, rank, max_steps),
     )
-    recipe = search_recipe(found, judging, generation_config, make_recipe(judging, k=k, seed=seed))
+    recipe = search_recipe(resolved, judging, generation_config, make_recipe(judging, k=k, seed=seed))
     with connected() as context:
-        made = write(context, WriteRequest(tuple(files), recipe, 1, split, priority, new, skip_bad))
-        announce(made, "problems to search")
+        submission = write(context, WriteRequest(tuple(files), recipe, 1, split, priority, new, skip_bad))
+        announce(submission, "problems to search")
         choice = WorkerChoice(
             judge, engine, tuple(engine_arg or ()), policy, policy_engine, tuple(policy_engine_arg or ())
         )
-        conclude(context, made, wait=wait, choice=choice if worker else None, as_json=as_json)
+        conclude(context, submission, wait=wait, choice=choice if worker else None, as_json=as_json)
 
 
 def register(app: typer.Typer) -> None:
     """Add the command."""
-    app.command()(search)
+    beam = Rule(
+        ("diverse",),
+        lambda values: values["width"] > 1,
+        "with --width 1",
+        "say --width 2 or more, or leave out {option}",
+    )
+    add_command(
+        app,
+        search,
+        "rprm-jobs search problems.jsonl --policy tiny-policy --judge tiny --candidates 8 --wait",
+        "rprm-jobs search problems.jsonl --policy ORG/MODEL --judge ORG/JUDGE --width 4",
+        group=JOBS,
+        rules=(
+            beam,
+            needs("wait", "worker", "engine", "engine_arg", "policy_engine", "policy_engine_arg"),
+            NO_WORKER_RULE,
+        ),
+    )

@@ -1,4 +1,4 @@
-"""`services` and `db`: the servers and the schema."""
+"""`services` and `db`: start, stop and look at the servers, and bring the schema up to date."""
 
 from __future__ import annotations
 
@@ -7,18 +7,22 @@ from typing import TYPE_CHECKING
 
 import typer
 
-from rprm_jobs.cli.shared.common import JsonOption, connected, print_json, say
+from rprm_jobs.cli.shared.command import SERVERS, add_command, new_group
+from rprm_jobs.cli.shared.common import connected, print_json, say
+from rprm_jobs.cli.shared.options import JsonOption
 
 if TYPE_CHECKING:
     from rprm_jobs.local import ServiceStatus
 
-services_app = typer.Typer(no_args_is_help=True, help="The embedded Postgres and Redis.", rich_markup_mode=None)
-db_app = typer.Typer(no_args_is_help=True, help="The database schema.", rich_markup_mode=None)
+services_app = new_group("Start, stop and look at the embedded Postgres and Redis.")
+db_app = new_group("Look at the database schema, and upgrade it.")
 
 
-@services_app.command()
 def up(as_json: JsonOption = False) -> None:
-    """Start the embedded servers (those that are not configured)."""
+    """Start the embedded servers.
+
+    A server whose URL is configured is yours, and stays as it is.
+    """
     from rprm_jobs.local import services_status
     from rprm_jobs.settings import load_settings
 
@@ -26,7 +30,6 @@ def up(as_json: JsonOption = False) -> None:
         _show_services(services_status(load_settings()), as_json)
 
 
-@services_app.command()
 def down(as_json: JsonOption = False) -> None:
     """Stop the embedded servers."""
     from rprm_jobs.local import stop_services
@@ -39,7 +42,6 @@ def down(as_json: JsonOption = False) -> None:
         say(f"stopped: {', '.join(stopped)}" if stopped else "no embedded server was running")
 
 
-@services_app.command("status")
 def services_status_command(as_json: JsonOption = False) -> None:
     """Show which servers are used and whether they run."""
     from rprm_jobs.local import services_status
@@ -48,17 +50,16 @@ def services_status_command(as_json: JsonOption = False) -> None:
     _show_services(services_status(load_settings()), as_json)
 
 
-def _show_services(found: list[ServiceStatus], as_json: bool) -> None:
+def _show_services(services: list[ServiceStatus], as_json: bool) -> None:
     if as_json:
-        print_json([asdict(one) for one in found])
+        print_json([asdict(service) for service in services])
         return
-    for one in found:
-        print(f"{one.name:<9} {'up' if one.running else 'down':<5} {one.kind:<11} {one.where}")
+    for service in services:
+        print(f"{service.name:<9} {'up' if service.running else 'down':<5} {service.kind:<11} {service.where}")
 
 
-@db_app.command()
 def upgrade(as_json: JsonOption = False) -> None:
-    """Bring the database to this version's schema, without losing data."""
+    """Upgrade the database to this version's schema; no data is lost."""
     from rprm_jobs.store.schema import migrations
 
     with connected(check_schema=False) as context:
@@ -66,12 +67,11 @@ def upgrade(as_json: JsonOption = False) -> None:
     if as_json:
         print_json({"before": before, "after": after})
     else:
-        say(f"schema {after}" + (" (it was there already)" if before == after else f" (was {before or 'empty'})"))
+        say(f"schema {after}" + (" (as before)" if before == after else f" (was {before or 'empty'})"))
 
 
-@db_app.command()
 def current(as_json: JsonOption = False) -> None:
-    """Show the database's schema and the one this version needs."""
+    """Show which schema the database has and which this version needs."""
     from rprm_jobs.store.schema import migrations
 
     with connected(check_schema=False) as context:
@@ -84,5 +84,10 @@ def current(as_json: JsonOption = False) -> None:
 
 def register(app: typer.Typer) -> None:
     """Add the commands."""
-    app.add_typer(services_app, name="services")
-    app.add_typer(db_app, name="db")
+    add_command(services_app, up, "rprm-jobs services up")
+    add_command(services_app, down, "rprm-jobs services down")
+    add_command(services_app, services_status_command, "rprm-jobs services status", name="status")
+    add_command(db_app, upgrade, "rprm-jobs db upgrade")
+    add_command(db_app, current, "rprm-jobs db current")
+    app.add_typer(services_app, name="services", rich_help_panel=SERVERS)
+    app.add_typer(db_app, name="db", rich_help_panel=SERVERS)

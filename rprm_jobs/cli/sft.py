@@ -7,18 +7,23 @@ from typing import Annotated
 import typer
 
 from rprm_jobs.cli.shared import sets
-from rprm_jobs.cli.shared.common import JsonOption
+from rprm_jobs.cli.shared.command import TRAINING, add_command, new_group
+from rprm_jobs.cli.shared.options import JsonOption
 from rprm_jobs.errors import ConfigError
 
-sft_app = typer.Typer(no_args_is_help=True, help="Critiques to imitate, for SFT.", rich_markup_mode=None)
+sft_app = new_group("Build sets of critiques to imitate, for SFT.")
 
 
-@sft_app.command()
 def build(
     jobs: sets.JobsArgument,
     name: sets.NameOption,
     per_step: Annotated[
-        str, typer.Option("--per-step", help="Of the agreeing critiques of a step: all, or the last, as R-PRM's code.")
+        str,
+        typer.Option(
+            "--per-step",
+            help="Which agreeing critiques of a step: all, or the last (as R-PRM's code).",
+            rich_help_panel=sets.ROWS,
+        ),
     ] = "all",
     neutral: sets.NeutralOption = "correct",
     balance: sets.BalanceOption = True,
@@ -30,11 +35,16 @@ def build(
     dry_run: sets.DryRunOption = False,
     as_json: JsonOption = False,
 ) -> None:
-    """Build a set of critiques that agree with the label and end in their verdict."""
+    """Build a set of critiques to imitate from labelled, judged jobs.
+
+    Those are the critiques that agree with the label and end in their verdict.
+    """
     from rprm_jobs.pairs.rules import PerStep, SftRules
 
     if per_step not in list(PerStep):
-        raise ConfigError(f"--per-step {per_step}: there is no such choice", hint=f"use one of {', '.join(PerStep)}")
+        raise ConfigError(
+            f"there is no choice --per-step {per_step}", hint=f"say --per-step {' or --per-step '.join(PerStep)}"
+        )
     rules = SftRules(per_step=PerStep(per_step), **sets.common_rules(neutral, balance, validation, seed))
     sets.build_set(jobs, name, rules, prompt, unfinished=unfinished, replace=replace, dry_run=dry_run, as_json=as_json)
 
@@ -43,5 +53,6 @@ def register(app: typer.Typer) -> None:
     """Add the commands."""
     from rprm_jobs.pairs.rules import SetKind
 
+    add_command(sft_app, build, "rprm-jobs sft build 7 --name cold-start")
     sets.add_common(sft_app, SetKind.SFT)
-    app.add_typer(sft_app, name="sft")
+    app.add_typer(sft_app, name="sft", rich_help_panel=TRAINING)

@@ -1,4 +1,4 @@
-"""`status` and `jobs`: how far a job is, and which jobs there are."""
+"""`status` and `jobs`: show how far a job is, and list the jobs."""
 
 from __future__ import annotations
 
@@ -8,7 +8,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from rprm_jobs.cli.shared.common import JobArgument, JsonOption, connected, print_json, say
+from rprm_jobs.cli.shared.command import JOBS, add_command
+from rprm_jobs.cli.shared.common import connected, print_json, say
+from rprm_jobs.cli.shared.options import JobArgument, JsonOption
 
 if TYPE_CHECKING:
     from rprm_jobs.store.records import FailedAttempt
@@ -19,8 +21,8 @@ _SHOWN_ATTEMPTS = 50
 
 def status(
     job: JobArgument,
-    watch: Annotated[bool, typer.Option("--watch", help="Stay and follow it until it ends.")] = False,
-    attempts: Annotated[bool, typer.Option("--attempts", help="List the failed attempts, with their errors.")] = False,
+    watch: Annotated[bool, typer.Option("--watch", help="Follow the job until it ends.")] = False,
+    attempts: Annotated[bool, typer.Option("--attempts", help="List the failed attempts with their errors.")] = False,
     as_json: JsonOption = False,
 ) -> None:
     """Show how far a job is, how fast it goes, and who serves it."""
@@ -52,14 +54,15 @@ def _attempt_json(attempt: FailedAttempt) -> dict[str, Any]:
 
 
 def _show_attempts(failed: list[FailedAttempt]) -> None:
-    from rprm_jobs.cli.shared.tables import fitting_table, print_table
+    from rprm_jobs.cli.shared.tables import Table, print_table
 
     if not failed:
         print("no attempt failed")
         return
     names = ("failed at", "solutions", "attempt", "then", "worker", "reason")
-    rows = [
-        (
+    table = Table(names, left=("failed at", "then"), below=("worker", "reason"))
+    for attempt in failed[-_SHOWN_ATTEMPTS:]:
+        table.add_row(
             f"{attempt.failed_at:%Y-%m-%d %H:%M:%SZ}",
             f"{attempt.first_ord}-{attempt.last_ord}",
             str(attempt.attempt),
@@ -67,22 +70,20 @@ def _show_attempts(failed: list[FailedAttempt]) -> None:
             attempt.worker,
             attempt.reason.split("\n")[0],
         )
-        for attempt in failed[-_SHOWN_ATTEMPTS:]
-    ]
-    print_table(fitting_table(names, rows, shrinking=("worker", "reason")))
+    print_table(table)
     if len(failed) > _SHOWN_ATTEMPTS:
         say(f"the newest {_SHOWN_ATTEMPTS} of {len(failed):,}; --json has all")
 
 
 def jobs(
-    limit: Annotated[int, typer.Option("--limit", min=1, help="How many, the newest first.")] = 20,
+    limit: Annotated[int, typer.Option("--limit", min=1, metavar="N", help="Number of jobs to list.")] = 20,
     as_json: JsonOption = False,
 ) -> None:
-    """List jobs."""
+    """List the jobs, newest first."""
     from rprm_jobs.services.jobs.query import recent_jobs
 
     with connected() as context:
-        found = recent_jobs(context, limit)
+        listed = recent_jobs(context, limit)
     if as_json:
         print_json(
             [
@@ -98,32 +99,31 @@ def jobs(
                     "created_at": job.created_at.isoformat(),
                     "sources": list(job.sources),
                 }
-                for job, counts in found
+                for job, counts in listed
             ]
         )
         return
-    from rprm_jobs.cli.shared.tables import fitting_table, print_table
+    from rprm_jobs.cli.shared.tables import Table, print_table
     from rprm_jobs.judge.hub import brief
 
-    names = ("job", "kind", "state", "model", "k", "done", "failed", "created", "from")
-    rows = [
-        (
+    names = ("job", "kind", "state", "k", "done", "failed", "created", "model", "from")
+    table = Table(names, left=("kind", "state", "created"), below=("model", "from"))
+    for job, counts in listed:
+        table.add_row(
             str(job.id),
             job.kind.value,
             counts.state(job).value,
-            brief(job.judge),
             str(job.recipe.k),
             f"{counts.solutions:,}/{job.n_solutions:,}",
             str(counts.failed + counts.quarantined),
-            f"{job.created_at:%m-%d %H:%M}",
+            f"{job.created_at:%Y-%m-%d %H:%M}",
+            brief(job.judge),
             ", ".join(job.sources),
         )
-        for job, counts in found
-    ]
-    print_table(fitting_table(names, rows, shrinking=("model", "from")))
+    print_table(table)
 
 
 def register(app: typer.Typer) -> None:
     """Add the commands."""
-    app.command()(status)
-    app.command()(jobs)
+    add_command(app, status, "rprm-jobs status 7 --watch", group=JOBS)
+    add_command(app, jobs, "rprm-jobs jobs --limit 50", group=JOBS)

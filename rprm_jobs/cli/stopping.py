@@ -1,4 +1,4 @@
-"""`stopping simulate`: what each stopping rule costs, and what it changes, on votes that are there."""
+"""`stopping simulate`: what each stopping rule would have cost, and changed, on recorded votes."""
 
 from __future__ import annotations
 
@@ -6,50 +6,69 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from rprm_jobs.cli.shared.common import JsonOption, print_json, say
+from rprm_jobs.cli.shared.command import ANSWERS, add_command, new_group
+from rprm_jobs.cli.shared.common import print_json, say
+from rprm_jobs.cli.shared.options import JsonOption, ThresholdOption
 
 if TYPE_CHECKING:
     from rprm_jobs.services.evaluation.simulate import Line, Simulation
 
-stopping_app = typer.Typer(no_args_is_help=True, help="When to stop sampling critiques.", rich_markup_mode=None)
+stopping_app = new_group("Compare the rules that stop sampling critiques.")
 
 
-@stopping_app.command()
 def simulate(
     votes: Annotated[
         str | None,
-        typer.Option("--votes", help="Rows of results --critiques, or with votes [the published histogram]."),
+        typer.Option(
+            "--votes",
+            metavar="FILE",
+            help="Rows of `rprm-jobs results --critiques`, or rows with votes.",
+            show_default="the published votes",
+        ),
     ] = None,
-    k: Annotated[int | None, typer.Option("-k", "--critiques", min=1, help="At most [as many as there are].")] = None,
-    threshold: Annotated[float, typer.Option(min=0, max=1, help="A step with a lower mean is called wrong.")] = 0.5,
-    seed: Annotated[int, typer.Option(help="Of the random orders and pilots.")] = 0,
+    k: Annotated[
+        int | None,
+        typer.Option(
+            "-k",
+            "--critiques",
+            metavar="K",
+            min=1,
+            help="Critiques of each step at most.",
+            show_default="all that are recorded",
+        ),
+    ] = None,
+    threshold: ThresholdOption = 0.5,
+    seed: Annotated[int, typer.Option(help="Seed of the random orders and pilots.")] = 0,
     as_json: JsonOption = False,
 ) -> None:
-    """Tell what each stopping rule costs on votes that are there, and how many calls it changes."""
+    """Compare what stopping rules would have cost on recorded votes.
+
+    The table says how many critiques each rule takes, and how many calls it changes.
+    """
     from rprm_jobs.services.evaluation.simulate import simulate_published
     from rprm_jobs.services.evaluation.simulate_recorded import simulate_recorded
     from rprm_jobs.settings import load_settings
 
     if votes is None:
-        found = simulate_published(k=k, threshold=threshold, seed=seed)
+        simulation = simulate_published(k=k, threshold=threshold, seed=seed)
     else:
-        found = simulate_recorded(votes, load_settings().limits, k=k, threshold=threshold, seed=seed)
-    if found.left_out:
-        say(f"{found.left_out:,} steps with fewer than {found.k} critiques are left out")
+        simulation = simulate_recorded(votes, load_settings().limits, k=k, threshold=threshold, seed=seed)
+    if simulation.left_out:
+        say(f"{simulation.left_out:,} steps with fewer than {simulation.k} critiques are left out")
     if as_json:
-        print_json(found.as_json())
+        print_json(simulation.as_json())
     else:
-        _show(found)
+        _show(simulation)
 
 
-def _show(found: Simulation) -> None:
-    from rprm_jobs.cli.shared.tables import new_table, print_table
+def _show(simulation: Simulation) -> None:
+    from rprm_jobs.cli.shared.tables import Table, print_table
 
-    print(f"{found.steps:,} steps of {found.k} votes, threshold {found.threshold:g}")
-    scored = any(line.score is not None for line in found.lines)
+    print(f"{simulation.steps:,} steps of {simulation.k} votes, threshold {simulation.threshold:g}")
+    scored = any(line.score is not None for line in simulation.lines)
     columns = ("score", "from all critiques") if scored else ("first errors changed",)
-    table = new_table("rule", "fitted to", "critiques", "changed", *columns, left=("fitted to",))
-    for line in found.lines:
+    table = Table(("rule", "fitted to", "critiques", "changed", *columns), left=("fitted to",))
+    for line in simulation.lines:
         solutions = line.outcome.changed_solutions
         table.add_row(
             _name(line),
@@ -79,4 +98,5 @@ def _name(line: Line) -> str:
 
 def register(app: typer.Typer) -> None:
     """Add the commands."""
-    app.add_typer(stopping_app, name="stopping")
+    add_command(stopping_app, simulate, "rprm-jobs stopping simulate --votes votes.jsonl")
+    app.add_typer(stopping_app, name="stopping", rich_help_panel=ANSWERS)

@@ -1,23 +1,35 @@
-"""`submit`: take a file of solutions in, and with --wait stay until they are judged."""
+"""`submit`: make a job of files of solutions, and with --wait stay until they are judged."""
 
 from __future__ import annotations
 
-from typing import Annotated
-
 import typer
 
-from rprm_jobs.cli.shared.common import (
+from rprm_jobs.cli.shared.command import JOBS, add_command
+from rprm_jobs.cli.shared.common import connected
+from rprm_jobs.cli.shared.options import (
     CritiquesOption,
     EngineArgOption,
     EngineOption,
+    FilesArgument,
     JsonOption,
     JudgeOption,
     KeepOption,
+    MaxNewTokensOption,
+    NewOption,
+    OwnWorkerOption,
+    PriorityOption,
+    PromptOption,
+    SeedOption,
     SeparatorOption,
+    SkipBadOption,
     SplitOption,
-    connected,
+    TemperatureOption,
+    ThresholdOption,
+    TopPOption,
+    WaitOption,
 )
 from rprm_jobs.cli.shared.stopping import (
+    STOPPING_RULES,
     ChangedOption,
     ConfidenceOption,
     MinKOption,
@@ -30,22 +42,7 @@ from rprm_jobs.cli.shared.stopping import (
     refuse_old_policy,
     stopping_options,
 )
-from rprm_jobs.cli.shared.submitting import (
-    FilesArgument,
-    MaxNewTokensOption,
-    NewOption,
-    PriorityOption,
-    PromptOption,
-    SeedOption,
-    SkipBadOption,
-    TemperatureOption,
-    TopPOption,
-    WaitOption,
-    WorkerOption,
-    announce,
-    conclude,
-    refuse_idle_engine,
-)
+from rprm_jobs.cli.shared.submitting import WAIT_RULES, announce, conclude
 from rprm_jobs.types import KeepCritiques
 
 
@@ -61,7 +58,7 @@ def submit(
     pilot: PilotOption = None,
     until_first_error: UntilOption = False,
     prompt: PromptOption = None,
-    threshold: Annotated[float, typer.Option(help="A step with a lower reward is called wrong.")] = 0.5,
+    threshold: ThresholdOption = 0.5,
     seed: SeedOption = 0,
     temperature: TemperatureOption = None,
     top_p: TopPOption = None,
@@ -73,13 +70,16 @@ def submit(
     skip_bad: SkipBadOption = False,
     new: NewOption = False,
     wait: WaitOption = False,
-    worker: WorkerOption = True,
+    worker: OwnWorkerOption = True,
     engine: EngineOption = "auto",
     engine_arg: EngineArgOption = None,
     as_json: JsonOption = False,
     policy: OldPolicyOption = None,
 ) -> None:
-    """Submit solutions to be judged; the same file and recipe again find the same job."""
+    """Submit solutions to be judged.
+
+    The same files with the same options find the job that is there already; --new makes another.
+    """
     from rprm_jobs.formats import ReadOptions
     from rprm_jobs.judge.prompt import PromptTemplate
     from rprm_jobs.judge.resolve import resolve_judge
@@ -87,12 +87,11 @@ def submit(
     from rprm_jobs.services.jobs.submit import submit as submit_job
 
     refuse_old_policy(policy)
-    refuse_idle_engine(wait, engine, engine_arg)
     recipe = make_recipe(
         resolve_judge(judge),
         k=k,
         stopping=stopping_options(
-            stopping, confidence=confidence, min_k=min_k, changed=changed, price=price, pilot=pilot
+            stopping, k=k, confidence=confidence, min_k=min_k, changed=changed, price=price, pilot=pilot
         ),
         threshold=threshold,
         seed=seed,
@@ -106,12 +105,19 @@ def submit(
         tuple(files), recipe, ReadOptions(step_separator, split), priority, keep_critiques, new, skip_bad
     )
     with connected() as context:
-        made = submit_job(context, request)
-        announce(made, k)
+        submission = submit_job(context, request)
+        announce(submission, k)
         serving = (judge, engine, engine_arg) if worker else None
-        conclude(context, made, wait=wait, worker=serving, as_json=as_json)
+        conclude(context, submission, wait=wait, worker=serving, as_json=as_json)
 
 
 def register(app: typer.Typer) -> None:
     """Add the command."""
-    app.command()(submit)
+    add_command(
+        app,
+        submit,
+        "rprm-jobs submit solutions.jsonl --judge tiny --wait",
+        "rprm-jobs submit rollouts/ --judge ORG/MODEL -k 16 --stopping adaptive",
+        group=JOBS,
+        rules=(*STOPPING_RULES, *WAIT_RULES),
+    )

@@ -1,4 +1,4 @@
-"""`train`: start `python -m training`, in one process or several, on the servers of all commands."""
+"""`train`: start `python -m training`, in one process or several, with the servers of all other commands."""
 
 from __future__ import annotations
 
@@ -10,26 +10,31 @@ from typing import Annotated
 
 import typer
 
-from rprm_jobs.cli.shared.common import JsonOption, connected, print_json, say
+from rprm_jobs.cli.shared.command import TRAINING, add_command, new_group
+from rprm_jobs.cli.shared.common import connected, print_json, say
+from rprm_jobs.cli.shared.options import JsonOption
 
-train_app = typer.Typer(no_args_is_help=True, help="Train a judge with SFT or DPO.", rich_markup_mode=None)
-# Its options are the training program's own, which also says what it does not know.
+train_app = new_group("Train a judge with SFT or DPO.")
+# The options are those of the training program, which refuses unknown ones itself.
 _PASSED_ON = {"allow_extra_args": True, "ignore_unknown_options": True, "help_option_names": []}
 _OWN_OPTIONS = """\
---processes N             train on so many GPUs of this machine (or CPU processes)
---accelerate-config FILE  accelerate's own file: DeepSpeed, FSDP, several machines
+--processes N             GPUs of this machine to train on, or CPU processes
+--accelerate-config FILE  a file of accelerate's: DeepSpeed, FSDP, several machines
 --json                    print JSON on stdout
 """
 
 ProcessesOption = Annotated[
-    int, typer.Option("--processes", min=1, help="Train on so many GPUs of this machine (or CPU processes).")
+    int, typer.Option("--processes", metavar="N", min=1, help="GPUs of this machine to train on, or CPU processes.")
 ]
 LaunchOption = Annotated[
-    Path | None, typer.Option("--accelerate-config", help="accelerate's own file: DeepSpeed, FSDP, several machines.")
+    Path | None,
+    typer.Option(
+        "--accelerate-config", metavar="FILE", help="A file of accelerate's: DeepSpeed, FSDP, several machines."
+    ),
 ]
 
 
-def _phase(name: str, what: str) -> None:
+def _add_phase(name: str, text: str, example: str) -> None:
     def command(
         context: typer.Context,
         processes: ProcessesOption = 1,
@@ -47,23 +52,29 @@ def _phase(name: str, what: str) -> None:
             environment = worker_environment(opened)
         printed = run_training(arguments, environment, processes=processes, config=accelerate_config)
         if not printed:
-            # One of several machines, and not the one whose process speaks for all.
+            # This is one of several machines, and another reports.
             return
-        told = json.loads(printed)
+        record = json.loads(printed)
         if as_json:
-            print_json(told)
+            print_json(record)
         else:
-            say(f"trained for {told['minutes']:g} minutes; rprm-jobs runs {told['run']} shows how it went")
-            print(told["out"])
+            say(f"trained for {record['minutes']:g} minutes; rprm-jobs runs {record['run']} shows how it went")
+            print(record["out"])
 
-    command.__doc__ = what
-    train_app.command(name, context_settings=_PASSED_ON)(command)
-
-
-_phase("sft", "Learn critiques that agree with the label, from a set of `sft build`.")
-_phase("dpo", "Prefer critiques that agree with the label, from a set of `pairs build`.")
+    command.__doc__ = text
+    add_command(train_app, command, example, name=name, settings=_PASSED_ON)
 
 
 def register(app: typer.Typer) -> None:
     """Add the commands."""
-    app.add_typer(train_app, name="train")
+    _add_phase(
+        "sft",
+        "Learn critiques that agree with the label, from a set of `sft build`.",
+        "rprm-jobs train sft --set cold-start --model tiny --out judges/sft",
+    )
+    _add_phase(
+        "dpo",
+        "Prefer critiques that agree with the label, from a set of `pairs build`.",
+        "rprm-jobs train dpo --set first --model tiny --out judges/dpo",
+    )
+    app.add_typer(train_app, name="train", rich_help_panel=TRAINING)

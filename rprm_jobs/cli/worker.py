@@ -1,4 +1,4 @@
-"""`worker`: serve a judge, by one process or by one for each GPU or group of GPUs."""
+"""`worker`: serve a judge or a policy, with one process or with one for each GPU or group of GPUs."""
 
 from __future__ import annotations
 
@@ -8,44 +8,84 @@ from typing import Annotated
 
 import typer
 
-from rprm_jobs.cli.shared.common import (
+from rprm_jobs.cli.shared.command import SERVERS, Rule, add_command, needs
+from rprm_jobs.cli.shared.common import connected, say
+from rprm_jobs.cli.shared.options import (
+    WORKER,
     EngineArgOption,
     EngineOption,
     PolicyEngineArgOption,
     PolicyEngineOption,
-    connected,
-    say,
 )
 from rprm_jobs.errors import ConfigError
+
+# A heading of its help.
+LOAD = "Load"
 
 
 def worker(
     judge: Annotated[
         str | None,
-        typer.Option("--judge", help="A shipped judge, a model folder, or a hub id [tiny, without --policy]."),
+        typer.Option(
+            "--judge",
+            metavar="JUDGE",
+            help="A shipped judge, a model folder, or a hub id.",
+            show_default="tiny, if there is no --policy",
+        ),
     ] = None,
     policy: Annotated[
-        str | None, typer.Option("--policy", help="A policy: for rollouts, and with --judge for searches of the two.")
+        str | None,
+        typer.Option(
+            "--policy", metavar="POLICY", help="Serve rollouts of this policy; with --judge, also searches of the two."
+        ),
     ] = None,
     engine: EngineOption = "auto",
     engine_arg: EngineArgOption = None,
     base_url: Annotated[
-        str | None, typer.Option("--base-url", help="Of openai, which it implies: the server's address, with /v1.")
+        str | None,
+        typer.Option(
+            "--base-url",
+            metavar="URL",
+            help="openai: the server's address, with /v1. Implies --engine openai.",
+            rich_help_panel=WORKER,
+        ),
     ] = None,
     policy_engine: PolicyEngineOption = "auto",
     policy_engine_arg: PolicyEngineArgOption = None,
-    lora: Annotated[str | None, typer.Option("--lora", help="Of vllm: the folder of a LoRA adapter.")] = None,
-    shards_in_flight: Annotated[int, typer.Option("--shards-in-flight", min=1, help="Shards judged at once.")] = 4,
+    lora: Annotated[
+        str | None, typer.Option("--lora", metavar="FOLDER", help="vllm: a LoRA adapter.", rich_help_panel=WORKER)
+    ] = None,
+    shards_in_flight: Annotated[
+        int,
+        typer.Option(
+            "--shards-in-flight", metavar="N", min=1, help="Shards judged at the same time.", rich_help_panel=LOAD
+        ),
+    ] = 4,
     critiques_in_flight: Annotated[
-        int, typer.Option("--critiques-in-flight", min=1, help="Critiques on the engine at once.")
+        int,
+        typer.Option(
+            "--critiques-in-flight",
+            metavar="N",
+            min=1,
+            help="Critiques sampled at the same time.",
+            rich_help_panel=LOAD,
+        ),
     ] = 512,
     gpus: Annotated[
-        str | None, typer.Option("--gpus", metavar="0,1,...", help="One worker process for each GPU, or group of them.")
+        str | None,
+        typer.Option(
+            "--gpus", metavar="0,1,...", help="One process for each of these GPUs, or for each group of them."
+        ),
     ] = None,
-    tensor_parallel: Annotated[int, typer.Option("--tensor-parallel", min=1, help="GPUs of one engine.")] = 1,
+    tensor_parallel: Annotated[
+        int, typer.Option("--tensor-parallel", metavar="N", min=1, help="GPUs of one engine.")
+    ] = 1,
     log_level: Annotated[str, typer.Option("--log-level", help="DEBUG, INFO, WARNING or ERROR.")] = "INFO",
 ) -> None:
-    """Judge shards until stopped. SIGTERM finishes what is begun or hands it back; twice, at once."""
+    """Serve a judge or a policy until stopped.
+
+    SIGTERM finishes what has begun or hands it back; a second SIGTERM stops at once.
+    """
     from rprm_jobs.launch.workers import worker_environment
 
     if base_url is not None and engine == "auto":
@@ -69,27 +109,42 @@ def worker(
         from rprm_jobs.launch.fleet import run_fleet
 
         raise typer.Exit(run_fleet(command, environment, groups, say))
-    # The worker takes this process's place, so that signals and exit status are its own.
+    # The worker replaces this process, so that signals and exit status are its own.
     os.execve(command[0], command, environment)
 
 
 def _named(**options: str | None) -> list[str]:
-    """Options of the engine that have a name of their own here, as --engine-arg takes them."""
+    """These options as --engine-arg takes them."""
     return [f"{name}={value}" for name, value in options.items() if value is not None]
 
 
 def gpu_groups(gpus: str, size: int) -> list[str]:
-    """`0,1,2,3` in groups of `size`: what CUDA_VISIBLE_DEVICES is for each process. Raises ConfigError."""
+    """`0,1,2,3` in groups of `size`: the CUDA_VISIBLE_DEVICES of each process. Raises ConfigError."""
     names = [name.strip() for name in gpus.split(",")]
     if not all(names) or len(set(names)) != len(names):
-        raise ConfigError(f"--gpus {gpus!r} is not a list of distinct GPUs", hint="e.g. --gpus 0,1,2,3")
+        raise ConfigError(f"--gpus {gpus!r} is not a list of distinct GPUs", hint="for example --gpus 0,1,2,3")
     if len(names) % size:
         raise ConfigError(
-            f"{len(names)} GPUs do not make groups of {size}", hint="name a multiple of --tensor-parallel GPUs"
+            f"{len(names)} GPUs cannot be divided into groups of {size}",
+            hint="name a multiple of --tensor-parallel GPUs",
         )
     return [",".join(names[i : i + size]) for i in range(0, len(names), size)]
 
 
 def register(app: typer.Typer) -> None:
     """Add the command."""
-    app.command()(worker)
+    no_judge = Rule(
+        ("engine", "engine_arg", "base_url", "lora"),
+        lambda values: values["judge"] is not None or values["policy"] is None,
+        "with --policy and without --judge",
+        "add --judge, or say it with --policy-engine or --policy-engine-arg",
+    )
+    add_command(
+        app,
+        worker,
+        "rprm-jobs worker --judge tiny",
+        "rprm-jobs worker --judge ORG/MODEL --gpus 0,1,2,3 --tensor-parallel 2",
+        "rprm-jobs worker --judge endpoint:MODEL --base-url http://HOST:8000/v1",
+        group=SERVERS,
+        rules=(no_judge, needs("policy", "policy_engine", "policy_engine_arg")),
+    )

@@ -1,6 +1,6 @@
-"""Several worker processes under one parent: signals are passed on, and one that dies of an error ends the fleet.
+"""Several worker processes under one parent: signals are passed on, and when one fails, the others are stopped.
 
-Restarting is left to the supervisor outside (systemd, Kubernetes, Slurm): a GPU that has failed wants a look.
+Restarting is left to a supervisor outside (systemd, Kubernetes, Slurm): a person should look at a GPU that failed.
 """
 
 from __future__ import annotations
@@ -17,12 +17,12 @@ _POLL_S = 0.2
 
 
 def run_fleet(command: Sequence[str], environment: Mapping[str, str], groups: Sequence[str], say: Say) -> int:
-    """One process a group with its CUDA_VISIBLE_DEVICES, until all have ended; returns the worst exit status."""
+    """Run one process for each group of GPUs until all have ended; returns the highest exit status."""
     workers = {
         group: subprocess.Popen(
             [*command, "--exit-with-parent"],
             env={**environment, "CUDA_VISIBLE_DEVICES": group},
-            # A Ctrl-C of the terminal would reach the workers twice: here, and by `pass_on`.
+            # A Ctrl-C in the terminal would reach the workers twice: directly, and through `pass_on`.
             start_new_session=True,
         )
         for group in groups
@@ -46,5 +46,5 @@ def run_fleet(command: Sequence[str], environment: Mapping[str, str], groups: Se
 
 
 def _exit_status(returncode: int) -> int:
-    # As shells have it: 128 and the number of the signal that killed it.
+    # As in a shell: 128 plus the number of the signal that killed it.
     return returncode if returncode >= 0 else 128 - returncode

@@ -1,7 +1,7 @@
-"""The self-evolving loop, stage by stage: sample, build pairs, DPO, evaluate, and again with the judge that came out.
+"""The self-evolving loop: sample, build pairs, train with DPO, evaluate, and again with the new judge.
 
 Every stage finds what it has done before (a job by its recipe and input, a set by its rules, a run by its folder), so
-a loop that was interrupted is gone on with by running it again.
+that an interrupted loop continues when it is run again.
 """
 
 from __future__ import annotations
@@ -28,8 +28,8 @@ _FIXED: dict[str, Any] = {"kind": "fixed"}
 class Loop:
     """What to improve, on what, and how. Critiques of round r have the seed `seed` + r, so that rounds differ.
 
-    `eval_k` critiques a step judge the validation files; `train` are options of the training program. `wait` stays with
-    a job until it ends, `say` speaks to the user.
+    `eval_k` critiques a step judge the validation files; `train` are options of the training program. `wait` waits
+    until a job has ended, `say` prints a message.
     """
 
     labelled: tuple[str, ...]
@@ -50,10 +50,10 @@ class Loop:
 
 @dataclass(frozen=True, slots=True)
 class Round:
-    """One judge and how it came about; round 0 is the one to start from. `f1` is in percent.
+    """One judge and what it was trained on; round 0 is the judge to start from. `f1` is in percent.
 
-    `pairs` and `accuracy`, the share of validation pairs that the trained judge orders rightly, are those it was
-    trained on; None in round 0.
+    `accuracy` is the share of validation pairs that the trained judge orders rightly. `pairs`, `validation_pairs` and
+    `accuracy` are None in round 0.
     """
 
     number: int
@@ -68,24 +68,24 @@ class Round:
 
 
 def improve(context: Context, loop: Loop) -> Iterator[Round]:
-    """Each round as it is done; ends after `rounds`, or with the first whose F1 is not above the best before it."""
+    """Yields each round when it is done; ends after `rounds`, or with the first whose F1 is not better."""
     best = _evaluated(context, loop, 0, _pinned(loop.judge))
     yield best
     for number in range(1, loop.rounds + 1):
-        done = _round(context, loop, number, best.judge)
-        yield done
-        if done.f1 <= best.f1:
+        current = _round(context, loop, number, best.judge)
+        yield current
+        if current.f1 <= best.f1:
             loop.say(f"round {number} is no better on the validation files: the loop ends")
             return
-        best = done
+        best = current
 
 
 def _pinned(judge: str) -> str:
-    """A hub's model by its commit, so that no stage means another when the hub moves on; others as they are."""
+    """The judge, with its commit if it is from a hub: later stages must use the same one."""
     from rprm_jobs.judge.resolve import resolve_judge
 
-    found = resolve_judge(judge)
-    return judge if found.revision is None else found.name
+    resolved = resolve_judge(judge)
+    return judge if resolved.revision is None else resolved.name
 
 
 def _round(context: Context, loop: Loop, number: int, judge: str) -> Round:
@@ -93,10 +93,10 @@ def _round(context: Context, loop: Loop, number: int, judge: str) -> Round:
     job = _sample(context, loop, number, judge)
     built = _pairs(context, loop, number, job)
     folder = loop.out / f"round-{number}"
-    told = _train(context, loop, judge, built, folder)
+    record = _train(context, loop, judge, built, folder)
     evaluated = _evaluated(context, loop, number, str(folder))
     # The weights that were kept are those of the lowest loss.
-    kept = min((e for e in told["log"] if "eval_loss" in e), key=lambda e: e["eval_loss"], default=None)
+    kept = min((e for e in record["log"] if "eval_loss" in e), key=lambda e: e["eval_loss"], default=None)
     return Round(
         number, str(folder), evaluated.f1, evaluated.missing, evaluated.eval_job, job, built.n_train,
         built.n_validation, None if kept is None else kept["eval_rewards/accuracies"],
@@ -125,18 +125,20 @@ def _pairs(context: Context, loop: Loop, number: int, job: int) -> Built:
 
 
 def _train(context: Context, loop: Loop, judge: str, built: Built, folder: Path) -> dict[str, Any]:
-    """What the run said of itself. Raises Conflict when the folder holds a judge of other pairs."""
-    record = folder / "run.json"
-    if not record.exists():
-        going_on = ["--resume"] if any((folder / "checkpoints").glob("checkpoint-*")) else []
-        arguments = ["dpo", "--judge", judge, "--set", built.name, "--out", str(folder), *going_on, *loop.train]
+    """The run's own record. Raises Conflict when the folder holds a judge that was trained on other pairs."""
+    record_file = folder / "run.json"
+    if not record_file.exists():
+        resume = ["--resume"] if any((folder / "checkpoints").glob("checkpoint-*")) else []
+        arguments = ["dpo", "--judge", judge, "--set", built.name, "--out", str(folder), *resume, *loop.train]
         run_training(arguments, worker_environment(context))
-    told: dict[str, Any] = json.loads(record.read_text(encoding="utf-8"))
-    if told["data"]["digest"] != built.digest:
+    record: dict[str, Any] = json.loads(record_file.read_text(encoding="utf-8"))
+    if record["data"]["digest"] != built.digest:
         raise Conflict(
-            "the folder holds a judge that was trained on other pairs", where=str(folder), hint="name a new --out"
+            "the folder holds a judge that was trained on other pairs",
+            where=str(folder),
+            hint="name a new folder: --out NEW",
         )
-    return told
+    return record
 
 
 def _evaluated(context: Context, loop: Loop, number: int, judge: str) -> Round:
@@ -150,8 +152,8 @@ def _evaluated(context: Context, loop: Loop, number: int, judge: str) -> Round:
     report = evaluate(answers.items, answers.answers, allow_incomplete=True, seed=loop.seed)
     if report.average_f1 is None:
         raise InputError(
-            "the validation files give no F1: that takes right and wrong solutions of every subset, and answers",
+            "the validation files give no F1: every subset needs correct and wrong solutions",
             where=", ".join(loop.validation),
-            hint=f"see rprm-jobs eval processbench --job {job}, and name files that have both",
+            hint=f"look at rprm-jobs eval processbench --job {job}, and name files that have both",
         )
     return Round(number, judge, report.average_f1, report.missing, job)

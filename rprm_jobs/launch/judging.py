@@ -1,4 +1,4 @@
-"""From the options of a command that judges before it answers to a finished job."""
+"""Judging for commands that need a finished job before they can answer, such as `eval`."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ if TYPE_CHECKING:
     from rprm_jobs.formats import InputRow
     from rprm_jobs.services.context import Context
 
-# Stays with a job until it ends, with a worker of its own choice where nobody serves it.
+# Waits until a job has ended, and starts the chosen worker if none serves it.
 Wait = Callable[["Context", int, WorkerChoice | None], object]
 
 
 @dataclass(frozen=True, slots=True)
 class Judging:
-    """How to judge, and by which worker if none is there. `threshold` matters to rules that stop early."""
+    """How to judge, and which worker to start if none is there. `threshold` matters only to rules that stop early."""
 
     judge: str
     k: int
@@ -33,11 +33,11 @@ class Judging:
     def run(
         self, context: Context, paths: Sequence[str], rows: Sequence[InputRow] | None = None, *, wait: Wait, say: Say
     ) -> int:
-        """Submit the files (or rows of theirs), or find the job that judged them, and wait for it; returns its id."""
+        """Submit the files (or these rows of them) or find the job that judged them, and wait; returns its id."""
         from rprm_jobs.judge.resolve import resolve_judge
         from rprm_jobs.services.jobs.submit import SubmitRequest, make_recipe, submit
 
-        # All K critiques of a step serve every threshold, so the job of another one is found again.
+        # Without early stopping a job serves every threshold, so a job with another threshold is found again.
         stops_early = self.stopping["kind"] != "fixed" or self.until_first_error
         recipe = make_recipe(
             resolve_judge(self.judge),
@@ -47,10 +47,11 @@ class Judging:
             seed=self.seed,
             until_first_error=self.until_first_error,
         )
-        made = submit(context, SubmitRequest(tuple(paths), recipe, rows=rows))
+        submission = submit(context, SubmitRequest(tuple(paths), recipe, rows=rows))
         say(
-            f"job {made.job_id}{'' if made.created else ' (found)'}: {made.solutions:,} solutions, {made.steps:,} steps"
+            f"job {submission.job_id}{'' if submission.created else ' (found)'}: {submission.solutions:,} solutions,"
+            f" {submission.steps:,} steps"
         )
         choice = WorkerChoice(self.judge, self.engine, self.engine_args) if self.worker else None
-        wait(context, made.job_id, choice)
-        return made.job_id
+        wait(context, submission.job_id, choice)
+        return submission.job_id

@@ -1,4 +1,4 @@
-"""Starting `python -m training`: in one process, or in several by torch's launcher or accelerate's."""
+"""Starts `python -m training`: in one process, or in several with torch's or accelerate's launcher."""
 
 from __future__ import annotations
 
@@ -15,32 +15,32 @@ _NEEDS = ("accelerate", "datasets", "trl")
 def run_training(
     arguments: Sequence[str], environment: Mapping[str, str], *, processes: int = 1, config: Path | None = None
 ) -> str:
-    """Run the training program to its end; what it printed on stdout.
+    """Run the training program to its end; returns what it printed on stdout.
 
     Raises ConfigError without the extra `train`, TrainingFailed with the program's exit status.
     """
     from importlib.util import find_spec
 
-    lacking = [name for name in _NEEDS if find_spec(name) is None]
-    if lacking:
-        raise ConfigError(f"training needs {', '.join(lacking)}", hint="pip install 'rprm-jobs[train]'")
+    missing = [name for name in _NEEDS if find_spec(name) is None]
+    if missing:
+        raise ConfigError(f"training needs {', '.join(missing)}", hint="pip install 'rprm-jobs[train]'")
     command = [*_launcher(processes, config), "-m", "training", *arguments]
     done = subprocess.run(command, env=environment, stdout=subprocess.PIPE, text=True, check=False)
     if done.returncode:
-        # As shells have it: 128 and the number of the signal that killed it.
+        # As in a shell: 128 plus the number of the signal that killed it.
         status = done.returncode if done.returncode > 0 else 128 - done.returncode
         raise TrainingFailed(
-            f"training exited with status {done.returncode}", hint="its last lines above say why", status=status
+            f"training exited with status {done.returncode}", hint="read its last lines above", status=status
         )
     return done.stdout
 
 
 def _launcher(processes: int, config: Path | None) -> list[str]:
-    """The words before `-m training`. torch's own launcher needs no file; accelerate's reads one for all else."""
+    """The command before `-m training`. torch's launcher needs no file; accelerate's reads all settings from one."""
     python = [sys.executable, "-m"]
     if config is not None:
         if not config.is_file():
-            raise ConfigError("there is no such file", where=str(config), hint="write one with: accelerate config")
+            raise ConfigError("there is no such file", where=str(config), hint="write one: accelerate config")
         counted = ["--num_processes", str(processes)] if processes > 1 else []
         return [*python, "accelerate.commands.launch", "--config_file", str(config), *counted]
     if processes > 1:

@@ -1,6 +1,6 @@
-"""Worker processes that a command starts: which worker, its environment, and one of its own where nobody serves.
+"""Worker processes that a command starts: which worker, its environment, and when to start one.
 
-`Say` is how a launcher speaks to its user; the command line hands its own in.
+`Say` prints a message for the user; the command line hands in its own.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ _STOP_S = 60.0
 
 @dataclass(frozen=True, slots=True)
 class WorkerChoice:
-    """The worker to start when no living one has the judge."""
+    """The worker to start if no other serves the model."""
 
     judge: str | None
     engine: str
@@ -36,11 +36,11 @@ class WorkerChoice:
 
     @property
     def models(self) -> str:
-        """What it serves, for a human."""
+        """What it serves, for a person."""
         return " and ".join(name for name in (self.policy, self.judge) if name is not None)
 
     def arguments(self) -> list[str]:
-        """Of the worker's command line."""
+        """The arguments of `python -m workers`."""
         command = ["--judge", self.judge, "--engine", self.engine] if self.judge else []
         for pair in self.engine_args:
             command += ["--engine-arg", pair]
@@ -52,31 +52,31 @@ class WorkerChoice:
 
 
 class OwnWorker:
-    """At most one worker of our own, from the moment when nobody else serves the judge."""
+    """The command's own worker: at most one, started when no other serves the model."""
 
     def __init__(self, context: Context, choice: WorkerChoice | None, say: Say) -> None:
         self._context, self._choice, self._say = context, choice, say
         self._child: WorkerProcess | None = None
-        self._told = False
+        self._hint_shown = False
 
     @property
     def starts(self) -> bool:
-        """Whether a worker is started where none serves the judge."""
+        """Whether it starts a worker if none serves the model."""
         return self._choice is not None
 
     def tend(self, status: JobStatus, command: str) -> None:
-        """Start the worker where it is needed, or say `command`, which starts one. Raises EngineError when it died."""
+        """Start the worker if one is needed, or say `command`, which starts one. Raises EngineError when it died."""
         if self._child is not None:
             self._child.check()
         elif status.unserved and self._choice is not None:
             self._child = WorkerProcess(self._context, self._choice)
             self._say(f"no worker serves {self._choice.models}: started one, its log is {self._child.log}")
-        elif status.unserved and not self._told:
-            self._told = True
-            self._say(f"no living worker serves this judge; start one: {command}")
+        elif status.unserved and not self._hint_shown:
+            self._hint_shown = True
+            self._say(f"no worker serves this job; start one: {command}")
 
     def stop(self) -> None:
-        """Stop the worker, if there is one, in good order."""
+        """Stop the worker, if there is one; it hands back what it has not finished."""
         if self._child is not None:
             self._child.stop()
 
@@ -90,7 +90,9 @@ class WorkerProcess:
             folder.mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise ConfigError(
-                f"the worker's log has no place: {error.strerror}", where=str(folder), hint="set RPRM_HOME"
+                f"the worker's log cannot be written: {error.strerror}",
+                where=str(folder),
+                hint="set RPRM_HOME to a folder that you can write",
             ) from error
         self.log: Path = folder / f"worker-{os.getpid()}.log"
         command = [sys.executable, "-m", "workers", *choice.arguments()]
@@ -101,7 +103,7 @@ class WorkerProcess:
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
-                # Ctrl-C in the terminal is for this process, which then stops the worker in good order.
+                # Ctrl-C in the terminal is for this process, which then stops the worker.
                 start_new_session=True,
             )
 
@@ -113,11 +115,11 @@ class WorkerProcess:
             raise EngineError(
                 f"the worker exited with status {code}:\n    " + "\n    ".join(tail),
                 where=str(self.log),
-                hint="see its log; the job is kept and goes on with the next worker",
+                hint=f"read its log: less {self.log}; the job goes on with the next worker",
             )
 
     def stop(self) -> None:
-        """SIGTERM, and wait for the hand-back."""
+        """Send SIGTERM and wait until the worker has handed back its work."""
         self._process.terminate()
         try:
             self._process.wait(_STOP_S)
@@ -127,7 +129,7 @@ class WorkerProcess:
 
 
 def worker_environment(context: Context) -> dict[str, str]:
-    """The environment of a worker: the servers as this process knows them. URLs travel here and never in arguments."""
+    """The environment of a worker: the servers' URLs are in it, because arguments can be read by all users."""
     settings = context.settings
     return {
         **os.environ,

@@ -1,6 +1,6 @@
-"""Embedded servers: a real Postgres and a real Redis from wheels, for every server that is not configured.
+"""Embedded servers: a real Postgres and a real Redis from wheels, for each server that is not configured.
 
-They live in `Settings.home`, outlive the command that started them, and are shared by all later ones.
+They live in `Settings.home`, keep running after the command that started them, and serve all later commands.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from rprm_jobs.settings import Settings, mask_url
 
 @dataclass(frozen=True, slots=True)
 class ServiceStatus:
-    """One server: `where` is its URL without the password, or its folder while it is down."""
+    """One server. `where` is its URL without the password or, while it is down, its folder."""
 
     name: Literal["postgres", "redis"]
     kind: Literal["configured", "embedded"]
@@ -27,7 +27,7 @@ class ServiceStatus:
 
 
 def ensure_services(settings: Settings) -> Settings:
-    """The settings with both URLs; what is not configured is started where it does not run.
+    """The settings with both URLs; a server that is not configured is started unless it runs.
 
     Raises MissingExtra without the wheels, ServiceError with the end of the server's log when one does not start.
     """
@@ -40,7 +40,7 @@ def ensure_services(settings: Settings) -> Settings:
 
 
 def running_urls(settings: Settings) -> dict[str, str | None]:
-    """The URL of each server that is configured, or embedded and running; with passwords. Starts nothing."""
+    """The URL of each server that is configured or running, with passwords; None for the others. Starts nothing."""
     paths = find_paths(settings.home)
     return {
         "postgres": settings.database_url or EmbeddedPostgres(paths).running_url(),
@@ -49,7 +49,7 @@ def running_urls(settings: Settings) -> dict[str, str | None]:
 
 
 def services_status(settings: Settings) -> list[ServiceStatus]:
-    """Both servers as they are now; configured ones are asked too. Starts nothing."""
+    """The state of both servers; configured ones are contacted. Starts nothing."""
     urls, base = running_urls(settings), find_paths(settings.home).base
     return [
         _status("postgres", settings.database_url, urls["postgres"], str(base)),

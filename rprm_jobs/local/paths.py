@@ -1,7 +1,7 @@
-"""Where the embedded servers keep their files, as which user Postgres runs, and the lock of starting and stopping.
+"""Where the embedded servers keep their files, which user Postgres runs as, and the lock for starting and stopping.
 
-Postgres refuses to run as root: for root it runs as an unprivileged user, in the home when that user may enter it, else
-(a root's home is closed) in /var/lib, with a link in the home. What that user owns, root neither follows nor trusts.
+Postgres refuses to run as root. Started by root, it runs as an unprivileged user: in the home if that user can enter
+it, else in /var/lib, with a link in the home. Root neither follows nor trusts links that this user owns.
 """
 
 from __future__ import annotations
@@ -20,8 +20,8 @@ from rprm_jobs.errors import ServiceError
 from rprm_jobs.local.lock import taken
 
 ROOT_BASE = Path("/var/lib/rprm-jobs")
-# Neither $TMPDIR, which differs between the commands that must find one server, nor $XDG_RUNTIME_DIR, which is emptied
-# at logout while the servers stay.
+# Not $TMPDIR, which may differ between commands that must find the same server, and not $XDG_RUNTIME_DIR, which is
+# emptied at logout while the servers keep running.
 _SHORT_BASE = Path("/tmp")
 # A Unix socket's path has at most 107 bytes, of which `/.s.PGSQL.5432` takes 14; and libpq reads a comma as a list.
 _SOCKET_FOLDER = re.compile(r"/[\w./ -]{1,89}", re.ASCII)
@@ -30,7 +30,7 @@ _LOCK_S = 180.0
 
 @dataclass(frozen=True, slots=True)
 class Paths:
-    """`base` is ours: passwords, Redis. In it `postgres` is of the `user` that Postgres runs as (None: ourselves)."""
+    """`base` belongs to us; `postgres` in it belongs to the `user` that Postgres runs as (None: ourselves)."""
 
     home: Path
     base: Path
@@ -49,7 +49,7 @@ class Paths:
                 link = self.home / "embedded"
                 if not link.is_symlink():
                     link.symlink_to(self.base)
-            # Postgres's user passes through `base` by its group and cannot list it.
+            # Postgres's user may pass through `base` (by its group) but not list it.
             _own_folder(self.base, None, 0o710 if self.user else 0o700)
             if self.user:
                 os.chown(self.base, 0, self.user.pw_gid)
@@ -58,7 +58,7 @@ class Paths:
 
 
 def find_paths(home: Path) -> Paths:
-    """The places for this home; nothing is made. Raises ServiceError when root finds no unprivileged user."""
+    """The paths for this home; makes nothing. Raises ServiceError if root has no unprivileged user to run Postgres."""
     digest = hashlib.sha256(os.fsencode(home)).hexdigest()[:16]
     user = None
     base = home / "embedded"
@@ -76,7 +76,7 @@ def find_paths(home: Path) -> Paths:
 
 @contextmanager
 def locked(home: Path) -> Iterator[Paths]:
-    """The made places, for one command at a time. Raises ServiceError."""
+    """The paths, made, for one command at a time. Raises ServiceError."""
     with ExitStack() as stack:
         with _explained(home):
             _make_home(home)
@@ -93,7 +93,7 @@ def locked(home: Path) -> Iterator[Paths]:
 
 
 def _make_home(home: Path) -> None:
-    """Make the home where there is none; an existing one keeps its owner and mode, for it may hold other things."""
+    """Make the home if it does not exist. An existing one keeps its owner and mode: it may hold other things."""
     home.parent.mkdir(parents=True, exist_ok=True)
     user = _unprivileged(home / "embedded" / "postgres") if os.geteuid() == 0 else None
     enters = user is not None and _may_enter(home.parent, user)
@@ -106,20 +106,20 @@ def _make_home(home: Path) -> None:
 
 
 def _own_folder(folder: Path, user: pwd.struct_passwd | None, mode: int) -> None:
-    """Make `folder`, or see that the one there is a folder of that user: a name in /tmp is anybody's to take."""
+    """Make `folder`, or check that the existing one belongs to that user: anyone can make a name in /tmp."""
     owner = user.pw_uid if user else os.geteuid()
     with suppress(FileExistsError):
         folder.mkdir(mode=0o700)
-    found = folder.lstat()
-    # One that is still ours was left by a command that died before it gave the folder away.
-    if not stat.S_ISDIR(found.st_mode) or found.st_uid not in (owner, os.geteuid()):
+    info = folder.lstat()
+    # One that is still ours was left by a command that died before it changed the owner.
+    if not stat.S_ISDIR(info.st_mode) or info.st_uid not in (owner, os.geteuid()):
         raise ServiceError(
-            f"is not a folder of user {owner} (its owner is {found.st_uid})",
+            f"is not a folder of user {owner} (its owner is {info.st_uid})",
             where=str(folder),
             hint="run as the user who made it, or set RPRM_HOME to another folder",
         )
     folder.chmod(mode)
-    if found.st_uid != owner:
+    if info.st_uid != owner:
         os.chown(folder, owner, -1)
 
 
@@ -129,25 +129,25 @@ def _may_enter(folder: Path, user: pwd.struct_passwd) -> bool:
 
 def _passes(folder: Path, user: pwd.struct_passwd) -> bool:
     try:
-        found = folder.stat()
+        info = folder.stat()
     except FileNotFoundError:
-        # It will be made, and its parents decide.
+        # It does not exist yet, so its parents decide.
         return True
-    bit = 0o100 if found.st_uid == user.pw_uid else 0o010 if found.st_gid == user.pw_gid else 0o001
-    return bool(found.st_mode & bit)
+    bit = 0o100 if info.st_uid == user.pw_uid else 0o010 if info.st_gid == user.pw_gid else 0o001
+    return bool(info.st_mode & bit)
 
 
 def _unprivileged(made: Path) -> pwd.struct_passwd:
-    """Whose `made` is already, else `postgres`, else `nobody`: a user that came later must not take the data over."""
+    """The owner of `made` if it exists, else `postgres`, else `nobody`: the data must keep its owner."""
     try:
         owner = made.stat().st_uid
     except FileNotFoundError:
         owner = 0
     users = {user.pw_name: user for user in pwd.getpwall()}
     named = [users[name] for name in ("postgres", "nobody") if name in users]
-    found = next((user for user in users.values() if user.pw_uid == owner != 0), None) or next(iter(named), None)
-    if found is not None:
-        return found
+    info = next((user for user in users.values() if user.pw_uid == owner != 0), None) or next(iter(named), None)
+    if info is not None:
+        return info
     raise ServiceError(
         "Postgres does not run as root, and there is no user `postgres` or `nobody`",
         hint="add one, run as an ordinary user, or set RPRM_DATABASE_URL",

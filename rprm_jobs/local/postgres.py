@@ -1,6 +1,6 @@
-"""The embedded Postgres, run from the wheel's programs: one data folder, one server on it, for all commands.
+"""The embedded Postgres, run from the wheel's programs: one data folder and one server for all commands.
 
-It listens on a Unix socket in a closed folder, and asks for a generated password all the same.
+It listens on a Unix socket in a closed folder, and also requires a generated password.
 """
 
 from __future__ import annotations
@@ -25,30 +25,30 @@ from rprm_jobs.local.processes import end, process_in, processes_in, tail
 _START_S = 60.0
 _STOP_S = 60.0
 _ORPHANS_S = 10.0
-# Given at every start, so that a newer version's choices reach an older data folder.
+# Given at every start, so that a newer version's settings apply to an older data folder.
 _SETTINGS = {
-    # A socket in a closed folder only: nobody but this machine's user may connect.
+    # Only a socket in a closed folder: no other user can connect.
     "listen_addresses": "",
     "port": "5432",
     "unix_socket_permissions": "0700",
-    # Some 60 workers with three connections each.
+    # About 60 workers with three connections each.
     "max_connections": "200",
-    # Finished work is kept whatever fails.
+    # Finished work survives any failure.
     "fsync": "on",
     "full_page_writes": "on",
-    # The index pages that a bulk load touches stay in memory.
+    # A bulk load keeps the index pages that it touches in memory.
     "shared_buffers": "256MB",
-    # A checkpoint in the middle of a bulk load makes every page be logged whole again: fewer, and compressed.
+    # After a checkpoint every page is logged whole again; during a bulk load that should be rare, and compressed.
     "max_wal_size": "4GB",
     "checkpoint_timeout": "15min",
     "wal_compression": "on",
-    # Statements are short, and compiling them costs more than it saves.
+    # Statements are short; compiling them would cost more than it saves.
     "jit": "off",
 }
 
 
 class EmbeddedPostgres:
-    """The server of these places; `ensure` and `stop` are called by one command at a time (`places.locked`)."""
+    """The server at these paths; one command at a time calls `ensure` and `stop` (`paths.locked`)."""
 
     def __init__(self, paths: Paths) -> None:
         self._paths = paths
@@ -59,7 +59,7 @@ class EmbeddedPostgres:
         self._password_file = paths.base / "postgres.password"
 
     def ensure(self) -> str:
-        """The URL of the running server, made and started where needed. Raises MissingExtra, ServiceError."""
+        """The URL of the server, which is made and started if needed. Raises MissingExtra, ServiceError."""
         if not self._answers():
             programs = postgres_programs(self._paths)
             make_cluster(programs, self._paths, self._data, self._password_file)
@@ -73,17 +73,17 @@ class EmbeddedPostgres:
         return self._url() if self._answers() else None
 
     def stop(self) -> bool:
-        """Stop the server, finished work kept; False when it did not run. Raises ServiceError when it will not stop."""
+        """Stop the server; False if it did not run. Raises ServiceError when it does not stop."""
         process = self._process()
         if process is None:
             return False
-        # Fast: connections are cut, which workers live through.
+        # SIGINT is a fast shutdown: connections are cut, and workers reconnect.
         if not end([process], signal.SIGINT, wait_s=_STOP_S, kill=False):
             raise ServiceError(
                 f"the embedded Postgres (process {process.pid}) has not stopped within {_STOP_S:.0f} s:"
                 + tail(self._log),
                 where=str(self._log),
-                hint="it may still be writing to disk: try again",
+                hint="it may still be writing to disk; try again: rprm-jobs services down",
             )
         return True
 
@@ -92,7 +92,9 @@ class EmbeddedPostgres:
             password = self._password_file.read_text().strip()
         except FileNotFoundError:
             raise ServiceError(
-                "the password of the embedded Postgres is gone", where=str(self._password_file), hint="restore the file"
+                "the password file of the embedded Postgres is missing",
+                where=str(self._password_file),
+                hint="restore the file from a backup",
             ) from None
         return f"postgresql://postgres:{password}@/rprm?host={quote(str(self._paths.sockets), safe='/')}"
 
@@ -103,7 +105,7 @@ class EmbeddedPostgres:
         return self._process() is not None and self._readiness() == 0
 
     def _readiness(self) -> int:
-        """What pg_isready says: 0 ready, 1 starting or stopping, 2 silent."""
+        """The exit status of pg_isready: 0 ready, 1 starting or stopping, 2 no answer."""
         program = postgres_programs(self._paths) / "pg_isready"
         sockets = str(self._paths.sockets)
         command: list[str | Path] = [program, "-q", "-t", "3", "-h", sockets, "-p", _SETTINGS["port"]]
@@ -116,17 +118,17 @@ class EmbeddedPostgres:
                 raise ServiceError(
                     "the embedded Postgres of this folder runs on another machine, or in another container",
                     where=str(self._data),
-                    hint="work there; or set RPRM_HOME to a folder of this machine's, or RPRM_DATABASE_URL",
+                    hint="use it there; or set RPRM_HOME to a folder on this machine, or RPRM_DATABASE_URL",
                 )
-            # Nobody holds the server's life, so lock files are a crash's. Postgres would believe their number if any
-            # process has it now, be it a stranger's or the dead server's own that nobody has reaped.
+            # No process holds the server's lock, so lock files are left from a crash. Postgres would trust their pid
+            # if any process has it now: another program's, or the dead server's own that is not reaped yet.
             for stale in (self._pid_file, self._paths.sockets / f".s.PGSQL.{_SETTINGS['port']}.lock"):
                 stale.unlink(missing_ok=True)
             options = [f"-c{name}={value}" for name, value in _SETTINGS.items()]
             self._pg_ctl_start(programs, ["-k", str(self._paths.sockets), *options], server_lock)
 
     def _pg_ctl_start(self, programs: Path, options: list[str], server_lock: int) -> None:
-        # By environment and a relative name: pg_ctl hands both to a shell without quoting them well.
+        # By environment and relative name: pg_ctl does not quote them well for its shell.
         environment = {**ENVIRONMENT, "PGDATA": str(self._data)}
         with tempfile.TemporaryFile() as out:
             done = subprocess.run(
@@ -147,7 +149,7 @@ class EmbeddedPostgres:
                 raise self._failure(f"\n    {out.read().decode(errors='replace').strip()}")
 
     def _end_orphans(self) -> None:
-        """Backends outlive a killed postmaster until they next wait for something, and keep its memory in use."""
+        """End backends that outlive a killed postmaster: they keep its memory in use until they next wait."""
         if is_held(self._server_lock):
             end(processes_in(self._data, "postgres"), signal.SIGTERM, wait_s=_ORPHANS_S, kill=True)
 
@@ -164,12 +166,12 @@ class EmbeddedPostgres:
         return ServiceError(
             f"the embedded Postgres did not start:{said}",
             where=str(self._log),
-            hint="see its log; or set RPRM_DATABASE_URL to a server of your own",
+            hint="read its log, or set RPRM_DATABASE_URL to a server of your own",
         )
 
     def _slow(self, readiness: int) -> ServiceError:
         if readiness == 1:
-            what, hint = "is still starting, perhaps after a crash", "it goes on by itself: try again in a moment"
+            what, hint = "is still starting, perhaps after a crash", "wait a moment, then run the command again"
         else:
-            what, hint = "runs but does not answer", "run `rprm-jobs services down`, then try again"
+            what, hint = "runs but does not answer", "stop it: rprm-jobs services down; then run the command again"
         return ServiceError(f"the embedded Postgres {what}:{tail(self._log)}", where=str(self._log), hint=hint)

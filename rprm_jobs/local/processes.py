@@ -1,7 +1,7 @@
-"""Finding, ending and quoting server processes that some earlier command started.
+"""Finds and ends server processes that an earlier command started, and quotes their logs.
 
-A number in a pid file proves nothing: after a restart of the machine it may be anybody's. A process is the server of a
-folder only when that folder is its working directory.
+A pid in a file proves nothing: after a restart of the machine another program may have it. A process is the server of
+a folder only if that folder is its working directory.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ _TAIL_LINES = 8
 
 
 def process_in(folder: Path, pid_file: Path) -> psutil.Process | None:
-    """The living process whose number opens `pid_file` and that works in `folder`, else None."""
+    """The running process whose pid is in `pid_file` and that works in `folder`, else None."""
     try:
         process = psutil.Process(int(pid_file.read_text().split()[0]))
     except (OSError, ValueError, IndexError, psutil.Error):
@@ -26,13 +26,13 @@ def process_in(folder: Path, pid_file: Path) -> psutil.Process | None:
 
 
 def processes_in(folder: Path, name: str) -> list[psutil.Process]:
-    """All living processes called `name` that work in `folder`; reads the machine's whole list."""
+    """All running processes called `name` that work in `folder`."""
     listed = psutil.process_iter(["name"])
     return [process for process in listed if process.info["name"] == name and _works_in(process, folder)]
 
 
 def end(processes: list[psutil.Process], number: signal.Signals, *, wait_s: float, kill: bool) -> bool:
-    """Send `number` and wait; what is left is killed if `kill` says so. Returns whether all have ended."""
+    """Send the signal and wait; with `kill`, kill those that are left. Returns whether all have ended."""
     _send(processes, number)
     left = _wait(processes, wait_s)
     if left and kill:
@@ -42,7 +42,7 @@ def end(processes: list[psutil.Process], number: signal.Signals, *, wait_s: floa
 
 
 def tail(log: Path) -> str:
-    """The last lines of a server's log, indented for a message; a link is not followed."""
+    """The last lines of a server's log, indented for a message. Does not follow a link."""
     try:
         with os.fdopen(os.open(log, os.O_RDONLY | os.O_NOFOLLOW), "rb") as file:
             file.seek(max(0, os.fstat(file.fileno()).st_size - 8192))
@@ -53,7 +53,7 @@ def tail(log: Path) -> str:
 
 
 def write_closed(path: Path, text: str) -> None:
-    """A new file with `text` that only its owner can read."""
+    """Write a new file with `text` that only its owner can read."""
     path.unlink(missing_ok=True)
     with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
         file.write(text)
@@ -63,12 +63,12 @@ def _works_in(process: psutil.Process, folder: Path) -> bool:
     try:
         return not _ended(process) and Path(process.cwd()) == folder.resolve()
     except psutil.Error:
-        # Another user's, which none of ours is.
+        # It belongs to another user, so it is not ours.
         return False
 
 
 def _ended(process: psutil.Process) -> bool:
-    """A zombie has ended too: where nobody reaps orphans it stays listed."""
+    """Whether it has ended. A zombie has: it stays listed where nothing reaps orphans."""
     try:
         return not process.is_running() or process.status() == psutil.STATUS_ZOMBIE
     except psutil.NoSuchProcess:

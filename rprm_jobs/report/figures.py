@@ -1,6 +1,6 @@
-"""The plots of a report, each as SVG text to stand in a page. What cannot be drawn is left out, with the reason.
+"""The plots of a report, each as SVG text. A plot that cannot be drawn is replaced by the reason.
 
-Colours are those of Okabe and Ito, which readers with any colour vision tell apart.
+The colours are those of Okabe and Ito, which readers with any colour vision can tell apart.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ _THRESHOLDS = [i / 40 for i in range(1, 40)]
 
 @dataclass(frozen=True, slots=True)
 class Figure:
-    """One plot: `svg` is None where it cannot be drawn, and then `caption` says why."""
+    """One plot. If it cannot be drawn, `svg` is None and `caption` says why."""
 
     name: str
     title: str
@@ -33,18 +33,18 @@ class Figure:
 
 
 def draw_all(sample: Sequence[ReportSample], threshold: float) -> list[Figure]:
-    """Every plot that the sample allows. Raises ConfigError when matplotlib is not installed."""
+    """All plots of the sample. Raises ConfigError when matplotlib is not installed."""
     try:
         import matplotlib as mpl
     except ImportError as error:
         raise ConfigError(
-            "reports are drawn by matplotlib, which is not installed", hint="pip install 'rprm-jobs[report]'"
+            "the report needs matplotlib, which is not installed", hint="pip install 'rprm-jobs[report]'"
         ) from error
-    ok = [one for one in sample if one.status == "ok"]
-    known = [one.known for one in ok if one.known is not None]
-    judged = [one.known for one in ok if one.known is not None and one.label is not None]
-    whole = [one for one in judged if all(one.votes)]
-    # Text stays text, so that it can be searched and takes the page's font; ids repeat from run to run.
+    ok = [row for row in sample if row.status == "ok"]
+    known = [row.known for row in ok if row.known is not None]
+    judged = [row.known for row in ok if row.known is not None and row.label is not None]
+    whole = [row for row in judged if all(row.votes)]
+    # Text stays text, so that it can be searched and has the page's font. The salt makes ids reproducible.
     with mpl.rc_context({"svg.fonttype": "none", "svg.hashsalt": "rprm-jobs", "font.size": 9}):
         return [
             _figure("f1-by-k", "F1 against critiques a step", lambda axes: _f1_by_k(axes, whole, judged, threshold)),
@@ -77,7 +77,7 @@ def _figure(name: str, title: str, draw: Callable[[Axes], str]) -> Figure:
 def _f1_by_k(axes: Axes, whole: Sequence[LabelledVotes], judged: Sequence[LabelledVotes], threshold: float) -> str:
     if len(whole) < len(judged):
         raise InputError("some steps were not judged, and with fewer critiques they may matter")
-    fewest = min((len(step) for one in whole for step in one.votes), default=0)
+    fewest = min((len(step) for row in whole for step in row.votes), default=0)
     ks = sorted({k for k in (1, 2, 3, 4, 6, 8, 10, 16, 32, 64) if k <= fewest} | ({fewest} if fewest else set()))
     points = f1_by_k(whole, ks, threshold)
     axes.fill_between(ks, [p.low for p in points], [p.high for p in points], color=BLUE, alpha=0.2, linewidth=0)
@@ -102,16 +102,22 @@ def _by_threshold(axes: Axes, judged: Sequence[LabelledVotes], threshold: float)
 
 
 def _calibration(axes: Axes, judged: Sequence[LabelledVotes]) -> str:
-    found = calibration(judged)
+    curve = calibration(judged)
     axes.plot([0, 1], [0, 1], color=GREY, linestyle=":", label="perfect")
-    most = max(one.n for one in found.bins)
-    sizes = [20 + 180 * one.n / most for one in found.bins]
-    axes.scatter([one.reward for one in found.bins], [one.right for one in found.bins], s=sizes, color=BLUE, alpha=0.8)
-    axes.plot([one.reward for one in found.bins], [one.right for one in found.bins], color=BLUE, alpha=0.4)
+    most = max(row.n for row in curve.bins)
+    sizes = [20 + 180 * row.n / most for row in curve.bins]
+    axes.scatter(
+        [row.reward for row in curve.bins],
+        [row.right for row in curve.bins],
+        s=sizes,
+        color=BLUE,
+        alpha=0.8,
+    )
+    axes.plot([row.reward for row in curve.bins], [row.right for row in curve.bins], color=BLUE, alpha=0.4)
     axes.set(xlabel="reward", ylabel="share of such steps that are right", xlim=(0, 1), ylim=(0, 1))
     axes.legend(frameon=False)
     return (
-        f"Expected calibration error {found.error:.3f}, Brier score {found.brier:.3f}. The area of a dot is its number"
+        f"Expected calibration error {curve.error:.3f}, Brier score {curve.brier:.3f}. The area of a dot is its number"
         " of steps."
     )
 
@@ -135,9 +141,9 @@ def _position(axes: Axes, judged: Sequence[LabelledVotes], threshold: float) -> 
 def _rewards(axes: Axes, sample: Sequence[ReportSample], threshold: float) -> str:
     bins = [i / 20 for i in range(21)]
     groups: dict[str, list[float]] = {"right": [], "wrong": [], "without a label": []}
-    for one in sample:
-        truths = one.known.truths() if one.known is not None else [None] * len(one.rewards)
-        for reward, truth in zip(one.rewards, truths, strict=True):
+    for row in sample:
+        truths = row.known.truths() if row.known is not None else [None] * len(row.rewards)
+        for reward, truth in zip(row.rewards, truths, strict=True):
             if reward is not None:
                 groups["without a label" if truth is None else "right" if truth else "wrong"].append(reward)
     if not any(groups.values()):
@@ -151,14 +157,14 @@ def _rewards(axes: Axes, sample: Sequence[ReportSample], threshold: float) -> st
 
 
 def _votes(axes: Axes, sample: Sequence[ReportSample]) -> str:
-    votes = [[share for share in step if share is not None] for one in sample for step in one.votes]
+    votes = [[share for share in step if share is not None] for row in sample for step in row.votes]
     steps = [step for step in votes if step]
     if not steps:
         raise InputError("no critique has a verdict")
     agreement = [max(yes, len(step) - yes) / len(step) for step in steps for yes in [sum(s >= 0.5 for s in step)]]
     axes.hist(agreement, bins=[0.5 + i / 20 for i in range(11)], color=GREEN)
     axes.set(xlabel="share of critiques on the larger side", ylabel="steps", xlim=(0.5, 1))
-    unanimous = sum(one == 1 for one in agreement)
+    unanimous = sum(part == 1 for part in agreement)
     return (
         f"{unanimous / len(steps):.0%} of {len(steps):,} steps are unanimous: most of their critiques were redundant."
     )

@@ -1,6 +1,6 @@
-"""The page itself: one HTML file that loads nothing, with every text of users and models escaped.
+"""The page: one HTML file that loads nothing, with all texts of users and models escaped.
 
-Besides the escaping, the page's own policy (CSP) lets no script run but its own, whatever a rollout holds.
+In addition to the escaping, its content security policy lets only its own script run.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from rprm_jobs.evaluation.processbench_report import ProcessBenchItem, SubsetRep
 from rprm_jobs.report.figures import draw_all
 from rprm_jobs.services.evaluation.report import ReportData, ReportSample
 
-# Each critique of a real judge is a page long; those beyond are told by their verdict.
+# A real judge's critique is a page long; of the others only the verdicts are listed.
 _TEXTS = 4
 
 
@@ -24,7 +24,7 @@ def render(data: ReportData) -> str:
         from jinja2 import Environment, PackageLoader, StrictUndefined
     except ImportError as error:
         raise ConfigError(
-            "reports are laid out by jinja2, which is not installed", hint="pip install 'rprm-jobs[report]'"
+            "the report needs jinja2, which is not installed", hint="pip install 'rprm-jobs[report]'"
         ) from error
     environment = Environment(
         loader=PackageLoader("rprm_jobs", "report"), autoescape=True, undefined=StrictUndefined, trim_blocks=True
@@ -49,33 +49,33 @@ def render(data: ReportData) -> str:
         subsets=_subsets(data.sample, job.recipe.threshold),
         figures=draw_all(data.sample, job.recipe.threshold),
         sampled=f"{len(data.sample):,}",
-        labelled=any(one.label is not None or one.step_labels is not None for one in data.sample),
+        labelled=any(row.label is not None or row.step_labels is not None for row in data.sample),
         shown=data.shown,
         texts=_TEXTS,
     )
 
 
 def _subsets(sample: Sequence[ReportSample], threshold: float) -> list[tuple[str, SubsetReport]]:
-    """The table of ProcessBench over the labelled solutions, by the id's part before the dash where all have one."""
-    labelled = [one for one in sample if one.label is not None]
+    """ProcessBench's table over the labelled solutions, by the part of the id before the dash if all have one."""
+    labelled = [row for row in sample if row.label is not None]
     prefix = "" if all(map(_names_subset, labelled)) else "all-"
     items = [
-        ProcessBenchItem(f"{prefix}{one.id}", one.label, len(one.rewards)) for one in labelled if one.label is not None
+        ProcessBenchItem(f"{prefix}{row.id}", row.label, len(row.rewards)) for row in labelled if row.label is not None
     ]
-    answers = {f"{prefix}{one.id}": _answer(one, threshold) for one in labelled}
+    answers = {f"{prefix}{row.id}": _answer(row, threshold) for row in labelled}
     return list(evaluate(items, answers, allow_incomplete=True).subsets.items())
 
 
-def _names_subset(one: ReportSample) -> bool:
+def _names_subset(row: ReportSample) -> bool:
     try:
-        subset_of(one.id)
+        subset_of(row.id)
     except InputError:
         return False
     return True
 
 
-def _answer(one: ReportSample, threshold: float) -> Answer:
-    return predict(one.rewards, threshold) if one.status == "ok" else answer_of_status(one.status)
+def _answer(row: ReportSample, threshold: float) -> Answer:
+    return predict(row.rewards, threshold) if row.status == "ok" else answer_of_status(row.status)
 
 
 def _percent(value: float | None) -> str:

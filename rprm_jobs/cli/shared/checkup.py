@@ -1,4 +1,4 @@
-"""The checks of `doctor`, each a line: what was found and, where something is amiss, the mend."""
+"""The checks of `doctor`, each a line: what was found and, where something is wrong, a hint."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ _OPTIONAL = {
 
 @dataclass(frozen=True, slots=True)
 class Check:
-    """One line. A check that is not `needed` may be not `ok` on a healthy machine."""
+    """One line. If it is not `needed`, a healthy machine may fail it."""
 
     name: str
     ok: bool
@@ -64,7 +64,7 @@ def _servers(settings: Settings) -> list[Check]:
     checks = []
     for name, url in urls.items():
         if url is None:
-            checks.append(Check(name, True, True, "embedded, down (it starts with the first command)"))
+            checks.append(Check(name, True, True, "embedded, down (the first command starts it)"))
         else:
             checks += _reach(name, url)
     return checks
@@ -84,14 +84,14 @@ def _reach(name: str, url: str) -> list[Check]:
             checks = [Check(name, True, True, f"{database.server_version()} at {mask_url(url)}")]
             now, head = migrations.current_revision(database), migrations.head_revision()
             workers = _workers(database) if now == head else []
-        hint = "" if now == head else "run: rprm-jobs db upgrade"
+        hint = "" if now == head else "rprm-jobs db upgrade"
         return [
             *checks,
             Check("schema", now == head, True, f"{now or 'empty'} (this version needs {head})", hint),
             *workers,
         ]
     except RprmError as error:
-        return [Check(name, False, True, f"{error.what} ({mask_url(url)})", "start it, or correct the URL")]
+        return [Check(name, False, True, f"{error.what} ({mask_url(url)})", "start the server, or correct the URL")]
 
 
 def _workers(database: Database) -> list[Check]:
@@ -142,7 +142,7 @@ def _gpu() -> Check:
     import subprocess
 
     if shutil.which("nvidia-smi") is None:
-        return Check("gpu", False, False, "none seen (nvidia-smi is not there): judging runs on the CPU")
+        return Check("gpu", False, False, "none (nvidia-smi is not installed); judging runs on the CPU")
     try:
         listed = subprocess.run(
             ["nvidia-smi", "--query-gpu=name", "--format=csv,noheader"],
@@ -152,6 +152,6 @@ def _gpu() -> Check:
             timeout=_GPU_S,
         ).stdout
     except (OSError, subprocess.SubprocessError) as error:
-        return Check("gpu", False, False, f"nvidia-smi failed: {error}", "see what nvidia-smi says by itself")
+        return Check("gpu", False, False, f"nvidia-smi failed: {error}", "nvidia-smi")
     found = [name for name in listed.splitlines() if name.strip()]
-    return Check("gpu", bool(found), False, ", ".join(found) or "nvidia-smi names none")
+    return Check("gpu", bool(found), False, ", ".join(found) or "nvidia-smi lists none")

@@ -1,4 +1,4 @@
-"""What all commands share: options, the way to an open context, and how errors and JSON are printed."""
+"""What all commands share: the way to an open context, and how messages, errors and JSON are printed."""
 
 from __future__ import annotations
 
@@ -7,35 +7,13 @@ import sys
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Annotated, Any
-
-import typer
+from typing import TYPE_CHECKING, Any
 
 from rprm_jobs.errors import InputError, RprmError
-from rprm_jobs.types import KeepCritiques
 
 if TYPE_CHECKING:
     from rprm_jobs.services.context import Context
     from rprm_jobs.settings import Settings
-
-JobArgument = Annotated[int, typer.Argument(metavar="JOB", help="The job's id.", min=1)]
-JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON on stdout.")]
-JudgeOption = Annotated[str, typer.Option("--judge", help="A shipped judge, a model folder, or a hub id.")]
-CritiquesOption = Annotated[int, typer.Option("-k", "--critiques", help="Critiques a step.")]
-KeepOption = Annotated[KeepCritiques, typer.Option("--keep-critiques", help="Whose critique texts are stored.")]
-SeparatorOption = Annotated[
-    str | None, typer.Option("--step-separator", help="Cuts a solution's text into steps [blank lines].")
-]
-SplitOption = Annotated[str | None, typer.Option("--split", help="The split of a data set.")]
-EngineOption = Annotated[str, typer.Option("--engine", help="auto, vllm, transformers, openai or scripted.")]
-EngineArgOption = Annotated[
-    list[str] | None, typer.Option("--engine-arg", metavar="KEY=VALUE", help="An option of the engine; repeatable.")
-]
-
-PolicyEngineOption = Annotated[str, typer.Option("--policy-engine", help="The policy's engine, as for --engine.")]
-PolicyEngineArgOption = Annotated[
-    list[str] | None, typer.Option("--policy-engine-arg", metavar="KEY=VALUE", help="An option of it; repeatable.")
-]
 
 
 @dataclass
@@ -46,7 +24,7 @@ class State:
 
 
 def server_settings() -> Settings:
-    """The settings with both servers known: configured ones as they are, missing ones embedded and started."""
+    """The settings with the URLs of both servers; a server that is not configured is embedded, and started."""
     from rprm_jobs.settings import load_settings
 
     settings = load_settings()
@@ -76,7 +54,7 @@ def connected(*, check_schema: bool = True) -> Iterator[Context]:
 
 
 def say(message: str) -> None:
-    """A message for a human, on stderr."""
+    """Print a message for a person, on stderr."""
     print(message, file=sys.stderr, flush=True)
 
 
@@ -86,7 +64,7 @@ def print_json(value: Any) -> None:
 
 
 def show_error(error: RprmError) -> None:
-    """What went wrong, where, and the mend; of a refused input also its first bad rows."""
+    """Print what went wrong, where, and the hint; for a refused input also its first bad rows."""
     say(f"error: {error}")
     if isinstance(error, InputError):
         for bad in error.bad_lines:

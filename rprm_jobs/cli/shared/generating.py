@@ -7,7 +7,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from rprm_jobs.cli.shared.command import Rule
 from rprm_jobs.cli.shared.common import print_json, say
+from rprm_jobs.cli.shared.options import POLICY
+from rprm_jobs.cli.shared.submitting import announce_refused
 
 if TYPE_CHECKING:
     from rprm_jobs.launch.workers import WorkerChoice
@@ -15,48 +18,76 @@ if TYPE_CHECKING:
     from rprm_jobs.services.jobs.submit import Submission
 
 ProblemsArgument = Annotated[
-    list[str], typer.Argument(help="Rows of id, problem, maybe answer: JSONL (.gz, .zst), Parquet, a folder, or -.")
+    list[str],
+    typer.Argument(
+        metavar="FILE",
+        help="Rows with id, problem and perhaps answer: JSONL (.gz, .zst), Parquet, a folder, or - for stdin.",
+    ),
 ]
-PolicyOption = Annotated[str, typer.Option("--policy", help="A shipped policy, a model folder, or a hub id.")]
-TemperatureOption = Annotated[float | None, typer.Option(help="Sampling temperature [policy's].")]
-TopPOption = Annotated[float | None, typer.Option("--top-p", help="Nucleus sampling [policy's].")]
+PolicyOption = Annotated[
+    str, typer.Option("--policy", metavar="POLICY", help="A shipped policy, a model folder, or a hub id.")
+]
+PolicyTemperatureOption = Annotated[
+    float | None, typer.Option("--temperature", help="Sampling temperature.", show_default="the policy's own",
+                               rich_help_panel=POLICY)
+]  # fmt: skip
+PolicyTopPOption = Annotated[
+    float | None, typer.Option("--top-p", help="Probability mass of nucleus sampling.",
+                               show_default="the policy's own", rich_help_panel=POLICY)
+]  # fmt: skip
 AnswerPatternOption = Annotated[
-    str | None, typer.Option("--answer-pattern", help="Finds the final answer: a regex with one group [\\boxed{}].")
-]
+    str | None,
+    typer.Option(
+        "--answer-pattern", metavar="REGEX", help="Finds the final answer; has one group.",
+        show_default="the last \\boxed{}", rich_help_panel=POLICY,
+    ),
+]  # fmt: skip
+# Only the worker that waiting starts has engines.
+NO_WORKER_RULE = Rule(
+    ("engine", "engine_arg", "policy_engine", "policy_engine_arg"),
+    lambda values: bool(values["worker"]),
+    "with --no-worker",
+    "leave out --no-worker or {option}",
+)
 
 
-def announce(made: Submission, what: str) -> None:
+def announce(submission: Submission, what: str) -> None:
     """Say what the job is, on stderr."""
-    found = "" if made.created else " (found: the same problems and recipe were submitted before)"
-    say(f"job {made.job_id}{found}: {made.solutions:,} {what}")
-    if made.refused:
-        say(f"  {made.refused:,} bad rows left out: {', '.join(made.refused_files)}")
+    found = "" if submission.created else " (found: the same problems and recipe were submitted before)"
+    say(f"job {submission.job_id}{found}: {submission.solutions:,} {what}")
+    announce_refused(submission)
 
 
 def conclude(
-    context: Context, made: Submission, *, wait: bool, choice: WorkerChoice | None, as_json: bool, then: Any = None
+    context: Context,
+    submission: Submission,
+    *,
+    wait: bool,
+    choice: WorkerChoice | None,
+    as_json: bool,
+    then: WorkerChoice | None = None,
 ) -> None:
-    """Wait when asked to; then print the answer. `then` is the worker's choice for the score job that follows, if any.
+    """Wait when asked to; then print the answer. `then` is the worker's choice for the dependent score job, if any.
 
     Without `wait` the score job is made by whoever serves the policy, when this job is done, or by this command when it
-    is given again.
+    is run again.
     """
     from rprm_jobs.services.upkeep.dependents import create_dependents
 
-    result: dict[str, Any] = asdict(made)
+    result: dict[str, Any] = asdict(submission)
     if then is not None:
         create_dependents(context)
     if wait:
         from rprm_jobs.cli.shared.waiting import wait_for
 
-        result.update(wait_for(context, made.job_id, choice))
+        result.update(wait_for(context, submission.job_id, choice))
         if then is not None:
             from rprm_jobs.services.upkeep.dependents import dependent_job_of
 
-            scores = dependent_job_of(context, made.job_id)
-            say(f"job {scores} judges the solutions of job {made.job_id}")
+            scores = dependent_job_of(context, submission.job_id)
+            say(f"job {scores} judges the solutions of job {submission.job_id}")
             result["scores"] = {"job_id": scores, **wait_for(context, scores, then if choice else None)}
     if as_json:
         print_json(result)
     else:
-        print(made.job_id)
+        print(submission.job_id)

@@ -1,4 +1,4 @@
-"""How a job's status looks: as lines for `status`, and as a live bar while one waits or watches."""
+"""How a job's status looks: as lines for `status`, and as a live display while a command waits or watches."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from rprm_jobs.store.records import Job
     from rprm_jobs.store.records import Progress as Counts
 
-# The live display's rates are over this many polls, so that they follow the worker and yet can be read.
+# The live display's rates are over this many polls: few enough to follow the worker, enough to be readable.
 _WINDOW = 20
 _SHOWN_WORKERS = 8
 
@@ -77,7 +77,7 @@ def status_json(status: JobStatus) -> dict[str, Any]:
 
 
 def status_lines(status: JobStatus, *, coming: bool = False) -> list[str]:
-    """The status for a human. `coming`: whoever waits starts a worker, and needs no advice to do so."""
+    """The status for a person. `coming`: the waiting command starts a worker itself, so no hint is needed."""
     job, counts = status.job, status.progress
     kind = "" if job.kind is JobKind.SCORE else f" ({job.kind.value})"
     share = counts.solutions / job.n_solutions
@@ -97,7 +97,7 @@ def status_lines(status: JobStatus, *, coming: bool = False) -> list[str]:
     if status.unserved and coming:
         lines.append("  a worker is on its way")
     elif status.unserved:
-        lines.append(f"  no living worker serves this judge; start one: {worker_command(job)}")
+        lines.append(f"  no worker serves this job; start one: {worker_command(job)}")
     if counts.last_error:
         first_line, *_ = counts.last_error.split("\n")
         lines.append(f"  last error: {first_line}")
@@ -135,7 +135,7 @@ def _critiques(job: Job) -> str:
 
 
 def worker_command(job: Job) -> str:
-    """The command that starts a worker for a job; of a model in a folder the job knows the last name only."""
+    """The command that starts a worker for a job. Of a folder the job knows only the last name."""
     from rprm_jobs.judge.policy import shipped_policies
     from rprm_jobs.judge.resolve import ENDPOINT, shipped_judges
 
@@ -159,13 +159,13 @@ def speed(status: JobStatus) -> str:
     """Rates and the time left, in one line."""
     rates = status.rates
     if rates is None:
-        return "not begun"
+        return "not started"
     left = "" if rates.eta_s is None else f", {human_time(rates.eta_s)} left" if rates.eta_s else ""
     return f"{rates.steps:,.1f} steps/s, {rates.critiques:,.0f} critiques/s, {rates.tokens:,.0f} tokens/s{left}"
 
 
 class LiveStatus:
-    """The status on stderr, drawn over and over with the rates of late; silent where stderr is no terminal."""
+    """The status on stderr, redrawn with recent rates; silent if stderr is not a terminal."""
 
     def __init__(self, *, coming: bool = False) -> None:
         self._coming = coming

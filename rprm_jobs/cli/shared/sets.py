@@ -1,4 +1,4 @@
-"""What `pairs` and `sft` share: the options of a build, and `list`, `show`, `export` and `delete` of a kind of set."""
+"""What `pairs` and `sft` share: the options of `build`, and the commands `list`, `show`, `export` and `delete`."""
 
 from __future__ import annotations
 
@@ -10,7 +10,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from rprm_jobs.cli.shared.common import JsonOption, connected, print_json, say
+from rprm_jobs.cli.shared.command import add_command, excludes
+from rprm_jobs.cli.shared.common import connected, print_json, say
+from rprm_jobs.cli.shared.options import JsonOption, OutputOption
 from rprm_jobs.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -19,23 +21,44 @@ if TYPE_CHECKING:
     from rprm_jobs.services.training.sets import Built
     from rprm_jobs.store.training.sets import TrainingSet
 
-JobsArgument = Annotated[list[int], typer.Argument(metavar="JOB...", min=1, help="Judged jobs with labels.")]
-NameOption = Annotated[str, typer.Option("--name", help="The set's name.")]
+JobsArgument = Annotated[list[int], typer.Argument(metavar="JOB", min=1, help="Ids of judged jobs with labels.")]
+_JOBS_SHOWN = 6
+# A heading of their help.
+ROWS = "Which rows"
+
+NameOption = Annotated[str, typer.Option("--name", metavar="NAME", help="The set's name.")]
 NameArgument = Annotated[str, typer.Argument(metavar="NAME", help="The set's name.")]
-NeutralOption = Annotated[str, typer.Option("--neutral", help="What neutral steps count as: correct, wrong or skip.")]
+NeutralOption = Annotated[
+    str,
+    typer.Option("--neutral", help="What neutral steps count as: correct, wrong or skip.", rich_help_panel=ROWS),
+]
 BalanceOption = Annotated[
-    bool, typer.Option("--balance/--no-balance", help="As many rows of correct as of wrong steps.")
+    bool,
+    typer.Option(
+        "--balance/--no-balance", help="Keep as many rows of correct as of wrong steps.", rich_help_panel=ROWS
+    ),
 ]
 ValidationOption = Annotated[
-    float, typer.Option("--validation", help="The validation split: a share below 1, or a number of rows.")
+    float,
+    typer.Option(
+        "--validation",
+        metavar="SIZE",
+        help="Size of the validation split: a share below 1, or a number of rows.",
+        rich_help_panel=ROWS,
+    ),
 ]
-SetSeedOption = Annotated[int, typer.Option("--seed", help="Of the order of rows and of problems.")]
+SetSeedOption = Annotated[
+    int, typer.Option("--seed", help="Seed of the order of rows and problems.", rich_help_panel=ROWS)
+]
 ShownPromptOption = Annotated[
-    Path | None, typer.Option("--prompt", help="The prompt that training shows [the one of the jobs].")
+    Path | None,
+    typer.Option(
+        "--prompt", metavar="FILE", help="The prompt in the rows.", show_default="the jobs' own", rich_help_panel=ROWS
+    ),
 ]
-UnfinishedOption = Annotated[bool, typer.Option("--unfinished", help="Use jobs that still run, or were cancelled.")]
-ReplaceOption = Annotated[bool, typer.Option("--replace", help="Build anew what has this name already.")]
-DryRunOption = Annotated[bool, typer.Option("--dry-run", help="Count, and keep nothing.")]
+UnfinishedOption = Annotated[bool, typer.Option("--unfinished", help="Use also jobs that are running or cancelled.")]
+ReplaceOption = Annotated[bool, typer.Option("--replace", help="Replace the set that has this name.")]
+DryRunOption = Annotated[bool, typer.Option("--dry-run", help="Show the counts and store nothing.")]
 
 
 def common_rules(neutral: str, balance: bool, validation: float, seed: int) -> dict[str, Any]:
@@ -43,7 +66,9 @@ def common_rules(neutral: str, balance: bool, validation: float, seed: int) -> d
     from rprm_jobs.pairs.labels import Neutral
 
     if neutral not in list(Neutral):
-        raise ConfigError(f"--neutral {neutral}: there is no such choice", hint=f"say one of {', '.join(Neutral)}")
+        raise ConfigError(
+            f"there is no choice --neutral {neutral}", hint=f"say --neutral {' or --neutral '.join(Neutral)}"
+        )
     return {"neutral": Neutral(neutral), "balance": balance, "validation": validation, "seed": seed}
 
 
@@ -51,7 +76,7 @@ def build_set(
     jobs: list[int], name: str, rules: Rules, prompt: Path | None, *, unfinished: bool, replace: bool, dry_run: bool,
     as_json: bool,
 ) -> None:  # fmt: skip
-    """Build, and say what became of every step and critique."""
+    """Build the set, and show what became of every step and critique."""
     from rprm_jobs.judge.prompt import PromptTemplate
     from rprm_jobs.services.training.sets import BuildRequest, build
 
@@ -72,11 +97,11 @@ def _announce(built: Built) -> None:
 
 
 def _print_counts(counts: Any) -> None:
-    from rprm_jobs.cli.shared.tables import new_table, print_table
+    from rprm_jobs.cli.shared.tables import Table, print_table
 
-    table = new_table("of", "what", "count", left=("what",))
-    for group, found in counts.items():
-        for what, count in sorted(found.items(), key=lambda one: -one[1]):
+    table = Table(("of", "what", "count"), left=("what",))
+    for group, by_reason in counts.items():
+        for what, count in sorted(by_reason.items(), key=lambda item: -item[1]):
             table.add_row(group, what, f"{count:,}")
             group = ""
     print_table(table)
@@ -84,30 +109,37 @@ def _print_counts(counts: Any) -> None:
 
 def add_common(app: typer.Typer, kind: SetKind) -> None:
     """Add `list`, `show`, `export` and `delete` for sets of this kind."""
-    app.command("list")(_list(kind))
-    app.command("show")(_show(kind))
-    app.command("export")(_export(kind))
-    app.command("delete")(_delete(kind))
+    add_command(app, _list(kind), f"rprm-jobs {kind} list", name="list")
+    add_command(app, _show(kind), f"rprm-jobs {kind} show first --rows 3", name="show")
+    add_command(
+        app,
+        _export(kind),
+        f"rprm-jobs {kind} export first -o rows.jsonl",
+        f"rprm-jobs {kind} export first --folder data/",
+        name="export",
+        rules=(excludes("folder", "output", "split"),),
+    )
+    add_command(app, _delete(kind), f"rprm-jobs {kind} delete first", name="delete")
 
 
-def _as_json(found: TrainingSet) -> dict[str, Any]:
-    return {**asdict(found), "rules": found.rules.to_builtins(), "jobs": [job for job, _ in found.jobs]}
+def _as_json(listed: TrainingSet) -> dict[str, Any]:
+    return {**asdict(listed), "rules": listed.rules.to_builtins(), "jobs": [job for job, _ in listed.jobs]}
 
 
 def _list(kind: SetKind) -> Callable[..., None]:
     def command(as_json: JsonOption = False) -> None:
         """List the sets, newest first."""
-        from rprm_jobs.cli.shared.tables import new_table, print_table
+        from rprm_jobs.cli.shared.tables import Table, cut_list, print_table
         from rprm_jobs.services.training.sets import list_sets
 
         with connected() as context:
-            found = list_sets(context, kind)
+            sets = list_sets(context, kind)
         if as_json:
-            print_json([_as_json(one) for one in found])
+            print_json([_as_json(one) for one in sets])
             return
-        table = new_table("name", "train", "validation", "jobs", "digest", left=("jobs", "digest"))
-        for one in found:
-            jobs = ", ".join(str(job) for job, _ in one.jobs)
+        table = Table(("name", "train", "validation", "jobs", "digest"), left=("jobs", "digest"))
+        for one in sets:
+            jobs = cut_list([job for job, _ in one.jobs], _JOBS_SHOWN)
             table.add_row(one.name, f"{one.n_train:,}", f"{one.n_validation:,}", jobs, one.digest[:12])
         print_table(table)
 
@@ -117,7 +149,7 @@ def _list(kind: SetKind) -> Callable[..., None]:
 def _show(kind: SetKind) -> Callable[..., None]:
     def command(
         name: NameArgument,
-        rows: Annotated[int, typer.Option("--rows", min=0, help="How many rows to show.")] = 1,
+        rows: Annotated[int, typer.Option("--rows", metavar="N", min=0, help="Number of rows to show.")] = 1,
         as_json: JsonOption = False,
     ) -> None:
         """Show a set's rules, counts and first rows."""
@@ -145,12 +177,11 @@ def _show(kind: SetKind) -> Callable[..., None]:
 def _export(kind: SetKind) -> Callable[..., None]:
     def command(
         name: NameArgument,
-        output: Annotated[
-            str, typer.Option("-o", "--output", help=".jsonl, .jsonl.gz, .jsonl.zst or .parquet; - is stdout.")
-        ] = "-",
-        split: Annotated[str, typer.Option("--split", help="train or validation.")] = "train",
+        output: OutputOption = "-",
+        split: Annotated[str, typer.Option("--split", metavar="NAME", help="train or validation.")] = "train",
         folder: Annotated[
-            Path | None, typer.Option("--folder", help="Both splits, as a folder for datasets.load_dataset.")
+            Path | None,
+            typer.Option("--folder", metavar="FOLDER", help="Write both splits, as datasets.load_dataset reads them."),
         ] = None,
         as_json: JsonOption = False,
     ) -> None:
@@ -173,7 +204,7 @@ def _export(kind: SetKind) -> Callable[..., None]:
 
 
 def _with_bar(rows: Rows) -> Rows:
-    """A bar on stderr where that is a terminal and stdout, where rows may run, is none."""
+    """The rows with a progress bar, if stderr is a terminal and stdout, where rows may be written, is not."""
     if not sys.stderr.isatty() or sys.stdout.isatty():
         return rows
     from rich.console import Console
@@ -184,7 +215,10 @@ def _with_bar(rows: Rows) -> Rows:
 
 def _delete(kind: SetKind) -> Callable[..., None]:
     def command(name: NameArgument, as_json: JsonOption = False) -> None:
-        """Delete a set; its jobs stay, and building it again gives the same rows."""
+        """Delete a set; its jobs stay.
+
+        Building it again gives the same rows.
+        """
         from rprm_jobs.services.training.sets import delete_set
 
         with connected() as context:

@@ -7,6 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
+from rprm_jobs.cli.shared.command import Rule
 from rprm_jobs.errors import ConfigError
 
 
@@ -19,46 +20,81 @@ class StoppingKind(StrEnum):
     PLANNED = "planned"
 
 
+HEADING = "When to stop sampling critiques of a step"
 _KINDS = (
-    "fixed: always K critiques; exact: no more once the rest cannot change the call; adaptive: likely not;"
-    " planned: as an optimal plan from a pilot of the job has it."
+    "fixed: after K critiques. exact: when the rest cannot change the call. adaptive: when the rest is unlikely to"
+    " change it. planned: by an optimal plan, fitted to the job's first steps."
 )
-StoppingOption = Annotated[StoppingKind, typer.Option("--stopping", help=_KINDS)]
+StoppingOption = Annotated[StoppingKind, typer.Option("--stopping", help=_KINDS, rich_help_panel=HEADING)]
 OldPolicyOption = Annotated[str | None, typer.Option("--policy", hidden=True)]
 ConfidenceOption = Annotated[
-    float | None, typer.Option("--confidence", help="Of adaptive: how sure of the call to be, in (0.5, 1) [0.95].")
-]
+    float | None,
+    typer.Option(
+        "--confidence", help="adaptive: how sure of the call to be, in (0.5, 1).", show_default="0.95",
+        rich_help_panel=HEADING,
+    ),
+]  # fmt: skip
 MinKOption = Annotated[
-    int | None, typer.Option("--min-k", help="Of adaptive: the least critiques of a step with a verdict [3].")
-]
-
+    int | None,
+    typer.Option(
+        "--min-k", metavar="N", help="adaptive: least number of critiques with a verdict.", show_default="3",
+        rich_help_panel=HEADING,
+    ),
+]  # fmt: skip
 ChangedOption = Annotated[
-    float | None, typer.Option("--changed", help="Of planned: the share of calls that may change, in [0, 1) [0.0025].")
-]
+    float | None,
+    typer.Option(
+        "--changed", help="planned: largest share of calls that may change, in [0, 1).", show_default="0.0025",
+        rich_help_panel=HEADING,
+    ),
+]  # fmt: skip
 PriceOption = Annotated[
     float | None,
-    typer.Option("--price", help="Of planned, instead of --changed: what a changed call may cost, in critiques."),
-]
+    typer.Option(
+        "--price", metavar="CRITIQUES", rich_help_panel=HEADING,
+        help="planned, instead of --changed: what a changed call may cost, in critiques.",
+    ),
+]  # fmt: skip
 PilotOption = Annotated[
-    int | None, typer.Option("--pilot", help="Of planned: steps that get all K critiques first [500].")
-]
+    int | None,
+    typer.Option(
+        "--pilot", metavar="N", help="planned: number of first steps that get all K critiques.", show_default="500",
+        rich_help_panel=HEADING,
+    ),
+]  # fmt: skip
 UntilOption = Annotated[
     bool,
-    typer.Option("--until-first-error", help="Do not judge the steps after the first one called wrong."),
+    typer.Option(
+        "--until-first-error", help="Do not judge the steps after the first one called wrong.", rich_help_panel=HEADING
+    ),
 ]
 
+STOPPING_OPTIONS = ("stopping", "confidence", "min_k", "changed", "price", "pilot")
 
-_OWN_OPTIONS = {StoppingKind.ADAPTIVE: ("confidence", "min_k"), StoppingKind.PLANNED: ("changed", "price", "pilot")}
+
+def _only_with(kind: StoppingKind, *options: str) -> Rule:
+    return Rule(
+        options,
+        lambda values: values["stopping"] == kind,
+        f"without --stopping {kind}",
+        f"add --stopping {kind}, or leave out {{option}}",
+    )
 
 
-def stopping_options(kind: StoppingKind, **given: float | None) -> dict[str, Any]:
-    """The options as a recipe takes them. Raises ConfigError for one that the rule does not have."""
-    options = {name: value for name, value in given.items() if value is not None}
-    for name in options:
-        if name not in _OWN_OPTIONS.get(kind, ()):
-            owner = next(owner for owner, names in _OWN_OPTIONS.items() if name in names)
-            option = f"--{name.replace('_', '-')}"
-            raise ConfigError(f"{option}: the {kind} rule has no such option", hint=f"use --stopping {owner}")
+STOPPING_RULES = (
+    _only_with(StoppingKind.ADAPTIVE, "confidence", "min_k"),
+    _only_with(StoppingKind.PLANNED, "changed", "price", "pilot"),
+)
+
+
+def stopping_options(kind: StoppingKind, *, k: int, **values: float | None) -> dict[str, Any]:
+    """The options as a recipe takes them. Raises ConfigError when --min-k leaves no critique to save."""
+    options = {name: value for name, value in values.items() if value is not None}
+    if (options.get("min_k") or 0) > k:
+        raise ConfigError(
+            f"--min-k {options['min_k']} has no effect: a step gets at most {k} critiques",
+            hint=f"say --min-k {k} or less, or raise -k",
+        )
     return {"kind": kind.value, **options}
 
 

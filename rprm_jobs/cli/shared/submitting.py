@@ -1,59 +1,47 @@
-"""What `submit` and `sample` share: the options of a submission, how it is announced, and staying until it ends."""
+"""What `submit` and `sample` share: the rules of their options, how a job is announced, and staying until it ends."""
 
 from __future__ import annotations
 
 from dataclasses import asdict
-from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Any
 
-import typer
-
+from rprm_jobs.cli.shared.command import Rule, needs
 from rprm_jobs.cli.shared.common import human_bytes, print_json, say
-from rprm_jobs.errors import ConfigError
 
 if TYPE_CHECKING:
     from rprm_jobs.services.context import Context
     from rprm_jobs.services.jobs.submit import Submission
 
-FilesArgument = Annotated[
-    list[str], typer.Argument(help="JSONL (.gz, .zst), Parquet, a folder, a saved data set, a hub id, or -.")
-]
-PromptOption = Annotated[Path | None, typer.Option("--prompt", help="A judge prompt file instead of the judge's.")]
-SeedOption = Annotated[int, typer.Option(help="Seed of every critique.")]
-TemperatureOption = Annotated[float | None, typer.Option(help="Sampling temperature [judge's].")]
-TopPOption = Annotated[float | None, typer.Option("--top-p", help="Nucleus sampling [judge's].")]
-MaxNewTokensOption = Annotated[
-    int | None, typer.Option("--max-new-tokens", help="Longest critique in tokens [judge's].")
-]
-PriorityOption = Annotated[int, typer.Option(help="Higher is judged first.")]
-SkipBadOption = Annotated[bool, typer.Option("--skip-bad", help="Submit the good rows, write the bad ones out.")]
-NewOption = Annotated[bool, typer.Option("--new", help="Make a new job even if an equal one exists.")]
-WaitOption = Annotated[bool, typer.Option("--wait", help="Stay until the job has ended.")]
-WorkerOption = Annotated[
-    bool, typer.Option("--worker/--no-worker", help="With --wait: start a worker if none serves the judge.")
-]
+# Only the worker that waiting starts has an engine.
+NO_WORKER_RULE = Rule(
+    ("engine", "engine_arg"),
+    lambda values: bool(values["worker"]),
+    "with --no-worker",
+    "leave out --no-worker or {option}",
+)
+WAIT_RULES = (needs("wait", "worker", "engine", "engine_arg"), NO_WORKER_RULE)
 
 
-def refuse_idle_engine(wait: bool, engine: str, engine_arg: list[str] | None) -> None:
-    """Raises ConfigError when an engine is chosen for a worker that nothing starts."""
-    if not wait and (engine != "auto" or engine_arg):
-        raise ConfigError(
-            "--engine and --engine-arg are for the worker that --wait starts", hint="add --wait, or leave them out"
-        )
-
-
-def announce(made: Submission, k: int) -> None:
+def announce(submission: Submission, k: int) -> None:
     """Say what the job is and what it takes, on stderr."""
-    found = "" if made.created else " (found: the same solutions and recipe were submitted before)"
-    say(f"job {made.job_id}{found}: {made.solutions:,} solutions, {made.steps:,} steps")
-    say(f"  at most {made.critiques:,} critiques ({k} a step), about {human_bytes(made.bytes)} in the database")
-    if made.refused:
-        say(f"  {made.refused:,} bad rows left out: {', '.join(made.refused_files)}")
+    found = "" if submission.created else " (found: the same solutions and recipe were submitted before)"
+    say(f"job {submission.job_id}{found}: {submission.solutions:,} solutions, {submission.steps:,} steps")
+    say(
+        f"  at most {submission.critiques:,} critiques ({k} a step), about {human_bytes(submission.bytes)} in the"
+        " database"
+    )
+    announce_refused(submission)
+
+
+def announce_refused(submission: Submission) -> None:
+    """Say how many rows --skip-bad left out, and where they are."""
+    if submission.refused:
+        say(f"  {submission.refused:,} bad rows left out: {', '.join(submission.refused_files)}")
 
 
 def conclude(
     context: Context,
-    made: Submission,
+    submission: Submission,
     *,
     wait: bool,
     worker: tuple[str, str, list[str] | None] | None,
@@ -61,14 +49,14 @@ def conclude(
     more: dict[str, Any] | None = None,
 ) -> None:
     """Wait when asked to, with a worker of (judge, engine, engine options) where none serves; then print the answer."""
-    result: dict[str, Any] = {**asdict(made), **(more or {})}
+    result: dict[str, Any] = {**asdict(submission), **(more or {})}
     if wait:
         from rprm_jobs.cli.shared.waiting import wait_for
         from rprm_jobs.launch.workers import WorkerChoice
 
         choice = None if worker is None else WorkerChoice(worker[0], worker[1], tuple(worker[2] or ()))
-        result.update(wait_for(context, made.job_id, choice))
+        result.update(wait_for(context, submission.job_id, choice))
     if as_json:
         print_json(result)
     else:
-        print(made.job_id)
+        print(submission.job_id)

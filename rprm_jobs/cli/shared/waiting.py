@@ -1,4 +1,4 @@
-"""Staying with a job until it ends: live progress, and a worker of its own where nobody serves the judge."""
+"""Staying with a job until it ends: live progress, and a worker of the command's own if no other serves the model."""
 
 from __future__ import annotations
 
@@ -20,31 +20,31 @@ _POLL_S = 0.5
 def wait_for(context: Context, job_id: int, choice: WorkerChoice | None) -> dict[str, Any]:
     """Show the job's progress until it ends; returns its final counts. Ctrl-C leaves the job as it is.
 
-    Without a `choice` no worker is started, and a job that nobody serves waits until somebody does.
+    Without a `choice` no worker is started, and a job that no worker serves waits until one does.
     """
-    helper = OwnWorker(context, choice, say)
+    own_worker = OwnWorker(context, choice, say)
     try:
-        status = _follow(context, job_id, helper)
+        status = _follow(context, job_id, own_worker)
     except KeyboardInterrupt:
         say(f"\njob {job_id} stays, and goes on while a worker serves it: rprm-jobs status {job_id} --watch")
         raise typer.Exit(130) from None
     finally:
-        helper.stop()
+        own_worker.stop()
     return _summary(status)
 
 
-def _follow(context: Context, job_id: int, helper: OwnWorker) -> JobStatus:
+def _follow(context: Context, job_id: int, own_worker: OwnWorker) -> JobStatus:
     from rprm_jobs.cli.shared.progress import LiveStatus, worker_command
     from rprm_jobs.services.jobs.query import job_status
     from rprm_jobs.store.records import JobState
 
-    with LiveStatus(coming=helper.starts) as live:
+    with LiveStatus(coming=own_worker.starts) as live:
         while True:
             status = job_status(context, job_id)
             live.show(status)
             if status.state in (JobState.DONE, JobState.CANCELLED):
                 return status
-            helper.tend(status, worker_command(status.job))
+            own_worker.tend(status, worker_command(status.job))
             time.sleep(_POLL_S)
 
 
@@ -53,5 +53,5 @@ def _summary(status: JobStatus) -> dict[str, Any]:
     counts = {"ok": done.ok, "failed": done.failed, "quarantined": done.quarantined}
     say(f"job {job_id} is {status.state.value}: {', '.join(f'{count:,} {name}' for name, count in counts.items())}")
     if done.failed + done.quarantined:
-        say(f"  why some failed: rprm-jobs results {job_id} --failed; once more: rprm-jobs retry {job_id}")
+        say(f"  see why: rprm-jobs results {job_id} --failed; try again: rprm-jobs retry {job_id}")
     return {"state": status.state.value, **counts}

@@ -63,9 +63,7 @@ def test_an_unserved_job_says_so_and_waits(cli: Cli, solutions: Path) -> None:
     job = str(cli.json("submit", str(solutions), *SCRIPTED)["job_id"])
     status = cli.json("status", job)
     assert (status["state"], status["unserved"]) == ("queued", True)
-    assert (
-        "no living worker serves this judge; start one: rprm-jobs worker --judge scripted" in cli("status", job).stdout
-    )
+    assert "no worker serves this job; start one: rprm-jobs worker --judge scripted" in cli("status", job).stdout
     partial = cli("results", job)
     assert partial.stdout == ""
     assert "20 solutions have no outcome yet" in partial.stderr

@@ -71,7 +71,7 @@ def test_without_a_worker_it_says_so_and_waits_for_one(cli: Cli, solutions: Path
     waiting = cli.start("submit", str(solutions), *SCRIPTED, "--wait", "--no-worker", "--json")
     assert waiting.stderr
     said = [waiting.stderr.readline() for _ in range(3)]
-    assert said[2] == "no living worker serves this judge; start one: rprm-jobs worker --judge scripted\n"
+    assert said[2] == "no worker serves this job; start one: rprm-jobs worker --judge scripted\n"
     worker = cli.start("worker", "--judge", "scripted")
     out, err = waiting.communicate(timeout=60)
     assert waiting.returncode == 0

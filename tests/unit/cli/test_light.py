@@ -117,5 +117,5 @@ def test_an_unknown_setting_stops_every_command() -> None:
 
 def test_groups_of_gpus() -> None:
     assert gpu_groups("0, 1,2,3", 2) == ["0,1", "2,3"]
-    with pytest.raises(ConfigError, match="do not make groups of 2"):
+    with pytest.raises(ConfigError, match="cannot be divided into groups of 2"):
         gpu_groups("0,1,2", 2)

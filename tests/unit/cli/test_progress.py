@@ -51,7 +51,7 @@ def test_a_running_job_in_lines() -> None:
     assert "prefix cache hit rate 60%" in text
     assert "worker host:2: scripted 1, 4 shards at once" in text
     assert text.endswith("last error: engine: lost")
-    assert "no living worker" not in text
+    assert "no worker serves" not in text
 
 
 @pytest.mark.parametrize(
@@ -79,9 +79,7 @@ def test_the_time_left_of_a_job_up_to_the_first_error_goes_by_its_solutions() ->
 
 
 def test_a_job_that_nobody_serves_says_what_to_do() -> None:
-    assert status_lines(status())[-2] == (
-        "  no living worker serves this judge; start one: rprm-jobs worker --judge scripted"
-    )
+    assert status_lines(status())[-2] == ("  no worker serves this job; start one: rprm-jobs worker --judge scripted")
     assert status_lines(status(), coming=True)[-2] == "  a worker is on its way"
     done = replace(HALF, ready=0, leased=0, finished=10, ok=197, finished_at=HALF.now)
     assert not [line for line in status_lines(status(done)) if "worker" in line]
@@ -138,7 +136,7 @@ def test_before_any_work_there_is_no_rate() -> None:
         started_at=None,
         last_error=None,
     )
-    assert "  not begun" in status_lines(status(fresh))
+    assert "  not started" in status_lines(status(fresh))
     assert status_json(status(fresh))["rates"] is None
     assert status_json(status(fresh))["state"] == "queued"
 

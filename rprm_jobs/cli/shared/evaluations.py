@@ -1,0 +1,118 @@
+"""How evaluations are shown: a table or JSON on stdout, and on stderr what a reader must know about the numbers."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+from rprm_jobs.cli.shared.common import print_json, say
+from rprm_jobs.cli.shared.tables import Table, print_table
+
+if TYPE_CHECKING:
+    from rprm_jobs.evaluation import best_of_n, prmbench, processbench_report
+    from rprm_jobs.services.evaluation.rollouts import Rollouts
+
+
+def show_processbench(report: processbench_report.ProcessBenchReport, *, as_json: bool) -> None:
+    """Accuracies and F1 of each subset with their 95% intervals, and the mean F1."""
+    for subset, one in report.subsets.items():
+        if one.notes:
+            say(f"{subset}: {one.notes}")
+    if report.without_prediction:
+        say(f"misses without a prediction: {_by_reason(report.without_prediction_by_reason)}")
+    if report.missing:
+        say(f"missing: {_by_reason(report.missing_by_reason)}")
+        say("an incomplete subset has no F1; --allow-incomplete counts what is missing as misses")
+    if as_json:
+        print_json(report.as_json())
+        return
+    table = Table(
+        ("subset", "error", "correct", "error acc", "correct acc", "F1", "95% interval", "no prediction", "missing")
+    )
+    for subset, one in report.subsets.items():
+        row = (one.n_error, one.n_correct, _percent(one.error_acc), _percent(one.correct_acc), _percent(one.f1, 3))
+        table.add_row(subset, *map(str, row), _interval(one.f1_interval), str(one.without_prediction), str(one.missing))
+    mean = _percent(report.average_f1, 3), _interval(report.average_f1_interval)
+    table.add_row("mean", "", "", "", "", *mean, str(report.without_prediction), str(report.missing))
+    print_table(table)
+
+
+def show_prmbench(report: prmbench.PrmbenchReport, *, as_json: bool) -> None:
+    """Scores of the classes under their dimensions, overall, and the controls."""
+    from rprm_jobs.evaluation.prmbench_rows import DIMENSIONS
+
+    counts = {
+        "items are left out: a step of theirs has no score": report.missing,
+        "items are left out: their results are marked as invalid": report.invalid,
+        "items have labels of their first steps only, which count": report.short,
+        "controls are left out: a step of theirs has no score": report.controls.missing,
+        "controls are left out: their results are marked as invalid": report.controls.invalid,
+        "rows repeat a key; the first one counts": report.repeated,
+        "items name wrong steps beyond their last step": report.out_of_range,
+    }
+    for what, count in counts.items():
+        if count:
+            say(f"{count:,} {what}")
+    if report.absent:
+        say(f"no items of {', '.join(report.absent)}: overall and their dimensions are over the rest")
+    if as_json:
+        print_json(report.as_json())
+        return
+    table = Table(("dimension", "class", "score"), left=("class",))
+    for dimension, names in DIMENSIONS.items():
+        table.add_row(dimension, "", _percent(report.dimensions[dimension]))
+        for name in names:
+            table.add_row("", name, _percent(report.classes.get(name)))
+    table.add_row("overall", f"{report.n_items:,} items, {report.n_steps:,} steps", _percent(report.overall))
+    controls = report.controls
+    table.add_row("controls", f"{controls.n_items:,} items, steps called valid", _percent(controls.accuracy))
+    print_table(table)
+
+
+def show_compared(read: Rollouts) -> None:
+    """Count the problems that are left out, and the responses that are cut, unparsed or undecided."""
+    said = {
+        "problems_left_out": "problems are left out: they lack a response (failed, or not written yet)",
+        "cut": "responses were cut by the token limit and have no answer",
+        "unparsed": "answers cannot be read as an expression and count as wrong",
+        "undecided": "answers took too long to compare and count as wrong",
+    }
+    for name, what in said.items():
+        if read.counts[name]:
+            say(f"{read.counts[name]:,} {what}")
+
+
+def show_best_of_n(report: best_of_n.BestOfNReport, *, as_json: bool, more: Mapping[str, int] | None = None) -> None:
+    """How often each way to pick is right, by N. `more` is added to the JSON."""
+    if report.without_answer:
+        say(f"{report.without_answer:,} responses have no final answer and do not vote")
+    if report.n_judged == 0:
+        say("no problem has rewards: --judge JUDGE judges the responses, --job JOB takes the rewards of a job")
+    elif report.n_judged < report.n_problems:
+        say(
+            f"{report.without_reward:,} responses have no reward: rows that need rewards are over"
+            f" {report.n_judged:,} of {report.n_problems:,} problems"
+        )
+    if as_json:
+        print_json({**report.as_json(), **(more or {})})
+        return
+    ns = list(report.pass_at)
+    table = Table(("pick", *(f"N={n}" for n in ns)))
+    rows = {"pass@N": report.pass_at, "majority": report.majority}
+    rows |= {f"best by {name}": by_n for name, by_n in (report.best_of or {}).items()}
+    rows |= {f"majority weighted by {name}": by_n for name, by_n in (report.weighted_majority or {}).items()}
+    for name, by_n in rows.items():
+        table.add_row(name, *(f"{by_n[n]:.3f}" if n in by_n else "-" for n in ns))
+    print_table(table)
+
+
+def _by_reason(counts: Mapping[str, int]) -> str:
+    return ", ".join(f"{count:,} {reason}" for reason, count in counts.items())
+
+
+def _percent(value: float | None, digits: int = 1) -> str:
+    return "-" if value is None else f"{value:.{digits}f}"
+
+
+def _interval(ends: tuple[float, float] | None) -> str:
+    return "-" if ends is None else f"{ends[0]:.1f} to {ends[1]:.1f}"

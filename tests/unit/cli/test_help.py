@@ -1,0 +1,159 @@
+"""Help is grouped, ends with examples that exist, and fits 80 columns; an option without effect is refused."""
+
+from __future__ import annotations
+
+import io
+import shlex
+import sys
+from contextlib import redirect_stdout
+from typing import Any
+
+import pytest
+import typer
+import typer.main
+
+from rprm_jobs import cli
+from rprm_jobs.cli import app
+from rprm_jobs.errors import ConfigError
+from tests.support.commands import commands
+
+COMMANDS = commands(app)
+# The training program prints the help of its own options.
+OWN_HELP = {"train sft", "train dpo"}
+
+
+def help_of(name: str, monkeypatch: pytest.MonkeyPatch) -> str:
+    monkeypatch.setenv("COLUMNS", "80")
+    out = io.StringIO()
+    command = COMMANDS[name] if name else typer.main.get_command(app)
+    with redirect_stdout(out):
+        command.main(["--help"], prog_name=f"rprm-jobs {name}".strip(), standalone_mode=False)
+    return out.getvalue()
+
+
+@pytest.mark.parametrize("name", sorted(set(COMMANDS) - OWN_HELP))
+def test_help_fits_80_columns_and_ends_with_an_example_of_the_command(
+    name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    text = help_of(name, monkeypatch)
+    body, heading, examples = text.rpartition("\nExample")
+    assert heading, f"{name} has no example"
+    assert max(map(len, body.splitlines())) <= 80
+    lines = [line.strip() for line in examples.splitlines()[1:] if line.strip()]
+    assert lines
+    for line in lines:
+        assert line.startswith(f"rprm-jobs {name}"), line
+
+
+@pytest.mark.parametrize("name", sorted(COMMANDS))
+def test_every_example_names_options_that_exist(name: str) -> None:
+    known = {option for parameter in COMMANDS[name].params for option in (*parameter.opts, *parameter.secondary_opts)}
+    if name in OWN_HELP:
+        known |= {"--set", "--model", "--out"}
+    for line in COMMANDS[name].epilog.splitlines():
+        used = {word for word in shlex.split(line) if word.startswith("-")}
+        assert used <= known, line
+
+
+def test_long_help_is_grouped_with_the_common_options_first(monkeypatch: pytest.MonkeyPatch) -> None:
+    text = help_of("submit", monkeypatch)
+    headings = [line[:-1] for line in text.splitlines() if line.endswith(":") and not line.startswith(" ")]
+    assert headings[:2] == ["Arguments", "Options"]
+    assert {"Critiques", "Worker", "Input"} <= set(headings)
+    first = text.split("Options:\n")[1].split("\n\n")[0]
+    assert "--judge" in first
+    assert "--wait" in first
+    assert "--engine" not in first
+    # A default in words is said without a second pair of brackets.
+    assert "[default: the judge's own]" in " ".join(text.split())
+
+
+@pytest.mark.parametrize("name", sorted(COMMANDS))
+def test_no_group_of_options_is_a_wall(name: str) -> None:
+    groups: dict[str, int] = {}
+    for parameter in COMMANDS[name].params:
+        if parameter.param_type_name == "option" and not parameter.hidden:
+            heading = parameter.rich_help_panel or ""
+            groups[heading] = groups.get(heading, 0) + 1
+    assert max(groups.values(), default=0) <= 8, groups
+
+
+def test_the_list_of_commands_is_grouped_and_cuts_no_sentence(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "80")
+    text = help_of("", monkeypatch)
+    assert [line for line in text.splitlines() if line.endswith(":")] == [
+        "Options:", "Jobs:", "Results and evaluation:", "Training:", "Workers and servers:"
+    ]  # fmt: skip
+    assert "..." not in text.split("Jobs:")[1]
+
+
+# Each command with what it needs, and the values with which an option that takes one is given.
+REQUIRED = {
+    "submit": ["f"], "sample": ["f"], "rollout": ["f"], "search": ["f"], "eval processbench": [],
+    "eval prmbench": ["f"], "eval best-of-n": ["f"], "extend": ["1", "-k", "4"], "doctor": [], "worker": [],
+    "pairs build": ["1", "--name", "n"], "pairs export": ["n"], "sft export": ["n"],
+    "improve": ["f", "--validate", "g", "--out", "o"],
+}  # fmt: skip
+# What makes a rule fail, by the words that the error uses.
+BREAKS = {
+    "without --wait": [], "without --then-score": [], "without --canary": [], "without --judge": [],
+    "without --policy": [], "without --stopping adaptive": [], "without --stopping planned": [], "with --width 1": [],
+    "with --no-worker": ["--no-worker"], "with --job": ["--job", "1"], "with --predictions": ["--predictions", "p"],
+    "with --folder": ["--folder", "d"], "without --rule distinct": ["--rule", "all"],
+    "with --policy and without --judge": ["--policy", "p"],
+}  # fmt: skip
+HOLDS = {
+    "without --wait": ["--wait"], "without --then-score": ["--then-score"], "without --canary": ["--canary"],
+    "without --judge": ["--judge", "x"],
+}  # fmt: skip
+RULES = [
+    (name, rule.otherwise, option)
+    for name, command in sorted(COMMANDS.items())
+    for rule in command.rules
+    for option in rule.options
+]
+
+
+# A value that each option accepts; others take any text.
+VALUES = {
+    "k": "3", "job": "3", "seed": "3", "confidence": "0.9", "min_k": "2", "changed": "0.1", "price": "9", "pilot": "9",
+    "stopping": "exact", "max_pairs": "1", "max_length_difference": "0.5", "engine_arg": "a=b",
+    "policy_engine_arg": "a=b",
+}  # fmt: skip
+
+
+def given(parameter: Any) -> list[str]:
+    option = max(parameter.opts, key=len)
+    return [option] if parameter.is_flag else [option, VALUES.get(parameter.name, "x")]
+
+
+@pytest.mark.parametrize(("name", "otherwise", "option"), RULES)
+def test_an_option_without_effect_is_refused(name: str, otherwise: str, option: str) -> None:
+    parameter = next(one for one in COMMANDS[name].params if one.name == option)
+    # The other rules for the same option hold.
+    others = {rule.otherwise for rule in COMMANDS[name].rules if option in rule.options} - {otherwise}
+    held = [word for other in others for word in HOLDS.get(other, [])]
+    arguments = [*REQUIRED[name], *held, *BREAKS[otherwise], *given(parameter)]
+    with pytest.raises(ConfigError) as refused:
+        COMMANDS[name].main(arguments, prog_name=f"rprm-jobs {name}", standalone_mode=False)
+    spelled = max(parameter.opts, key=len)
+    assert refused.value.what.startswith(f"{spelled} has no effect with")
+    assert spelled in refused.value.hint or "--" in refused.value.hint
+
+
+def test_every_command_that_can_start_a_worker_says_when_its_engine_has_none() -> None:
+    for name, command in COMMANDS.items():
+        options = {parameter.name for parameter in command.params}
+        if {"worker", "engine"} <= options:
+            ruled = {option for rule in command.rules for option in rule.options}
+            assert {"engine", "engine_arg"} <= ruled, name
+
+
+def test_the_common_spelling_of_a_refusal(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "argv", ["rprm-jobs", "submit", "f", "--engine", "vllm"])
+    with pytest.raises(SystemExit) as left:
+        cli.main()
+    assert left.value.code == 2
+    assert capsys.readouterr().err == (
+        "error: --engine has no effect without --wait\n  hint: add --wait, or leave out --engine\n"
+    )
