@@ -168,10 +168,10 @@ def test_canaries_are_judged_and_counted(cli: Cli, tmp_path: Path) -> None:
     assert cli.json("audit")["clean"] is True
     shown = cli("doctor", "--canary", "--judge", "scripted", "-k", "2")
     assert "(found)" in shown.stderr
-    assert "beside plain" in shown.stdout
+    assert "against plain" in shown.stdout
     right = tmp_path / "right.jsonl"
     right.write_text('{"id": "a", "problem": "p", "steps": ["s"], "label": -1}\n')
     refused = cli("doctor", "--canary", "--judge", "scripted", "--solutions", str(right), code=3)
     assert "no solution has a label that names a wrong step" in refused.stderr
-    assert "name it: --judge" in cli("doctor", "--canary", code=2).stderr
-    assert "are for --canary" in cli("doctor", "--judge", "tiny", code=2).stderr
+    assert "doctor --canary --judge tiny" in cli("doctor", "--canary", code=2).stderr
+    assert "--judge has no effect without --canary" in cli("doctor", "--judge", "tiny", code=2).stderr

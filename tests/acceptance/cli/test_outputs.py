@@ -48,4 +48,4 @@ def test_a_full_disk_is_named_and_what_was_there_stays(cli: Cli, small_disk: Pat
 
 def test_a_place_that_takes_no_files(cli: Cli, job: str) -> None:
     for command in (("results", job, "-o", "/sys/r.jsonl"), ("report", job, "-o", "/sys/r.html")):
-        assert "choose a writable folder" in cli(*command, code=2).stderr
+        assert "writable folder" in cli(*command, code=2).stderr

@@ -133,4 +133,4 @@ def test_without_labels_and_up_to_the_first_error(browser: Chrome, cli: Cli) -> 
 def test_refusals(cli: Cli, tmp_path: Path) -> None:
     assert "no job 7" in cli("report", "7", code=4).stderr
     for nowhere in (tmp_path / "none" / "r.html", tmp_path):
-        assert "a file cannot stand there" in cli("report", "7", "-o", str(nowhere), code=2).stderr
+        assert "is not a place for a file" in cli("report", "7", "-o", str(nowhere), code=2).stderr

@@ -86,9 +86,9 @@ def test_critiques_to_imitate(cli: Cli, job: str) -> None:
 
 
 def test_what_cannot_be_is_refused_with_its_hint(cli: Cli, job: str) -> None:
-    assert "one of paper, all, distinct" in cli("pairs", "build", job, "--name", "x", "--rule", "best", code=2).stderr
-    assert "correct, wrong, skip" in cli("sft", "build", job, "--name", "x", "--neutral", "good", code=2).stderr
-    assert "all, last" in cli("sft", "build", job, "--name", "x", "--per-step", "best", code=2).stderr
+    assert "there is no rule 'best'" in cli("pairs", "build", job, "--name", "x", "--rule", "best", code=2).stderr
+    assert "no choice --neutral good" in cli("sft", "build", job, "--name", "x", "--neutral", "good", code=2).stderr
+    assert "no choice --per-step best" in cli("sft", "build", job, "--name", "x", "--per-step", "best", code=2).stderr
     assert "there is no job 99" in cli("pairs", "build", "99", "--name", "x", code=4).stderr
     assert "there is no set 'x'" in cli("pairs", "show", "x", code=4).stderr
     cli("pairs", "build", job, "--name", "x")
