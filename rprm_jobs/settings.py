@@ -42,6 +42,7 @@ class Settings:
     grace_s: float = 20.0
     shard_solutions: int = 32
     limits: Limits = field(default_factory=Limits)
+    database_direct_url: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,6 +74,12 @@ VARIABLES = (
         "`rediss://:password@host:6379/0?ssl_cert_reqs=required&ssl_ca_certs=/path/ca.pem`",
         "redis_url",
         shown="embedded",
+    ),
+    Variable(
+        "RPRM_DATABASE_DIRECT_URL",
+        "the same database past a transaction pooler such as PgBouncer, for `db upgrade` and the locks of workers; "
+        "not needed without a pooler",
+        "database_direct_url",
     ),
     Variable("RPRM_HOME", "where the embedded servers and the logs live", "home", shown="the user's data folder"),
     Variable("RPRM_LEASE_S", "seconds for which a silent worker keeps a shard", "lease_s", float),
@@ -113,6 +120,7 @@ def load_settings(environ: Mapping[str, str] | None = None) -> Settings:
             home=_home(env.get("RPRM_HOME")),
             database_url=env.get("RPRM_DATABASE_URL") or None,
             redis_url=env.get("RPRM_REDIS_URL") or None,
+            database_direct_url=env.get("RPRM_DATABASE_DIRECT_URL") or None,
             limits=Limits(**limits),
             **values,
         )
@@ -143,6 +151,12 @@ def _checked(settings: Settings) -> Settings:
             f"RPRM_RENEW_S={settings.renew_s:g} leaves no second chance within RPRM_LEASE_S={settings.lease_s:g}",
             where="environment",
             hint="renew at least twice in a lease",
+        )
+    if settings.database_direct_url and not settings.database_url:
+        raise ConfigError(
+            "RPRM_DATABASE_DIRECT_URL is set without RPRM_DATABASE_URL",
+            where="environment",
+            hint="set RPRM_DATABASE_URL to the pooler's URL, or without a pooler to this one",
         )
     return settings
 

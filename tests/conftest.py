@@ -17,6 +17,7 @@ from rprm_jobs.settings import Settings
 from rprm_jobs.store.schema import migrations
 from rprm_jobs.store.session import Database
 from tests.support import servers as support
+from tests.support.pooler import PgBouncer, find_pgbouncer
 
 _DATA = Path(__file__).parents[2] / "shared" / "data"
 
@@ -91,6 +92,18 @@ def redis_url(server_session: support.Session) -> Iterator[str]:
     support.flush(server_session.redis_url)
     yield server_session.redis_url
     support.flush(server_session.redis_url)
+
+
+@pytest.fixture
+def pgbouncer(database_url: str, tmp_path: Path) -> Iterator[PgBouncer]:
+    """A transaction pooler before the test's database."""
+    program = find_pgbouncer()
+    if program is None:
+        reason = "pgbouncer is not installed (Debian: apt-get install pgbouncer)"
+        (pytest.fail if os.environ.get("CI") else pytest.skip)(reason)
+    pooler = PgBouncer(program, tmp_path / "pgbouncer", database_url)
+    yield pooler
+    pooler.stop()
 
 
 @pytest.fixture

@@ -60,10 +60,10 @@ def _show_services(services: list[ServiceStatus], as_json: bool) -> None:
 
 def upgrade(as_json: JsonOption = False) -> None:
     """Upgrade the database to this version's schema; no data is lost."""
-    from rprm_jobs.store.schema import migrations
+    from rprm_jobs.services.context import upgrade_schema
 
     with connected(check_schema=False) as context:
-        before, after = migrations.upgrade(context.database)
+        before, after = upgrade_schema(context)
     if as_json:
         print_json({"before": before, "after": after})
     else:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from rprm_jobs.errors import ConfigError
 from rprm_jobs.settings import Settings
+from rprm_jobs.store import pooler
 from rprm_jobs.store.schema import migrations
 from rprm_jobs.store.session import Database
 
@@ -33,19 +34,41 @@ class Context:
 
         return Notifier(self.settings.redis_url)
 
+    @cached_property
+    def direct_database(self) -> Database:
+        """Postgres itself, past a pooler that has a URL of its own; otherwise `database`."""
+        url = self.settings.database_direct_url
+        return Database(url) if url else self.database
+
+    def close(self) -> None:
+        """Close what was opened."""
+        if "notifier" in vars(self):
+            self.notifier.close()
+        if "direct_database" in vars(self):
+            self.direct_database.close()
+        self.database.close()
+
+
+def upgrade_schema(context: Context) -> tuple[str | None, str]:
+    """Migrate, by the direct URL where one is set; returns (revision before, revision after).
+
+    Raises SchemaError when the database is newer than this version; ConfigError where only a transaction pooler is
+    known, or where the two URLs lead to two databases.
+    """
+    if context.direct_database is not context.database:
+        pooler.refuse_another_database(context.direct_database, context.database)
+    return migrations.upgrade(context.direct_database)
+
 
 @contextmanager
 def open_context(settings: Settings, *, check_schema: bool = True) -> Iterator[Context]:
     """Connect. Raises ConfigError without a URL, StoreUnavailable without a server, SchemaError before `db upgrade`."""
     if not settings.database_url:
         raise ConfigError("no Postgres is configured", hint="set RPRM_DATABASE_URL, or install rprm-jobs[local]")
-    database = Database(settings.database_url)
-    context = Context(settings, database)
+    context = Context(settings, Database(settings.database_url))
     try:
         if check_schema:
-            migrations.check(database)
+            migrations.check(context.database)
         yield context
     finally:
-        if "notifier" in vars(context):
-            context.notifier.close()
-        database.close()
+        context.close()

@@ -5,7 +5,7 @@ This layer never retries: a caller that may repeat a transaction does so itself 
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -29,16 +29,18 @@ from rprm_jobs.store.response_timeout import set_response_timeout
 
 # SQLSTATE classes that speak of the values: data exception, integrity constraint violation, program limit exceeded.
 _OF_THE_ROW = ("22", "23", "54")
-# A worker that freezes inside a transaction must lose it, and its locks, before its lease lapses; a network that
-# swallows packets must be noticed in seconds and not in the kernel's two hours.
-_SESSION_OPTIONS = {
+# A worker that freezes inside a transaction must lose it, and its locks, before its lease lapses. Every transaction
+# sets these for itself: a transaction pooler refuses or drops what a connection asks for at its start, and lends a
+# session that was set up to somebody else.
+_TRANSACTION_SETTINGS = {
     "idle_in_transaction_session_timeout": "30s",
     "lock_timeout": "10s",
     "statement_timeout": "120s",
-    "client_encoding": "utf8",
     "timezone": "UTC",
     "jit": "off",
 }
+_SET_LOCAL = "; ".join(f"SET LOCAL {name} = '{value}'" for name, value in _TRANSACTION_SETTINGS.items())
+# A network that swallows packets must be noticed in seconds and not in the kernel's two hours.
 _LINK_OPTIONS = {
     "connect_timeout": 10,
     "keepalives": 1,
@@ -47,6 +49,8 @@ _LINK_OPTIONS = {
     "keepalives_count": 3,
     "tcp_user_timeout": 20_000,
 }
+# As PgBouncer says it.
+_STARTUP_REFUSED = "unsupported startup parameter"
 
 
 class Database:
@@ -66,10 +70,13 @@ class Database:
             pool_pre_ping=True,
             connect_args={
                 "application_name": application[:63],
-                "options": " ".join(f"-c {name}={value}" for name, value in _SESSION_OPTIONS.items()),
+                "client_encoding": "utf8",
+                # A prepared statement belongs to a session, which behind a pooler is another's in the next moment.
+                "prepare_threshold": None,
                 **_LINK_OPTIONS,
             },
         )
+        sa.event.listen(self.engine, "begin", _set_up)
         if response_timeout_s is not None:
             set_response_timeout(self.engine, response_timeout_s)
 
@@ -109,6 +116,12 @@ class Database:
             yield connection
 
     @contextmanager
+    def session(self) -> Iterator[Connection]:
+        """A connection that nobody else gets until the block ends; `begin` each transaction on it. Errors as above."""
+        with self._translated(), self.engine.connect() as connection:
+            yield connection
+
+    @contextmanager
     def _translated(self) -> Iterator[None]:
         try:
             yield
@@ -133,6 +146,13 @@ def driver_connection(connection: Connection) -> psycopg.Connection[Any]:
     return raw
 
 
+def copy_rows(connection: Connection, table: str, columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:
+    """Write `rows` into `table` by COPY, within the connection's transaction."""
+    with driver_connection(connection).cursor().copy(f"COPY {table} ({', '.join(columns)}) FROM STDIN") as copy:
+        for row in rows:
+            copy.write_row(row)
+
+
 def _driver_url(url: str) -> sa.URL:
     try:
         parsed = sa.make_url(url)
@@ -145,6 +165,10 @@ def _driver_url(url: str) -> sa.URL:
             hint="write postgresql://user@host:5432/name",
         )
     return parsed.set(drivername="postgresql+psycopg")
+
+
+def _set_up(connection: Connection) -> None:
+    connection.exec_driver_sql(_SET_LOCAL)
 
 
 def _rollback(transaction: sa.RootTransaction) -> None:
@@ -173,6 +197,10 @@ def _translate(error: Exception, url: str) -> StoreError:
                             hint="use a role that may; docs/operations.md has the SQL of each")  # fmt: skip
     if isinstance(cause, pg.DiskFull):
         return StoreError("the database has no space left", where=where, hint="free disk space, then run it again")
+    if _STARTUP_REFUSED in str(cause):
+        return StoreError(f"a connection pooler stands before Postgres and refuses: {_first_line(cause)}", where=where,
+                          hint="take `options` out of the URL and PGOPTIONS out of the environment, or set"
+                               " ignore_startup_parameters = options in pgbouncer.ini")  # fmt: skip
     if isinstance(cause, pg.LockNotAvailable | pg.DeadlockDetected | pg.QueryCanceled):
         return StoreUnavailable(f"Postgres is busy: {_first_line(cause)}", where=where, hint="try again in a minute")
     if isinstance(cause, psycopg.Error) and (cause.sqlstate or "").startswith(_OF_THE_ROW):

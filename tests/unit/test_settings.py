@@ -27,6 +27,7 @@ def test_every_setting_is_read() -> None:
             "RPRM_HOME": "/srv/rprm",
             "RPRM_DATABASE_URL": "postgresql://h/d",
             "RPRM_REDIS_URL": "redis://h/1",
+            "RPRM_DATABASE_DIRECT_URL": "postgresql://h:1/d",
             "RPRM_LEASE_S": "30",
             "RPRM_RENEW_S": "1.5",
             "RPRM_SWEEP_S": "2",
@@ -39,8 +40,24 @@ def test_every_setting_is_read() -> None:
         }
     )
     assert settings == Settings(
-        Path("/srv/rprm"), "postgresql://h/d", "redis://h/1", 30, 1.5, 2, 0.5, 7, 9, Limits(1000, 20, 300)
+        Path("/srv/rprm"),
+        "postgresql://h/d",
+        "redis://h/1",
+        30,
+        1.5,
+        2,
+        0.5,
+        7,
+        9,
+        Limits(1000, 20, 300),
+        "postgresql://h:1/d",
     )
+
+
+def test_a_direct_url_alone_names_no_database_for_work() -> None:
+    with pytest.raises(ConfigError, match="without RPRM_DATABASE_URL") as caught:
+        load_settings({"RPRM_DATABASE_DIRECT_URL": "postgresql://u:secret@h/d"})
+    assert "secret" not in str(caught.value)
 
 
 def test_the_home_may_be_relative_to_the_user() -> None:

@@ -67,6 +67,8 @@ def _servers(settings: Settings) -> list[Check]:
             checks.append(Check(name, True, True, "embedded, down (the first command starts it)"))
         else:
             checks += _reach(name, url)
+    if settings.database_url:
+        checks += _pooler(settings.database_url, settings.database_direct_url)
     return checks
 
 
@@ -114,6 +116,35 @@ def _workers(database: Database) -> list[Check]:
     stale = ago is not None and ago > _STALE_SWEEP_S
     found = "none yet" if ago is None else f"{ago:.0f} s ago"
     return [*checks, Check("last sweep", not stale, True, found, "see the workers' logs" if stale else "")]
+
+
+def _pooler(url: str, direct_url: str | None) -> list[Check]:
+    """What stands before Postgres, and whether there is a way past it."""
+    from rprm_jobs.store.pooler import DIRECT_HINT, Pooling, find_pooling, refuse_another_database
+    from rprm_jobs.store.session import Database
+
+    with closing(Database(url)) as database:
+        try:
+            pooling = find_pooling(database)
+        except RprmError:
+            # The server's own line says so.
+            return []
+        checks = []
+        if pooling is not Pooling.NONE:
+            shut = pooling is Pooling.TRANSACTION and not direct_url
+            found = f"lends out single {pooling}s (PgBouncer or its kind); work goes through it"
+            hint = f"for `db upgrade`, and to notice killed workers: {DIRECT_HINT}" if shut else ""
+            checks.append(Check("pooler", not shut, False, found, hint))
+        if not direct_url:
+            return checks
+        with closing(Database(direct_url)) as direct:
+            try:
+                refuse_another_database(direct, database)
+                pools = find_pooling(direct) is Pooling.TRANSACTION
+                found = f"{'a transaction pooler too' if pools else direct.server_version()} at {mask_url(direct_url)}"
+                return [*checks, Check("direct", not pools, True, found, DIRECT_HINT if pools else "")]
+            except RprmError as error:
+                return [*checks, Check("direct", False, True, f"{error.what} ({mask_url(direct_url)})", error.hint)]
 
 
 def _libraries() -> list[Check]:

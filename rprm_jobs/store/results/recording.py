@@ -1,7 +1,7 @@
 """Recording and reading what judging produced. A record is one short transaction behind the shard's fence.
 
-Rows go by COPY into session-temporary tables and from there by INSERT ... ON CONFLICT DO NOTHING, so a record that is
-replayed after a COMMIT of unknown outcome changes nothing. The outcome decides: what is skipped brings no critiques.
+Rows go by COPY into the job's own partitions. A solution that has an outcome is skipped with its critiques, so a record
+that is replayed after a COMMIT of unknown outcome changes nothing. The fence makes that check safe.
 """
 
 from __future__ import annotations
@@ -20,11 +20,11 @@ from rprm_jobs.store.records import Lease, StoredSolution
 from rprm_jobs.store.results.previous import read_previous_critiques
 from rprm_jobs.store.results.responses import record_responses
 from rprm_jobs.store.schema.partitions import partition
-from rprm_jobs.store.session import driver_connection
+from rprm_jobs.store.session import copy_rows
 from rprm_jobs.store.texts import kept_texts, pack_texts, storable
 from rprm_jobs.types import Critique, ItemStatus, KeepCritiques, Response, SolutionScore
 
-_STAGED = {
+_COLUMNS = {
     "scores": (
         "job_id", "ord", "status", "reason", "rewards", "first_error", "critiques_per_step", "by_votes", "shard_id",
         "attempt", "plan", "extension",
@@ -89,11 +89,9 @@ def record(
     """
     leases.fence(connection, lease)
     crash_point("record.after-fence")
-    _stage(connection, lease, scores, keep, plan)
-    new = _insert_scores(connection, lease, [score.ord for score in scores])
+    new = _without_outcome(connection, lease, [score.ord for score in scores])
     old = _remove_old(connection, lease, new) if lease.k_generation else []
-    for table in ("verdicts", "critiques"):
-        _insert_of(connection, lease, table, new)
+    _copy(connection, lease, [score for score in scores if score.ord in new], keep, plan)
     finished = [score.response for score in scores if score.ord in new and score.response is not None]
     record_responses(connection, lease, [*partial, *finished])
     added = _count([score for score in scores if score.ord in new], old)
@@ -108,9 +106,30 @@ def record(
     return added
 
 
-def _stage(
+def _without_outcome(connection: Connection, lease: Lease, ords: Sequence[int]) -> set[int]:
+    """Those of `ords` that have no outcome of the lease's extension. The fence keeps it so until the COMMIT."""
+    query = text(
+        f"SELECT ord FROM {partition('scores', lease.job_id)} WHERE ord = ANY(:ords) AND extension >= :extension"
+    )
+    recorded = connection.execute(query, {"ords": list(ords), "extension": lease.k_generation}).scalars()
+    return set(ords).difference(recorded)
+
+
+def _remove_old(connection: Connection, lease: Lease, ords: set[int]) -> list[int]:
+    """Remove what these solutions had from before the extension; returns the tokens of each critique."""
+    tokens: list[int] = []
+    for table in ("scores", "verdicts", "critiques"):
+        returned = " RETURNING tokens" if table == "verdicts" else ""
+        query = text(f"DELETE FROM {partition(table, lease.job_id)} WHERE ord = ANY(:ords){returned}")
+        removed = connection.execute(query, {"ords": list(ords)})
+        tokens += removed.scalars() if returned else []
+    return tokens
+
+
+def _copy(
     connection: Connection, lease: Lease, scores: Sequence[SolutionScore], keep: KeepCritiques, plan: int | None
 ) -> None:
+    """An outcome and its critiques come from one record or not at all."""
     rows: dict[str, Iterable[tuple[Any, ...]]] = {
         "scores": (_score_row(lease, score, plan) for score in scores),
         "verdicts": (_verdict_row(lease, score.ord, c) for score in scores for c in score.critiques),
@@ -120,48 +139,8 @@ def _stage(
             if (texts := kept_texts(score, keep)) is not None
         ),
     }
-    cursor = driver_connection(connection).cursor()
-    for table, columns in _STAGED.items():
-        cursor.execute(
-            f"CREATE TEMPORARY TABLE IF NOT EXISTS stage_{table} (LIKE {table} INCLUDING DEFAULTS)"
-            " ON COMMIT DELETE ROWS"
-        )
-        with cursor.copy(f"COPY stage_{table} ({', '.join(columns)}) FROM STDIN") as copy:
-            for row in rows[table]:
-                copy.write_row(row)
-
-
-def _insert_scores(connection: Connection, lease: Lease, ords: Sequence[int]) -> set[int]:
-    """Insert the staged outcomes; returns the `ord` of those that were not there before (in this extension)."""
-    if lease.k_generation:
-        old = text(f"DELETE FROM {partition('scores', lease.job_id)} WHERE ord = ANY(:ords) AND extension < :extension")
-        connection.execute(old, {"ords": list(ords), "extension": lease.k_generation})
-    columns = ", ".join(_STAGED["scores"])
-    query = text(
-        f"INSERT INTO {partition('scores', lease.job_id)} ({columns}) SELECT {columns} FROM stage_scores"
-        " ON CONFLICT DO NOTHING RETURNING ord"
-    )
-    return set(connection.execute(query).scalars())
-
-
-def _remove_old(connection: Connection, lease: Lease, ords: set[int]) -> list[int]:
-    """Remove what these solutions had from before the extension; returns the tokens of each critique."""
-    tokens: list[int] = []
-    for table, what in (("verdicts", "tokens"), ("critiques", "0")):
-        query = text(f"DELETE FROM {partition(table, lease.job_id)} WHERE ord = ANY(:ords) RETURNING {what} AS tokens")
-        removed = connection.execute(query, {"ords": list(ords)}).scalars().all()
-        tokens += removed if table == "verdicts" else []
-    return tokens
-
-
-def _insert_of(connection: Connection, lease: Lease, table: str, ords: set[int]) -> None:
-    """Insert the staged rows of these solutions: an outcome and its critiques come from one record or not at all."""
-    columns = ", ".join(_STAGED[table])
-    query = text(
-        f"INSERT INTO {partition(table, lease.job_id)} ({columns}) SELECT {columns} FROM stage_{table}"
-        " WHERE ord = ANY(:ords)"
-    )
-    connection.execute(query, {"ords": list(ords)})
+    for table, columns in _COLUMNS.items():
+        copy_rows(connection, partition(table, lease.job_id), columns, rows[table])
 
 
 def _score_row(lease: Lease, score: SolutionScore, plan: int | None) -> tuple[Any, ...]:

@@ -16,7 +16,7 @@ from sqlalchemy.engine import Connection
 
 from rprm_jobs.store.records import Job, Lease
 from rprm_jobs.store.schema.partitions import partition
-from rprm_jobs.store.session import Database, driver_connection
+from rprm_jobs.store.session import Database, copy_rows
 from rprm_jobs.store.texts import storable
 from rprm_jobs.types import Finish, Response
 
@@ -45,24 +45,22 @@ class RolloutRow:
 def record_responses(connection: Connection, lease: Lease, responses: Sequence[Response]) -> None:
     """Write them behind the shard's fence, which the caller holds."""
     if not responses:
+        # Jobs that write nothing have no such partition.
         return
-    cursor = driver_connection(connection).cursor()
-    cursor.execute(
-        "CREATE TEMPORARY TABLE IF NOT EXISTS stage_responses (LIKE responses INCLUDING DEFAULTS) ON COMMIT DELETE ROWS"
-    )
-    with cursor.copy(f"COPY stage_responses ({', '.join(_COLUMNS)}) FROM STDIN") as copy:
-        for response in responses:
-            copy.write_row(_row(lease, response))
-    columns = ", ".join(_COLUMNS)
-    changes = ", ".join(f"{name} = excluded.{name}" for name in _COLUMNS[2:])
-    # Of one search several depths may wait to be written: the last is the one that counts.
-    connection.execute(
-        text(
-            f"INSERT INTO {partition('responses', lease.job_id)} AS r ({columns})"
-            f" SELECT DISTINCT ON (ord) {columns} FROM stage_responses ORDER BY ord, finish NULLS LAST, tokens DESC"
-            f" ON CONFLICT (ord, job_id) DO UPDATE SET {changes} WHERE r.finish IS NULL"
-        )
-    )
+    child = partition("responses", lease.job_id)
+    latest = _latest(responses)
+    query = text(f"SELECT ord FROM {child} WHERE ord = ANY(:ords) AND finish IS NOT NULL")
+    for ord_ in connection.execute(query, {"ords": list(latest)}).scalars():
+        del latest[ord_]
+    if latest:
+        connection.execute(text(f"DELETE FROM {child} WHERE ord = ANY(:ords)"), {"ords": list(latest)})
+        copy_rows(connection, child, _COLUMNS, (_row(lease, response) for response in latest.values()))
+
+
+def _latest(responses: Sequence[Response]) -> dict[int, Response]:
+    """By `ord` the one that counts: of one search several depths may wait to be written."""
+    ordered = sorted(responses, key=lambda response: (response.finish is not None, response.tokens))
+    return {response.ord: response for response in ordered}
 
 
 def _row(lease: Lease, response: Response) -> tuple[Any, ...]:

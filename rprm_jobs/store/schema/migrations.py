@@ -17,6 +17,7 @@ from sqlalchemy.engine import Connection
 
 from rprm_jobs.errors import SchemaError
 from rprm_jobs.settings import mask_url
+from rprm_jobs.store.pooler import refuse_transaction_pooler
 from rprm_jobs.store.schema import (
     metadata,
     training_tables,  # noqa: F401 - the last two fill the first
@@ -70,7 +71,9 @@ def current_revision(database: Database) -> str | None:
 
 
 def _revision(connection: Connection) -> str | None:
-    if connection.execute(text("SELECT to_regclass('alembic_version')")).scalar_one() is None:
+    # By way of pg_class: a session that has looked before and then waited for a lock remembers that there was no table.
+    there = text("SELECT 1 FROM pg_class WHERE oid = to_regclass('alembic_version')")
+    if connection.execute(there).one_or_none() is None:
         return None
     revision = connection.execute(text("SELECT version_num FROM alembic_version")).scalar_one_or_none()
     return None if revision is None else str(revision)
@@ -79,11 +82,14 @@ def _revision(connection: Connection) -> str | None:
 def upgrade(database: Database) -> tuple[str | None, str]:
     """Migrate to this version's schema; returns (revision before, revision after).
 
-    Raises SchemaError when the database is newer than this version.
+    Raises SchemaError when the database is newer than this version, ConfigError through a transaction pooler.
     """
+    head = head_revision()
+    if current_revision(database) == head:
+        return head, head
+    refuse_transaction_pooler(database, "the schema cannot be upgraded")
     from alembic import command
 
-    head = head_revision()
     config = _config()
     with database.transaction() as connection:
         connection.execute(text("SET LOCAL lock_timeout = '60s'"))
