@@ -57,6 +57,7 @@ class Attempt:
         self._outcomes: queue.SimpleQueue[SolutionScore | Response | None] = queue.SimpleQueue()
         self._pending: list[SolutionScore] = []
         self._partial: list[Response] = []
+        self._recorded = False
         self._task: Task | None = None
 
     def run(self) -> None:
@@ -86,7 +87,7 @@ class Attempt:
             # A store that refuses the results may refuse this too. Where another took the lease, the fence holds.
             self._end(self._hand_back, give_up=self._shared.stopping)
         else:
-            self._end(self._hand_back, give_up=self._held.lost.is_set)
+            self._end(lambda: self._engine_died(str(error)), give_up=self._held.lost.is_set)
         if disposition.worker is WorkerNext.STOPS:
             raise error
 
@@ -145,6 +146,7 @@ class Attempt:
         keep, plan = (KeepCritiques.ALL, None) if self._task is None else (self._task.keep, self._task.plan)
         with self._shared.database.transaction() as connection:
             recording.record(connection, self._lease, self._pending, keep, plan=plan, partial=self._partial)
+        self._recorded = self._recorded or bool(self._pending)
         self._pending, self._partial = [], []
         self._shared.gate.accepted(RESULTS)
 
@@ -176,6 +178,10 @@ class Attempt:
             settlement = failures.fail_held(connection, self._lease, error)
         if settlement is not None:
             _log.warning("the shard is %s", settlement.outcome, extra=self._lease.log_context())
+
+    def _engine_died(self, error: str) -> None:
+        with self._shared.database.transaction() as connection:
+            failures.engine_died(connection, self._lease, error, progress=self._recorded)
 
     def _end(self, end: Callable[[], None], *, give_up: Callable[[], bool]) -> None:
         try:

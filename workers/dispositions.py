@@ -117,7 +117,7 @@ _ENGINE = Disposition(
     LeaseEnd.HANDED_BACK,
     False,
     WorkerNext.STOPS,
-    "goes on with the next worker",
+    "goes on with the next worker; from the fourth death on the same solutions without a result, each is counted",
 )
 _UNKNOWN = Disposition(
     "anything else that is raised while a shard is worked on",

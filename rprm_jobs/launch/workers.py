@@ -20,7 +20,14 @@ if TYPE_CHECKING:
     from rprm_jobs.services.jobs.query import JobStatus
 
 Say = Callable[[str], None]
+Start = Callable[["Context", "WorkerChoice"], "WorkerProcess"]
+# How a worker's log line begins when it serves.
+READY = "ready: "
 _STOP_S = 60.0
+# A rollout that kills its worker costs eight attempts before it is isolated, whosever it is.
+_REPLACEMENTS = 10
+# A worker that was killed stays in the table of workers for longer than this.
+_RECENT_S = 20.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,12 +59,18 @@ class WorkerChoice:
 
 
 class OwnWorker:
-    """The command's own worker: at most one, started when no other serves the model."""
+    """The command's own worker: at most one, started when no other serves the model.
 
-    def __init__(self, context: Context, choice: WorkerChoice | None, say: Say) -> None:
+    A rollout of any job in the queue may end it, so a worker that had been ready is replaced: while the job makes
+    progress, and otherwise as often as it takes to isolate a rollout that kills its workers.
+    """
+
+    def __init__(self, context: Context, choice: WorkerChoice | None, say: Say, start: Start | None = None) -> None:
         self._context, self._choice, self._say = context, choice, say
+        self._start = start or WorkerProcess
         self._child: WorkerProcess | None = None
         self._hint_shown = False
+        self._replaced, self._solutions = 0, 0
 
     @property
     def starts(self) -> bool:
@@ -65,15 +78,36 @@ class OwnWorker:
         return self._choice is not None
 
     def tend(self, status: JobStatus, command: str) -> None:
-        """Start the worker if one is needed, or say `command`, which starts one. Raises EngineError when it died."""
-        if self._child is not None:
-            self._child.check()
+        """Start the worker where it is needed, or say `command`, which starts one. Raises EngineError."""
+        if status.progress.solutions > self._solutions:
+            self._solutions, self._replaced = status.progress.solutions, 0
+        if self._child is not None and self._choice is not None:
+            if self._child.exit_status() is not None:
+                self._after_exit(self._child, self._choice, status)
         elif status.unserved and self._choice is not None:
-            self._child = WorkerProcess(self._context, self._choice)
+            self._child = self._start(self._context, self._choice)
             self._say(f"no worker serves {self._choice.models}: started one, its log is {self._child.log}")
         elif status.unserved and not self._hint_shown:
             self._hint_shown = True
             self._say(f"no worker serves this job; start one: {command}")
+
+    def _after_exit(self, child: WorkerProcess, choice: WorkerChoice, status: JobStatus) -> None:
+        """Replace the worker, leave the job to others, or raise EngineError."""
+        what = f"the worker exited with status {child.exit_status()}"
+        others = [worker for worker in status.workers if worker.pid != child.pid and worker.silent_s < _RECENT_S]
+        if child.was_ready() and self._replaced < _REPLACEMENTS:
+            self._replaced += 1
+            self._child = self._start(self._context, choice)
+            self._say(f"{what}: started another ({self._replaced} of at most {_REPLACEMENTS} without progress)")
+        elif others:
+            self._child, self._choice = None, None
+            self._say(f"{what}; other workers serve the job, so the wait goes on")
+        else:
+            raise EngineError(
+                f"{what}:\n    " + "\n    ".join(child.last_lines()),
+                where=str(child.log),
+                hint=f"read its log: less {child.log}; the job goes on with the next worker",
+            )
 
     def stop(self) -> None:
         """Stop the worker, if there is one; it hands back what it has not finished."""
@@ -96,7 +130,9 @@ class WorkerProcess:
             ) from error
         self.log: Path = folder / f"worker-{os.getpid()}.log"
         command = [sys.executable, "-m", "workers", *choice.arguments()]
-        with self.log.open("wb") as log:
+        # One that replaces another writes below what that one said.
+        with self.log.open("ab") as log:
+            self._from = log.tell()
             self._process = subprocess.Popen(
                 [*command, "--exit-with-parent"],
                 env=worker_environment(context),
@@ -106,17 +142,19 @@ class WorkerProcess:
                 # Ctrl-C in the terminal is for this process, which then stops the worker.
                 start_new_session=True,
             )
+        self.pid = self._process.pid
 
-    def check(self) -> None:
-        """Raises EngineError, with the end of its log, when the worker has exited."""
-        code = self._process.poll()
-        if code is not None:
-            tail = self.log.read_text(errors="replace").strip().splitlines()[-5:]
-            raise EngineError(
-                f"the worker exited with status {code}:\n    " + "\n    ".join(tail),
-                where=str(self.log),
-                hint=f"read its log: less {self.log}; the job goes on with the next worker",
-            )
+    def exit_status(self) -> int | None:
+        """As the system has it (negative: the signal that killed it); None while it runs."""
+        return self._process.poll()
+
+    def was_ready(self) -> bool:
+        """Whether it came to serve, so that its end is not the fault of how it was started."""
+        return READY in self._said()
+
+    def last_lines(self) -> list[str]:
+        """The end of its log."""
+        return self._said().strip().splitlines()[-5:]
 
     def stop(self) -> None:
         """Send SIGTERM and wait until the worker has handed back its work."""
@@ -126,6 +164,11 @@ class WorkerProcess:
         except subprocess.TimeoutExpired:
             self._process.kill()
             self._process.wait()
+
+    def _said(self) -> str:
+        with self.log.open("rb") as log:
+            log.seek(self._from)
+            return log.read().decode(errors="replace")
 
 
 def worker_environment(context: Context) -> dict[str, str]:

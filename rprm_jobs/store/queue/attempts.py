@@ -36,6 +36,16 @@ def add(connection: Connection, shard: Row[Any], reason: str, outcome: str) -> N
         connection.execute(_TRIM, {"job": shard.job_id, "kept": KEPT_A_JOB})
 
 
+def count(connection: Connection, shard: Row[Any], outcome: str) -> int:
+    """How many attempts at all the solutions of the shard, also before a split, had this outcome."""
+    query = text(
+        "SELECT count(*) FROM failed_attempts WHERE job_id = :job AND outcome = :outcome"
+        " AND first_ord <= :first AND last_ord >= :last"
+    )
+    values = {"job": shard.job_id, "outcome": outcome, "first": shard.first_ord, "last": shard.last_ord}
+    return int(connection.execute(query, values).scalar_one())
+
+
 def read(connection: Connection, job_id: int) -> list[FailedAttempt]:
     """The job's failed attempts, oldest first."""
     rows = connection.execute(

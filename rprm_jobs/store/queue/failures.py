@@ -22,6 +22,9 @@ from rprm_jobs.store.texts import storable
 
 MAX_FAILURES = 2
 MAX_FAILURES_ALONE = 3
+# An engine dies for many reasons, so its deaths are not counted until so many were in a row on the same solutions.
+MAX_ENGINE_DEATHS = 3
+HANDED_BACK, ENGINE_DIED = "handed back", "engine died"
 _MAX_ERROR_CHARS = 2000
 
 _LOCK_JOB = text("SELECT 1 FROM jobs WHERE id = (SELECT job_id FROM shards WHERE id = :id) FOR SHARE")
@@ -61,6 +64,7 @@ _SIBLING = text(
 class Settlement:
     """What was done with a failed shard: `again`, `split`, `quarantined`, `kept` or `done` (all of it was recorded).
 
+    `engine died` and `handed back` (the attempt had recorded something): ready again, with no failure counted.
     `kept`: the last solution has an outcome from before an extension, which stands.
     """
 
@@ -90,6 +94,26 @@ def fail_held(connection: Connection, lease: Lease, error: str) -> Settlement | 
     key = {"id": lease.shard_id, "attempt": lease.attempt, "owner": lease.owner}
     row = connection.execute(_LOCK_HELD, key).one_or_none()
     return None if row is None else _settle(connection, row, error)
+
+
+def engine_died(connection: Connection, lease: Lease, error: str, *, progress: bool) -> Settlement | None:
+    """The engine died during the attempt; `progress`: after the attempt had recorded something. None when not held.
+
+    The shard is handed back uncounted. Where engines keep dying on the same solutions without any result, one of these
+    may be the cause: from then on each death is counted like any other failure.
+    """
+    connection.execute(_LOCK_JOB, {"id": lease.shard_id})
+    key = {"id": lease.shard_id, "attempt": lease.attempt, "owner": lease.owner}
+    row = connection.execute(_LOCK_HELD, key).one_or_none()
+    if row is None:
+        return None
+    if not progress and attempts.count(connection, row, ENGINE_DIED) >= MAX_ENGINE_DEATHS:
+        return _settle(connection, row, error)
+    reason, outcome = storable(error)[:_MAX_ERROR_CHARS], HANDED_BACK if progress else ENGINE_DIED
+    values = {"id": row.id, "failures": row.failures, "last": row.last_ord}
+    connection.execute(_READY, {**values, "error": storable(f"attempt {row.attempt}: {error}")[:_MAX_ERROR_CHARS]})
+    attempts.add(connection, row, reason, outcome)
+    return Settlement(row.id, row.job_id, outcome)
 
 
 def _settle(connection: Connection, shard: Row[Any], reason: str) -> Settlement:

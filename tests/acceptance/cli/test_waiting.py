@@ -15,7 +15,8 @@ import pytest
 from rprm_jobs.store.jobs import jobs
 from rprm_jobs.store.session import Database
 from tests.support.command_line import Cli
-from tests.support.jobs import wait_for
+from tests.support.jobs import make_solutions, take_in, wait_for
+from tests.support.store import run
 
 pytestmark = pytest.mark.acceptance
 
@@ -108,3 +109,12 @@ def read_all(terminal: int) -> str:
         except OSError:
             os.close(terminal)
             return found.decode(errors="replace")
+
+
+def test_another_jobs_poison_does_not_end_the_wait(cli: Cli, solutions: Path, database: Database) -> None:
+    poison = take_in(database, make_solutions(1, marks={0: "[[scripted:exit]]"}, prefix="p"), priority=9).job_id
+    cli.env |= {"RPRM_LEASE_S": "2", "RPRM_RENEW_S": "0.5", "RPRM_SWEEP_S": "0.3"}
+    done = cli("submit", str(solutions), *SCRIPTED, "--wait", "--json")
+    assert '"state": "done"' in done.stdout
+    assert "the worker exited with status 137: started another" in done.stderr
+    assert all(row.error for row in run(database, "SELECT error FROM shards WHERE job_id = :job", job=poison))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import partial
 
@@ -161,6 +162,50 @@ def test_what_belongs_to_the_engine_stops_the_worker_and_counts_nothing(parts: W
     with pytest.raises(EngineError):
         parts.attempt()
     assert shard(parts, job) == ("ready", 0)
+
+
+def test_a_rollout_that_kills_every_engine_is_quarantined_after_a_bounded_number_of_workers(parts: WorkerParts) -> None:
+    job = one_shard(parts)
+
+    def die_of_one(prompt: str) -> None:
+        if "Sum number 2:" in prompt:
+            raise EngineDied("vLLM stopped working")
+
+    parts.engine.before = die_of_one
+    failures, deaths = [], 0
+    while state(parts.database, job) is not JobState.DONE:
+        try:
+            parts.attempt()
+        except EngineDied:
+            deaths += 1
+            failures.append(sum(row.failures for row in store.shard_rows(parts.database, job)))
+        assert deaths < 15, failures
+    assert failures[:3] == [0, 0, 0]
+    assert failures[-1] == 3
+    assert deaths <= 7
+    found = outcomes(parts.database, job)
+    assert [found[f"s{i}"].status for i in range(4)] == ["ok", "ok", "quarantined", "ok"]
+    assert "vLLM stopped working" in (found["s2"].reason or "")
+
+
+def test_an_engine_that_dies_after_results_is_never_counted(parts: WorkerParts) -> None:
+    job = take_in(parts.database, make_solutions(40), shard=40).job_id
+    done: list[int] = []
+
+    def die_after_results(_: str) -> None:
+        recorded = len(store.run(parts.database, f"SELECT * FROM scores_j{job}"))
+        if recorded > len(done):
+            done[:] = range(recorded)
+            raise EngineDied("the server is away")
+
+    parts.engine.before = die_after_results
+    for _ in range(30):
+        if state(parts.database, job) is JobState.DONE:
+            break
+        with suppress(EngineDied):
+            parts.attempt()
+    assert state(parts.database, job) is JobState.DONE
+    assert shard(parts, job) == ("done", 0)
 
 
 @pytest.mark.parametrize("error", [MemoryError("m"), RuntimeError("r"), SystemExit("s")])
