@@ -52,9 +52,9 @@ def pages() -> dict[str, str]:
 def _commands() -> Iterator[str]:
     commands = list(_walk("", "", typer.main.get_command(app)))
     yield _COMMANDS_HEAD
-    for panel in dict.fromkeys(panel for _, panel, _ in commands):
-        if panel:
-            yield f"\n**{panel}**\n"
+    for number, panel in enumerate(dict.fromkeys(panel for _, panel, _ in commands)):
+        gap = "\n" if number else ""
+        yield f"{gap}**{panel}**\n"
         yield "| command | what it does |\n|---|---|"
         for name, its_panel, command in commands:
             if its_panel == panel:
@@ -118,7 +118,7 @@ def _default(variable: Variable) -> str:
         return variable.shown or "none"
     defaults = {field.name: field.default for kind in (Settings, Limits) for field in fields(kind)}
     value = defaults[variable.field]
-    return f"{value:g}" if isinstance(value, float) else str(value)
+    return "none" if value is None else f"{value:g}" if isinstance(value, float) else str(value)
 
 
 def main() -> None:

@@ -102,6 +102,16 @@ def test_modules_that_are_named_exist(name: str) -> None:
         assert path.with_suffix(".py").exists() or (path / "__main__.py").exists(), module
 
 
+def test_the_ten_changes_lead_to_what_is_there() -> None:
+    rows = re.findall(r"^\| (a (?:new|slower) .*|another .*) \|$", TEXTS["CONTRIBUTING.md"], re.MULTILINE)
+    assert len(rows) == 10
+    for row in rows:
+        for file, names in re.findall(r"`([\w/.]+\.py)` \(([^)]+)\)", row):
+            for name in re.findall(r"`(\w+)`", names):
+                defined = rf"^(?:class |def )?{name}\b(?:[(:]| =)"
+                assert re.search(defined, (ROOT / file).read_text(), re.MULTILINE), f"{file} has no {name}"
+
+
 def test_make_targets_that_are_named_exist() -> None:
     makefile = (ROOT / "Makefile").read_text()
     for text in TEXTS.values():
