@@ -43,6 +43,7 @@ class Settings:
     shard_solutions: int = 32
     limits: Limits = field(default_factory=Limits)
     database_direct_url: str | None = None
+    log_format: str = "text"
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,6 +83,7 @@ VARIABLES = (
         "database_direct_url",
     ),
     Variable("RPRM_HOME", "where the embedded servers and the logs live", "home", shown="the user's data folder"),
+    Variable("RPRM_LOG_FORMAT", "how workers log: `text`, or `json` for one object a line", "log_format"),
     Variable("RPRM_LEASE_S", "seconds for which a silent worker keeps a shard", "lease_s", float),
     Variable(
         "RPRM_RENEW_S", "seconds between a worker's renewals of its leases; at most half a lease", "renew_s", float
@@ -121,6 +123,7 @@ def load_settings(environ: Mapping[str, str] | None = None) -> Settings:
             database_url=env.get("RPRM_DATABASE_URL") or None,
             redis_url=env.get("RPRM_REDIS_URL") or None,
             database_direct_url=env.get("RPRM_DATABASE_DIRECT_URL") or None,
+            log_format=env.get("RPRM_LOG_FORMAT") or "text",
             limits=Limits(**limits),
             **values,
         )

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import ctypes
-import logging
 import os
 import signal
 import sys
@@ -13,6 +12,7 @@ from collections.abc import Sequence
 from rprm_jobs.errors import ConfigError, RprmError
 from rprm_jobs.judge.policy import resolve_policy, search_queue
 from rprm_jobs.judge.resolve import resolve_judge
+from rprm_jobs.logs import set_up_logs
 from rprm_jobs.settings import load_settings
 from workers.engines import create_engine
 from workers.engines.options import parse_engine_args
@@ -33,6 +33,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--shards-in-flight", type=int, default=4)
     parser.add_argument("--critiques-in-flight", type=int, default=512)
     parser.add_argument("--log-level", default="INFO")
+    parser.add_argument("--log-format", help="text or json [RPRM_LOG_FORMAT, else text]")
     parser.add_argument("--exit-with-parent", action="store_true")
     return parser
 
@@ -63,16 +64,15 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Parse, load the model, serve. An error that the user can correct is one message without a traceback."""
     args = _parser().parse_args(argv)
     signals = Signals()
-    logging.basicConfig(
-        level=args.log_level.upper(), format="%(asctime)s %(levelname)s %(name)s: %(message)s", stream=sys.stderr
-    )
     if args.exit_with_parent:
         _exit_with_parent()
     try:
+        settings = load_settings()
+        set_up_logs(args.log_level, args.log_format or settings.log_format)
         if args.shards_in_flight < 1 or args.critiques_in_flight < 1:
             raise ConfigError("--shards-in-flight and --critiques-in-flight must be at least 1", hint="e.g. 4 and 512")
         options = ProcessOptions(args.shards_in_flight, args.critiques_in_flight)
-        return run_worker(load_settings(), _serving(args), options, signals)
+        return run_worker(settings, _serving(args), options, signals)
     except RprmError as error:
         print(f"rprm-jobs worker: {error}", file=sys.stderr)
         return error.exit_code

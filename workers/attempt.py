@@ -24,6 +24,7 @@ from rprm_jobs.types import KeepCritiques, Response, SolutionScore
 from workers.dispositions import LeaseEnd, WorkerNext, disposition_of
 from workers.leases import HeldLease
 from workers.loop import EngineLoop
+from workers.progress import ProgressLog
 from workers.store_gate import RESULTS, StoreGate
 from workers.tasks.dispatch import Engines, Task, load_task
 from workers.troubles import Troubles
@@ -43,6 +44,7 @@ class WorkerDependencies:
     loop: EngineLoop
     troubles: Troubles
     gate: StoreGate
+    progress: ProgressLog
     draining: Callable[[], bool]
     stopping: Callable[[], bool]
     record_s: float
@@ -65,6 +67,7 @@ class Attempt:
         try:
             complete = self._judge_and_record()
             self._retried(self._finish if complete else self._hand_back)
+            self._shared.progress.finished(self._lease.job_id)
             self._refit()
         except BaseException as error:  # noqa: BLE001 - the table of dispositions knows them all
             self._settle(error)

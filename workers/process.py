@@ -18,6 +18,7 @@ from datetime import UTC, datetime
 from rprm_jobs.broker import make_app
 from rprm_jobs.engine import Engine, EngineInfo, EngineStats
 from rprm_jobs.errors import ConfigError
+from rprm_jobs.logs import name_worker
 from rprm_jobs.services.context import Context
 from rprm_jobs.settings import Settings
 from rprm_jobs.store.records import WorkerInfo
@@ -28,6 +29,7 @@ from workers.leases import LeaseKeeper
 from workers.listener import NotificationListener, register
 from workers.loop import EngineLoop
 from workers.maintenance import Maintenance
+from workers.progress import ProgressLog
 from workers.runtime import Runtime, RuntimeOptions, Stop
 from workers.signals import Signals
 from workers.store_gate import StoreGate
@@ -117,6 +119,7 @@ class _Worker:
             loop=loop,
             troubles=troubles,
             gate=gate,
+            progress=ProgressLog(database),
             draining=self._stop.draining,
             stopping=self._stop.stopping,
             record_s=settings.record_s,
@@ -155,6 +158,7 @@ class _Worker:
 
     def serve(self, signals: Signals) -> int:
         """Work until asked to stop, the engine dies, or a thread ends that the worker cannot do without."""
+        name_worker(self._me.id)
         self._keeper.start()
         self._maintenance.start()
         self._runtime.start()

@@ -119,6 +119,7 @@ class Runtime:
             try:
                 held = self._claim()
                 if held is None:
+                    self._shared.progress.idle()
                     return
                 self._work_off(held)
             finally:

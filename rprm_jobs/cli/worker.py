@@ -18,6 +18,7 @@ from rprm_jobs.cli.shared.options import (
     PolicyEngineOption,
 )
 from rprm_jobs.errors import ConfigError
+from rprm_jobs.logs import LogFormat
 
 # A heading of its help.
 LOAD = "Load"
@@ -81,6 +82,12 @@ def worker(
         int, typer.Option("--tensor-parallel", metavar="N", min=1, help="GPUs of one engine.")
     ] = 1,
     log_level: Annotated[str, typer.Option("--log-level", help="DEBUG, INFO, WARNING or ERROR.")] = "INFO",
+    log_format: Annotated[
+        LogFormat | None,
+        typer.Option(
+            "--log-format", help="Lines for people, or one JSON object a line.", show_default="RPRM_LOG_FORMAT, or text"
+        ),
+    ] = None,
 ) -> None:
     """Serve a judge or a policy until stopped.
 
@@ -93,6 +100,7 @@ def worker(
     if judge is None and policy is None:
         judge = "tiny"
     command = [sys.executable, "-m", "workers", "--engine", engine, "--log-level", log_level]
+    command += [] if log_format is None else ["--log-format", log_format.value]
     command += [] if judge is None else ["--judge", judge]
     command += [] if policy is None else ["--policy", policy, "--policy-engine", policy_engine]
     for pair in policy_engine_arg or ():

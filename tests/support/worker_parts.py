@@ -12,6 +12,7 @@ from tests.support.jobs import JUDGE
 from workers.attempt import Attempt, WorkerDependencies
 from workers.leases import HeldLease, LeaseKeeper
 from workers.loop import EngineLoop
+from workers.progress import ProgressLog
 from workers.runtime import Runtime, RuntimeOptions, Stop
 from workers.store_gate import StoreGate
 from workers.tasks.budget import Budget
@@ -45,6 +46,7 @@ class WorkerParts:
             loop=self.loop,
             troubles=self.troubles,
             gate=self.gate,
+            progress=ProgressLog(database),
             draining=self.stop.draining,
             stopping=self.stop.stopping,
             record_s=0.05,

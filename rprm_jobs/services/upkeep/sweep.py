@@ -32,7 +32,8 @@ def sweep(database: Database, *, after_start_s: float = 0.0) -> list[failures.Se
             verdict = failures.fail_lapsed(connection, shard_id)
             crash_point("sweep.before-commit")
         if verdict is not None:
-            _log.warning("shard %d: its worker fell silent: %s", verdict.shard_id, verdict.outcome)
+            about = {"job": verdict.job_id, "shard": verdict.shard_id}
+            _log.warning("the shard's worker fell silent, the shard is %s", verdict.outcome, extra=about)
             settled.append(verdict)
     return settled
 
