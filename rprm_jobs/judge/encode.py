@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from rprm_jobs.errors import JudgeError
+from rprm_jobs.judge.verdict import thinking_opening
 
 _SENTINEL = "Zq7MessageGoesHere7qZ"
 
@@ -27,6 +28,7 @@ class PromptEncoder:
         self._prefix = tuple(tokenizer.encode(prefix, add_special_tokens=False))
         self._suffix = tuple(tokenizer.encode(suffix, add_special_tokens=False))
         self._special = frozenset(tokenizer.all_special_ids)
+        self.opening = thinking_opening(suffix)
         self.yes_id, self.no_id = _answer_ids(tokenizer)
 
     def encode(self, message: str, prefill: str = "") -> list[int]:
@@ -49,6 +51,10 @@ class PromptEncoder:
     def decode(self, ids: Sequence[int]) -> str:
         """The text of generated ids, special tokens left out, spaces untouched."""
         return str(self._tokenizer.decode(ids, skip_special_tokens=True, clean_up_tokenization_spaces=False))
+
+    def decode_answer(self, ids: Sequence[int]) -> str:
+        """The text of a whole answer: `decode` behind the thinking block that the chat frame may have opened."""
+        return self.opening + self.decode(ids)
 
 
 def _chat_frame(tokenizer: Any) -> tuple[str, str]:

@@ -12,7 +12,7 @@ from typing import Any
 import msgspec
 
 from rprm_jobs.errors import ConfigError
-from rprm_jobs.judge.verdict import PARSE_RULE
+from rprm_jobs.judge.verdict import PARSE_RULE, PARSE_RULES
 from rprm_jobs.search.guided import SearchOptions
 from rprm_jobs.types import Sampling
 
@@ -43,6 +43,8 @@ class Recipe(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     `fingerprint` identifies weights and tokenizer, `prompt` is the template's text, `seed` in [0, 2**63). With
     `until_first_error` the steps after the first one called wrong are not judged.
+
+    `parse_rule` says how verdicts are read (rprm_jobs.judge.verdict), so that a job keeps its meaning.
 
     With `generation_config` the outcomes are solutions; of plain rollouts, which nobody judges, `judge` is the policy
     as well. JSON (the store, the digest) says `policy` for `stopping` and `writing` for `generation_config`.
@@ -77,6 +79,11 @@ class Recipe(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
             ),
             (0 < self.sampling.top_p <= 1, f"top_p={self.sampling.top_p} is not in (0, 1]", "e.g. 0.95"),
             (self.sampling.max_new_tokens >= 1, "max_new_tokens is below 1", "e.g. 4096"),
+            (
+                self.parse_rule in PARSE_RULES,
+                f"parse_rule={self.parse_rule!r} is none of {', '.join(PARSE_RULES)}",
+                "upgrade rprm-jobs on this machine",
+            ),
         ]
         for ok, what, hint in checks:
             if not ok:

@@ -15,7 +15,7 @@ import msgspec
 
 from rprm_jobs.judge.verdict import find_verdicts
 
-READING_RULE = 1
+READING_RULE = 2
 # Full stops may follow the verdict, and white space may stand before them but not after: `Yes.` ends in its verdict,
 # `Yes` and a line break too, `Yes. ` with a space does not. Those who filtered the published training sets read so.
 _ENDING = re.compile(r"\s*\.*\Z")

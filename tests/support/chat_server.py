@@ -68,11 +68,16 @@ async def cut(_: ChatServer, writer: Write) -> None:
 
 @dataclass
 class ChatServer:
-    """Answers `GET models` always, and each completion by the next of `behaviours`, then by `default`."""
+    """Answers `GET models` always, and each completion by the next of `behaviours`, then by `default`.
+
+    `pages` stand beside the API, by path. A prompt that holds a key of `by_prompt` is always answered by its behaviour.
+    """
 
     behaviours: deque[Behaviour] = field(default_factory=deque)
     default: Behaviour = field(default_factory=lambda: reply(200, GOOD))
     models: Any = field(default_factory=lambda: {"data": [{"id": "judge", "max_model_len": 2048}]})
+    pages: dict[str, Any] = field(default_factory=dict)
+    by_prompt: dict[str, Behaviour] = field(default_factory=dict)
     requests: list[dict[str, Any]] = field(default_factory=list)
     headers: list[str] = field(default_factory=list)
     in_flight: int = 0
@@ -109,16 +114,27 @@ class ChatServer:
             self.in_flight -= 1
             writer.close()
 
+    def _behaviour(self) -> Behaviour:
+        prompt = self.requests[-1]["messages"][-1]["content"]
+        for words, behaviour in self.by_prompt.items():
+            if words in prompt:
+                return behaviour
+        return self.behaviours.popleft() if self.behaviours else self.default
+
     async def _answer(self, head: str, reader: asyncio.StreamReader, writer: Write) -> None:
         if head.startswith("GET /v1/models"):
             shown = reply(200, self.models) if self.models is not None else reply(404, {"detail": "Not Found"})
             await shown(self, writer)
             return
+        if head.startswith("GET "):
+            page = self.pages.get(head.split()[1])
+            await (reply(404, {}) if page is None else reply(200, page))(self, writer)
+            return
         length = next(
             int(line.split(":")[1]) for line in head.lower().splitlines() if line.startswith("content-length")
         )
         self.requests.append(json.loads(await reader.readexactly(length)))
-        behaviour = self.behaviours.popleft() if self.behaviours else self.default
+        behaviour = self._behaviour()
         answering = asyncio.create_task(behaviour(self, writer))
         leaving = asyncio.create_task(reader.read(1))
         await asyncio.wait({answering, leaving}, return_when=asyncio.FIRST_COMPLETED)

@@ -1,8 +1,10 @@
-"""Finding the verdict line while a critique is being generated, without decoding it again at every token."""
+"""Where generated text ends: stop strings found without decoding all of it at every token, and a critique's tokens."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+
+from rprm_jobs.judge.verdict import find_verdicts, tokens_reaching
 
 Decode = Callable[[Sequence[int]], str]
 _SPARE_TOKENS = 8
@@ -40,3 +42,11 @@ def cut_at_stop(text: str, stops: Sequence[str]) -> str:
     """`text` up to the end of the stop string that ends first in it; all of it when there is none."""
     ends = [at + len(stop) for stop in stops if (at := text.find(stop)) >= 0]
     return text[: min(ends)] if ends else text
+
+
+def critique_tokens(text: str, ids: Sequence[int], decode: Decode) -> int:
+    """Tokens of a critique, up to the end of its verdict: a token that only showed that it was whole does not count.
+
+    Without a verdict all of `ids` count. `text` is the beginning of `decode(ids)`.
+    """
+    return tokens_reaching(len(text), ids, decode) if find_verdicts(text) else len(ids)

@@ -154,10 +154,11 @@ class SolutionJudge:
         ks = range(first_k, first_k + count)
         seeds = [critique_seed(recipe.seed, self._solution.id, step, k, self._work.round) for k in ks]
         generations = await sampled(self._engine, prompt, seeds, recipe.sampling)
-        return [_critique(step, k, generation) for k, generation in zip(ks, generations, strict=True)]
+        rule = recipe.parse_rule
+        return [_critique(step, k, generation, rule) for k, generation in zip(ks, generations, strict=True)]
 
 
-def _critique(step: int, k: int, generation: Generation) -> Critique:
-    verdict = read_verdict(generation.text, generation.finish)
+def _critique(step: int, k: int, generation: Generation, parse_rule: str) -> Critique:
+    verdict = read_verdict(generation.text, generation.finish, parse_rule)
     p_yes = generation.p_yes if verdict.parsed else None
     return Critique(step, k, verdict, p_yes, generation.tokens, generation.finish, generation.text)

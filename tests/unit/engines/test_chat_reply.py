@@ -1,100 +1,21 @@
-"""Reading completions: P(Yes) from top log-probs with its bounds, stops, refusals, and errors in several spellings."""
+"""Reading completions: whatever a server writes, the critique is read, or it is one of two known errors."""
 
+from __future__ import annotations
+
+import contextlib
 import json
-import math
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from rprm_jobs.errors import PromptTooLong, Refused
+from rprm_jobs.errors import Refused
 from rprm_jobs.judge.verdict import MARKER
 from rprm_jobs.types import Finish
-from tests.support.chat_server import completion, tokens
-from workers.engines.openai.reply import ErrorBody, Token, TopToken, read_error, read_p_yes, read_reply, refusal
+from tests.support.chat_server import GOOD, completion
+from workers.engines.openai.reply import read_reply
 from workers.engines.openai.retry import Retryable
-
-
-def chance(*texts: str, last: dict[str, float]) -> float | None:
-    made = [
-        Token(t["token"], t["logprob"], None, [TopToken(**top) for top in t["top_logprobs"]])
-        for t in tokens(*texts, last=last)
-    ]
-    return read_p_yes("".join(texts), made)
-
-
-def test_both_answers_listed_give_the_softmax_of_the_two() -> None:
-    assert chance("\n", MARKER, " Yes", last={" Yes": math.log(0.6), " No": math.log(0.2)}) == pytest.approx(0.75)
-    assert chance("\n", MARKER, " No", last={" Yes": math.log(0.6), " No": math.log(0.2)}) == pytest.approx(0.75)
-
-
-def test_only_answers_written_as_the_sampled_one_count() -> None:
-    last = {" Yes": math.log(0.6), "No": math.log(0.3), " No": math.log(0.06)}
-    assert chance(MARKER, " Yes", last=last) == pytest.approx(0.6 / 0.66)
-    assert chance(MARKER, " ", "Yes", last={"Yes": math.log(0.6), "No": math.log(0.3)}) == pytest.approx(2 / 3)
-
-
-@pytest.mark.parametrize("mark", ["\u0120", "\u2581"])
-def test_a_vocabulary_mark_stands_for_the_space(mark: str) -> None:
-    made = [Token(MARKER, 0.0), Token(" Yes", -0.1, None, [TopToken(f"{mark}Yes", -0.1), TopToken(f"{mark}No", -2.3)])]
-    assert read_p_yes(f"{MARKER} Yes", made) == pytest.approx(1 / (1 + math.exp(-2.2)))
-
-
-def test_an_answer_in_several_tokens_is_read_at_its_first() -> None:
-    made = [
-        Token(MARKER, 0.0),
-        Token(" Y", -0.1, None, [TopToken(" Y", -0.1), TopToken(" N", -2.3)]),
-        Token("es", 0.0, None, [TopToken("es", 0.0)]),
-    ]
-    assert read_p_yes(f"{MARKER} Yes", made) == pytest.approx(1 / (1 + math.exp(-2.2)))
-
-
-def test_a_missing_answer_is_bounded_by_the_least_listed() -> None:
-    sure = chance(MARKER, " Yes", last={" Yes": math.log(0.99), "\n": math.log(0.004), " yes": math.log(0.002)})
-    bound = 0.002 / (0.002 + 0.99)
-    assert sure == pytest.approx(1 - bound / 2)
-    against = chance(MARKER, " No", last={" No": math.log(0.99), "\n": math.log(0.004), " yes": math.log(0.002)})
-    assert against == pytest.approx(bound / 2)
-
-
-def test_a_missing_answer_is_bounded_by_what_is_left_of_one() -> None:
-    assert chance(MARKER, " Yes", last={" Yes": math.log(0.999)}) == pytest.approx(1 - 0.001 / 2, abs=1e-6)
-
-
-def test_too_little_told_is_no_p_yes() -> None:
-    assert chance(MARKER, " Yes", last={" Yes": math.log(0.5), "\n": math.log(0.3)}) is None
-    assert read_p_yes(f"{MARKER} Yes", [Token(MARKER, 0.0), Token(" Yes", -0.1)]) is None
-    assert read_p_yes(f"{MARKER} Yes", []) is None
-    assert chance("No verdict", last={" Yes": 0.0}) is None
-
-
-def test_bytes_count_where_a_token_is_no_text() -> None:
-    euro = "\u20ac".encode()
-    made = [
-        Token("\ufffd", 0.0, list(euro[:1])),
-        Token("\ufffd\ufffd", 0.0, list(euro[1:])),
-        Token(MARKER, 0.0),
-        Token(" Yes", -0.1, None, [TopToken(" Yes", -0.1), TopToken(" No", -2.3)]),
-    ]
-    assert read_p_yes(f"\u20ac{MARKER} Yes", made) == pytest.approx(1 / (1 + math.exp(-2.2)))
-
-
-def test_of_several_verdicts_the_last_of_the_text_is_read() -> None:
-    made = [
-        Token(MARKER, 0.0),
-        Token(" No", -0.1, None, [TopToken(" No", -0.1), TopToken(" Yes", -2.3)]),
-        Token("\n", 0.0),
-        Token(MARKER, 0.0),
-        Token(" Yes", -0.1, None, [TopToken(" Yes", -0.1), TopToken(" No", -2.3)]),
-    ]
-    high = 1 / (1 + math.exp(-2.2))
-    assert read_p_yes(f"{MARKER} No\n{MARKER} Yes", made) == pytest.approx(high)
-    assert read_p_yes(f"{MARKER} No", made) == pytest.approx(1 - high)
-
-
-def test_a_server_that_leaves_out_spaces_is_read_all_the_same() -> None:
-    made = [Token(word, 0.0) for word in MARKER.split()]
-    made.append(Token("Yes", -0.1, None, [TopToken("Yes", -0.1), TopToken("No", -2.3)]))
-    assert read_p_yes(f"{MARKER} Yes", made) == pytest.approx(1 / (1 + math.exp(-2.2)))
 
 
 def body(document: Any) -> bytes:
@@ -102,15 +23,16 @@ def body(document: Any) -> bytes:
 
 
 def test_a_critique_ends_at_its_verdict() -> None:
-    generation, usage = read_reply(body(completion(f"So.\n{MARKER} Yes.\nAnd more\n{MARKER} No")))
-    assert generation.text == f"So.\n{MARKER} Yes"
+    reply = read_reply(body(completion(f"So.\n{MARKER} Yes.\nAnd more\n{MARKER} No", finish="length")))
+    generation = reply.critique()
+    assert generation.text == f"So.\n{MARKER} Yes."
     assert generation.finish is Finish.STOP
     assert generation.tokens == 7
-    assert usage.prompt_tokens == 100
+    assert reply.prompt_tokens == 100
 
 
 def test_a_cut_critique_says_so() -> None:
-    assert read_reply(body(completion("So", finish="length")))[0].finish is Finish.LENGTH
+    assert read_reply(body(completion("So", finish="length"))).critique().finish is Finish.LENGTH
 
 
 @pytest.mark.parametrize("raw", [b"", b"{", b"null", b'{"choices": []}', b'{"choices": 5}', b"\xff\xfe", b"<html>"])
@@ -128,54 +50,160 @@ def test_a_filtered_critique_is_refused() -> None:
         read_reply(body(document))
 
 
-@pytest.mark.parametrize(
-    "error",
-    [
-        {
-            "message": "This model's maximum context length is 8192 tokens. However, your prompt contains at least "
-            "9000 input tokens, which exceeds this limit even without any output tokens.",
-            "code": 400,
-        },
-        {
-            "message": "This model's maximum context length is 8192 tokens. However, you requested 13096 tokens "
-            "(9000 in the messages, 4096 in the completion).",
-            "code": "context_length_exceeded",
-        },
-        {
-            "message": "the request exceeds the available context size",
-            "type": "exceed_context_size_error",
-            "n_prompt_tokens": 9000,
-            "n_ctx": 8192,
-        },
-    ],
-    ids=["vllm", "openai", "llama.cpp"],
-)
-def test_a_prompt_over_the_window_names_its_numbers(error: dict[str, Any]) -> None:
-    failure = refusal(read_error(body({"error": error})), 64)
-    assert isinstance(failure, PromptTooLong)
-    assert (failure.tokens, failure.limit) == (9000, 8192)
+def changed(*path: str | int, to: Any) -> dict[str, Any]:
+    """The good answer with one field changed."""
+    document = json.loads(json.dumps(GOOD))
+    place = document
+    for key in path[:-1]:
+        place = place[key]
+    place[path[-1]] = to
+    return dict(document)
 
 
-def test_a_long_prompt_without_numbers_is_refused_in_the_servers_words() -> None:
-    failure = refusal(ErrorBody("prompt is too long"), 64)
-    assert isinstance(failure, Refused)
-    assert "prompt is too long" in str(failure)
-
-
-def test_a_content_policy_is_a_refusal() -> None:
-    assert "filtered" in str(refusal(ErrorBody("filtered", code="content_filter"), 64))
+LOGPROBS = ("choices", 0, "logprobs", "content")
+TOP = (*LOGPROBS, 3, "top_logprobs")
 
 
 @pytest.mark.parametrize(
-    ("raw", "message"),
+    "document",
     [
-        (b'{"error": {"message": "m"}}', "m"),
-        (b'{"error": "m"}', "m"),
-        (b'{"message": "m", "code": 400}', "m"),
-        (b"m", "m"),
-        (b"", ""),
-        (b"[1]", "[1]"),
+        changed("choices", 0, "logprobs", to=None),
+        changed("choices", 0, "logprobs", to="none"),
+        changed(*LOGPROBS, to=None),
+        changed(*LOGPROBS, to={}),
+        changed(*LOGPROBS, 3, to=None),
+        changed(*LOGPROBS, 3, "token", to=5),
+        changed(*TOP, to=None),
+        changed(*TOP, to=7),
+        changed(*TOP, 1, "logprob", to=None),
+        changed(*TOP, 1, "logprob", to="-0.3"),
+        changed(*TOP, 1, "logprob", to=float("nan")),
+        changed(*TOP, 1, "logprob", to=float("-inf")),
+        changed(*TOP, 1, "logprob", to=3.5),
+        changed(*TOP, 0, "logprob", to=True),
+        changed(*TOP, 0, "logprob", to=10**400),
+    ],
+    ids=lambda document: json.dumps(document["choices"][0]["logprobs"])[-60:],
+)
+def test_a_log_probability_that_is_none_costs_p_yes_and_never_the_critique(document: dict[str, Any]) -> None:
+    generation = read_reply(body(document)).critique()
+    assert generation.text == f"Fine.\n{MARKER} Yes"
+    assert generation.p_yes is None
+
+
+@pytest.mark.parametrize(
+    ("document", "tokens"),
+    [
+        (changed("usage", to=None), 4),
+        (changed("usage", "completion_tokens", to=None), 4),
+        (changed("usage", "completion_tokens", to="7"), 4),
+        (changed("usage", "completion_tokens", to=10**30), 4),
+        (changed("usage", "completion_tokens", to=-5), 4),
+        (changed("usage", to=[1]), 4),
+        (changed("choices", 0, "index", to="a"), 7),
+        (changed("choices", 0, "message", "content", to=[{"type": "text", "text": f"Fine.\n{MARKER} Yes"}]), 7),
+        (
+            changed(
+                "choices",
+                0,
+                "message",
+                "content",
+                to=[{"type": "thinking", "thinking": "Hm"}, {"type": "text", "text": "Fine."}, f"\n{MARKER} Yes", 5],
+            ),
+            7,
+        ),
+        (changed("choices", 0, "message", "refusal", to=None), 7),
+        (changed("choices", 0, "message", "refusal", to=["x"]), 7),
+        (changed("choices", 0, "message", "reasoning", to={"a": 1}), 7),
+        (changed("choices", 0, "finish_reason", to="eos"), 7),
+        (changed("choices", 0, "finish_reason", to={"type": "stop", "matched": 1}), 7),
+        ({**GOOD, "choices": [*GOOD["choices"], {"index": 1}, 7]}, 7),
+        ({**GOOD, "choices": [{"index": 1}, *GOOD["choices"]]}, 7),
+        ({**GOOD, "error": None}, 7),
     ],
 )
-def test_errors_are_read_in_several_spellings(raw: bytes, message: str) -> None:
-    assert read_error(raw).message == message
+def test_other_fields_in_odd_shapes_leave_critique_and_p_yes(document: dict[str, Any], tokens: int) -> None:
+    generation = read_reply(body(document)).critique()
+    assert generation.text == f"Fine.\n{MARKER} Yes"
+    assert generation.p_yes is not None
+    assert generation.tokens == tokens
+
+
+@pytest.mark.parametrize(
+    "document",
+    [
+        changed("choices", 0, "finish_reason", to=None),
+        changed("choices", 0, "finish_reason", to="error"),
+        changed("choices", 0, "finish_reason", to="abort"),
+        changed("choices", 0, "finish_reason", to=7),
+        changed("choices", 0, to=None),
+        changed("choices", to=None),
+        changed("choices", to={}),
+        changed("choices", 0, "message", "content", to=7),
+        {"error": {"message": "upstream broke", "code": 502}},
+    ],
+    ids=lambda document: json.dumps(document)[-80:],
+)
+def test_a_broken_reply_is_asked_for_again(document: dict[str, Any]) -> None:
+    with pytest.raises(Retryable) as caught:
+        read_reply(body(document))
+    assert caught.value.answered
+
+
+def test_no_content_is_an_empty_critique() -> None:
+    generation = read_reply(body(changed("choices", 0, "message", "content", to=None))).critique()
+    assert (generation.text, generation.p_yes) == ("", None)
+
+
+def test_a_completion_is_read_as_a_chat_completion_is() -> None:
+    text = f"Fine.\n{MARKER} Yes"
+    logprobs = {
+        "tokens": ["Fine.", "\n", MARKER, " Yes"],
+        "token_logprobs": [-0.1, None, 0.0, -0.1],
+        "top_logprobs": [None, None, {}, {" Yes": -0.1, " No": -2.3}],
+    }
+    document = {"choices": [{"text": text, "finish_reason": "stop", "logprobs": logprobs}]}
+    generation = read_reply(body(document)).critique()
+    assert (generation.text, generation.tokens) == (text, 4)
+    assert generation.p_yes is not None
+
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=8),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=6), inner, max_size=3),
+    max_leaves=8,
+)
+
+
+@st.composite
+def spoiled(draw: st.DrawFn) -> Any:
+    """A good answer in which any one place holds anything."""
+    document: Any = json.loads(json.dumps(GOOD))
+    place, key = {"": document}, ""
+    while isinstance(place[key], dict | list) and place[key] and draw(st.integers(0, 5)):  # type: ignore[index]
+        place = place[key]  # type: ignore[assignment, index]
+        key = draw(st.sampled_from(sorted(place) if isinstance(place, dict) else range(len(place))))  # type: ignore[assignment]
+    place[key] = draw(JSON)
+    return document
+
+
+@given(spoiled() | JSON)
+def test_any_json_is_a_reply_or_a_known_error(document: Any) -> None:
+    with contextlib.suppress(Retryable, Refused):
+        reply = read_reply(json.dumps(document).encode())
+        assert isinstance(reply.stopped_in_thinking(), bool)
+        assert reply.free_text(("\n",)).p_yes is None
+        generation = reply.critique()
+        assert generation.p_yes is None or 0 <= generation.p_yes <= 1
+        assert 0 <= generation.tokens < 2**31
+
+
+@given(st.binary(max_size=60))
+def test_any_bytes_are_a_known_error(raw: bytes) -> None:
+    with pytest.raises((Retryable, Refused)):
+        read_reply(raw)
+
+
+def test_json_that_is_nested_too_deep_is_a_known_error() -> None:
+    with pytest.raises(Retryable):
+        read_reply(b'{"choices":' + b"[" * 100_000)

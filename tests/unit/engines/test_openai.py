@@ -29,7 +29,7 @@ def test_a_good_answer() -> None:
         assert request["seed"] == 7
         assert request["top_logprobs"] == 20
         assert "stop" not in request
-        assert engine.stats().generated_tokens == 14
+        assert engine.stats().generated_tokens == 7
 
     run(test)
 
@@ -93,7 +93,7 @@ def test_vllm_servers_are_asked_to_stop_at_the_verdict() -> None:
     async def test(engine: OpenaiEngine, server: ChatServer) -> None:
         await one(engine, server)
         assert server.requests[0]["include_stop_str_in_output"] is True
-        assert len(server.requests[0]["stop"]) == 2
+        assert len(server.requests[0]["stop"]) == 4
 
     run(test, server=ChatServer(models={"data": [{"id": "judge", "owned_by": "vllm"}]}))
 

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import time
+from typing import Any
 
 import pytest
 
 from rprm_jobs.errors import ConfigError, EngineError
 from rprm_jobs.judge.resolve import resolve_judge
-from tests.support.chat_server import ChatServer, reply
+from tests.support.chat_server import Behaviour, ChatServer, hang, reply
 from tests.support.openai import JUDGE, one, run, start
 from workers.engines import create_engine
+from workers.engines.openai.client import is_loopback
 from workers.engines.openai.engine import OpenaiEngine
 from workers.engines.openai.options import KEY_VARIABLE, OpenaiOptions
 from workers.engines.openai.retry import RetryPolicy
@@ -29,7 +32,7 @@ def test_the_key_is_sent_and_shows_nowhere_else(
 
     async def test(engine: OpenaiEngine, server: ChatServer) -> None:
         assert f"authorization: bearer {KEY}" in server.headers[-1].lower()
-        shown.append(repr(engine) + repr(vars(engine)["_options"]) + repr(engine._client.headers))
+        shown.append(repr(engine) + repr(vars(engine)["_options"]) + repr(engine._transport._client.headers))
         for _ in range(2):
             with pytest.raises(EngineError) as caught:
                 await one(engine, server)
@@ -63,7 +66,7 @@ def test_start_says_what_runs() -> None:
         (ChatServer(default=reply(401, ERROR)), KEY_VARIABLE),
         (ChatServer(default=reply(404, ERROR)), "no such address or model"),
         (ChatServer(default=reply(400, {"error": "logprobs is not supported"})), "logprobs is not supported"),
-        (ChatServer(default=reply(500, ERROR)), "does not answer"),
+        (ChatServer(default=reply(500, ERROR)), "no answer: status 500: busy"),
     ],
     ids=["two models", "no model list", "wrong key", "wrong model", "unknown field", "down"],
 )
@@ -116,3 +119,99 @@ def test_a_wrong_option_is_refused_without_showing_a_key(options: dict[str, str]
     with pytest.raises(ConfigError) as caught:
         create_engine("openai", JUDGE, options)
     assert KEY not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("models", "pages", "window"),
+    [
+        ({"data": [{"id": "judge", "context_length": 3000}]}, {}, 3000),
+        ({"data": [{"id": "judge", "meta": {"n_ctx_train": 9999, "n_ctx": 3000}}]}, {}, 3000),
+        ({"data": [{"id": "judge"}]}, {"/props": {"default_generation_settings": {"n_ctx": 3000}}}, 3000),
+        ({"data": [{"id": "judge"}]}, {"/info": {"max_total_tokens": 3000}}, 3000),
+        ({"data": [{"id": "judge"}]}, {"/get_server_info": {"context_length": 3000}}, 3000),
+        ({"data": [{"id": "judge"}]}, {"/props": [1], "/info": {"max_total_tokens": "many"}}, 0),
+        ({"data": [{"id": "judge", "max_model_len": -1}]}, {}, 0),
+    ],
+)
+def test_the_window_is_found_wherever_the_server_tells_it(models: Any, pages: dict[str, Any], window: int) -> None:
+    assert start(ChatServer(models=models, pages=pages)).max_model_len == window
+
+
+@pytest.mark.parametrize("models", [[], {}, 7, "x", {"data": 5}, {"data": [None, 5, {"id": 7}]}, b"{", b"\xff"])
+def test_any_list_of_models_is_read(models: Any) -> None:
+    assert start(ChatServer(models=models), model="judge").name == "openai"
+
+
+def test_the_trial_asks_for_as_many_tokens_as_servers_accept() -> None:
+    """Some take no limit below 16; TGI wants temperature and top_p inside their ranges."""
+    server = ChatServer()
+    start(server)
+    (request,) = server.requests
+    assert request["max_tokens"] >= 16
+    assert 0 < request["temperature"] <= 1
+    assert 0 < request["top_p"] < 1
+
+
+@pytest.mark.parametrize("behaviour", [hang, reply(503, {"error": {"message": "Loading model"}})])
+def test_a_server_that_does_not_answer_is_given_up_soon(behaviour: Behaviour) -> None:
+    began = time.monotonic()
+    with pytest.raises(EngineError, match="no answer") as caught:
+        start(ChatServer(default=behaviour), start_s=0.5)
+    assert caught.value.hint
+    assert time.monotonic() - began < 5
+
+
+def unreachable(**variables: str) -> EngineError:
+    """What starting an engine on a server far away says with these environment variables."""
+
+    async def main() -> None:
+        options = OpenaiOptions(base_url="http://judge.invalid/v1", model="judge", start_s=5)
+        await OpenaiEngine(JUDGE, options, RetryPolicy(deadline_s=0.1)).start()
+
+    with pytest.MonkeyPatch.context() as patch:
+        for name, value in variables.items():
+            patch.setenv(name, value)
+        with pytest.raises((EngineError, ConfigError)) as caught:
+            asyncio.run(main())
+    return caught.value  # type: ignore[return-value]
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("HTTP_PROXY", "socks://user:secret@127.0.0.1:1080"),
+        ("ALL_PROXY", "socks5://user:secret@127.0.0.1:1080"),
+        ("https_proxy", "ftp://user:secret@127.0.0.1:1"),
+        ("SSL_CERT_FILE", "/missing/secret.pem"),
+        ("SSL_CERT_FILE", __file__),
+        ("NO_PROXY", "[::1"),
+        ("HTTP_PROXY", "http://user:secret@127.0.0.1:9"),
+    ],
+)
+def test_a_variable_that_stands_in_the_way_is_named(name: str, value: str) -> None:
+    error = unreachable(**{name: value})
+    assert name in str(error)
+    assert "secret" not in str(error)
+    assert error.__suppress_context__
+
+
+@pytest.mark.parametrize("name", ["HTTP_PROXY", "ALL_PROXY", "http_proxy", "SSL_CERT_FILE"])
+def test_a_server_on_this_machine_is_asked_directly(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    monkeypatch.setenv(name, "socks://127.0.0.1:9" if name != "SSL_CERT_FILE" else "/missing.pem")
+    assert start(ChatServer()).name == "openai"
+
+
+@pytest.mark.parametrize(
+    ("url", "local"),
+    [
+        ("http://localhost:8000/v1", True),
+        ("http://judge.localhost/v1", True),
+        ("http://127.1.2.3/v1", True),
+        ("http://[::1]:8000/v1", True),
+        ("http://0.0.0.0:8000/v1", True),
+        ("http://10.0.0.1/v1", False),
+        ("http://localhost.example.com/v1", False),
+    ],
+)
+def test_which_servers_are_on_this_machine(url: str, local: bool) -> None:
+    assert is_loopback(url) is local

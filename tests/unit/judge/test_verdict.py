@@ -10,8 +10,20 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rprm_jobs.judge.verdict import MARKER, STOP_STRINGS, find_verdicts, p_yes, read_verdict, verdict_place
+from rprm_jobs.judge.verdict import (
+    MARKER,
+    PARSE_RULES,
+    STOP_STRINGS,
+    cut_critique,
+    find_verdicts,
+    p_yes,
+    read_verdict,
+    thinking_opening,
+    tokens_reaching,
+    verdict_place,
+)
 from rprm_jobs.types import Finish, Verdict
+from tests.support.endings import BODY, ENDINGS, UNOPENED, Ending
 
 V = MARKER
 # The published table of critiques: text, and the verdicts in it.
@@ -75,10 +87,60 @@ def test_a_cut_critique_is_truncated_unless_it_had_its_verdict() -> None:
     assert not Verdict.UNPARSED.parsed
 
 
-def test_the_stop_strings_end_in_a_verdict_that_begins_a_line() -> None:
-    for text, answer in zip(STOP_STRINGS, ("Yes", "No"), strict=True):
-        assert text.startswith("\n")
-        assert [found[1] for found in find_verdicts(text)] == [answer]
+def test_an_answer_that_the_token_limit_cut_off_may_be_half_a_word() -> None:
+    assert read_verdict(f"{V} No", Finish.LENGTH) is Verdict.TRUNCATED
+    assert read_verdict(f"{V} No.", Finish.LENGTH) is Verdict.NO
+    assert read_verdict(f"{V} Yes\n{V} No", Finish.LENGTH) is Verdict.YES
+
+
+@pytest.mark.parametrize("ending", [*ENDINGS, *UNOPENED], ids=lambda ending: ending.name)
+def test_what_is_kept_of_an_ending_and_what_it_amounts_to(ending: Ending) -> None:
+    text, _ = cut_critique(f"{BODY}\n{ending.written}")
+    assert text == f"{BODY}\n{ending.kept}"
+    assert read_verdict(text, Finish.STOP) is ending.verdict
+
+
+def test_each_stop_string_ends_a_critique() -> None:
+    assert len(STOP_STRINGS) <= 4
+    for stop in STOP_STRINGS:
+        text, ended = cut_critique(BODY + stop)
+        assert ended
+        assert text == BODY + stop.removesuffix("\n")
+
+
+@given(st.text(), st.sampled_from([ending.written for ending in ENDINGS]), st.text())
+def test_a_critique_that_was_cut_stays_as_it_is_and_keeps_its_verdict(before: str, ending: str, after: str) -> None:
+    text, ended = cut_critique(before + ending + after)
+    assert (before + ending + after).startswith(text)
+    assert cut_critique(text)[0] == text
+    if ended:
+        assert read_verdict(text, Finish.STOP).parsed
+        assert cut_critique(text + "\n")[1]
+
+
+def test_a_job_of_an_older_version_keeps_its_rule() -> None:
+    old, new = PARSE_RULES
+    assert read_verdict(f"{V} Yes or No?", Finish.STOP, old) is Verdict.YES
+    assert read_verdict(f"{V} Yes or No?", Finish.STOP, new) is Verdict.UNPARSED
+    assert read_verdict(f"<think>{V} Yes", Finish.STOP, old) is Verdict.YES
+    assert read_verdict(f"{V} No", Finish.LENGTH, old) is Verdict.NO
+
+
+@pytest.mark.parametrize(
+    ("frame", "opening"),
+    [
+        ("<|im_start|>assistant\n", ""),
+        ("<|Assistant|><think>\n", "<think>\n"),
+        ("<|im_start|>assistant\n<think>\n\n</think>\n\n", ""),
+    ],
+)
+def test_a_frame_may_open_the_thinking(frame: str, opening: str) -> None:
+    assert thinking_opening(frame) == opening
+
+
+def test_tokens_are_counted_up_to_a_length() -> None:
+    tokens = ByteTokens([b"ab", b"c", b"de"])
+    assert [tokens_reaching(n, tokens.ids, tokens.decode) for n in (1, 2, 3, 4, 5, 9)] == [1, 1, 2, 3, 3, 3]
 
 
 class ByteTokens:

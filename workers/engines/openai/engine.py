@@ -10,34 +10,29 @@ import asyncio
 import os
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
 import msgspec
 
 from rprm_jobs.engine import EngineInfo, EngineStats, Generation, Prompt
-from rprm_jobs.errors import ConfigError, EngineDied, EngineError, PromptTooLong, RprmError
+from rprm_jobs.errors import ConfigError, EngineDied, EngineError, PromptTooLong, Refused, RprmError, Unanswered
 from rprm_jobs.judge.resolve import Judge
 from rprm_jobs.judge.verdict import STOP_STRINGS
 from rprm_jobs.types import Sampling
+from workers.engines.openai.fitting import Fitting
 from workers.engines.openai.options import KEY_VARIABLE, OpenaiOptions
-from workers.engines.openai.reply import Usage, read_error, read_reply, refusal
-from workers.engines.openai.retry import GaveUp, Retryable, RetryPolicy, read_retry_after, with_retries
-from workers.engines.stop_strings import cut_at_stop
+from workers.engines.openai.refusals import NotTaken, Overflow
+from workers.engines.openai.reply import Reply, read_reply
+from workers.engines.openai.retry import GaveUp, Retryable, RetryPolicy, with_retries
+from workers.engines.openai.server import Model, Server, ask_window, read_models
+from workers.engines.openai.transport import Transport
 
 ROOM = 64
-_START_S = 15.0
-_AGAIN = {408, 409, 425, 429}
+# Some servers refuse a limit below 16 tokens.
+_TRIAL = Sampling(max_new_tokens=16)
+_PROBE_S = 30.0
 _SPECIAL = re.compile(r"<(?=[|\uff5c]|/?(?:s|bos|eos|pad|unk|(?:start|end)_of_turn|eot|sys|SYS)>)|\[(?=/?INST\])")
-
-
-@dataclass(frozen=True, slots=True)
-class _Server:
-    """What the server said of itself. `stops`: it keeps the stop string in the text when asked to, as vLLM does."""
-
-    model: str
-    max_model_len: int
-    stops: bool
 
 
 class OpenaiEngine:
@@ -45,31 +40,33 @@ class OpenaiEngine:
 
     def __init__(self, judge: Judge, options: OpenaiOptions, policy: RetryPolicy | None = None) -> None:
         self._options = msgspec.structs.replace(options, model=options.model or judge.served_as or "")
-        self._policy = policy or RetryPolicy(deadline_s=options.deadline_s)
-        self._client: Any = None
-        self._server = _Server(self._options.model, options.max_model_len, stops=False)
-        self._paths = asyncio.Semaphore(options.concurrency)
-        self._key = os.environ.get(KEY_VARIABLE, "")
+        self._policy = policy or RetryPolicy(deadline_s=options.deadline_s, tries=options.tries)
+        self._transport = Transport(self._options, os.environ.get(KEY_VARIABLE, ""))
+        self._server = Server(self._options.model, options.max_model_len, keeps_stops=False)
+        self._fitting = Fitting(options.token_limit_field)
+        # A server cannot tell a verdict line in a thinking block from the judge's own; a judge that thinks gets none.
+        self._critique_stops: tuple[str, ...] = STOP_STRINGS
+        self._slots = asyncio.Semaphore(options.concurrency)
+        self._probing = asyncio.Lock()
         self._prompt_tokens = 0
         self._generated_tokens = 0
 
     async def start(self) -> EngineInfo:
         """Ask the server what it serves, and judge one short prompt, so that a wrong key or option shows at once."""
-        import httpx
-
-        self._client = httpx.AsyncClient(
-            base_url=self._options.base_url.rstrip("/") + "/",
-            headers={"Authorization": f"Bearer {self._key}"} if self._key else {},
-            timeout=httpx.Timeout(self._options.timeout_s, connect=10.0, pool=None),
-            limits=httpx.Limits(max_connections=self._options.concurrency),
-            follow_redirects=False,
-        )
+        self._transport.open()
         try:
-            self._server = await self._ask_models()
-            await self.sample(self.encode("1 + 1 = 2"), [0], Sampling(max_new_tokens=1))
+            async with asyncio.timeout(self._options.start_s):
+                await self._start()
         except RprmError as error:
             await self.close()
             raise EngineError(error.what, where=self._where, hint=error.hint) from None
+        except TimeoutError:
+            await self.close()
+            raise EngineError(
+                f"no answer to a trial request within {self._options.start_s:g} s",
+                where=self._where,
+                hint="see to the server; if it loads the model on demand, raise --engine-arg start_s",
+            ) from None
         except Exception as error:
             await self.close()
             raise EngineError(
@@ -77,7 +74,7 @@ class OpenaiEngine:
                 where=self._where,
                 hint="lower --engine-arg top_logprobs if it names logprobs; else correct what it names",
             ) from error
-        return EngineInfo("openai", f"{self._server.model} at {self._where}", self._server.max_model_len)
+        return EngineInfo("openai", f"{self._server.model} at {self._where}", self._server.window)
 
     def encode(self, text: str, prefill: str = "") -> Prompt:
         """The message, with everything that looks like a special token broken by a space."""
@@ -87,8 +84,11 @@ class OpenaiEngine:
     async def sample(
         self, prompt: Prompt, seeds: Sequence[int], sampling: Sampling, *, stop: Sequence[str] | None = None
     ) -> list[Generation]:
-        """One request per seed. Raises EngineDied when the server stays away beyond the deadline."""
-        tasks = [asyncio.create_task(self._one(self._body(prompt, seed, sampling, stop), stop)) for seed in seeds]
+        """One request per seed.
+
+        Raises EngineDied when the server stays away beyond the deadline, Unanswered when it answers all but this.
+        """
+        tasks = [asyncio.create_task(self._generate(prompt, seed, sampling, stop)) for seed in seeds]
         try:
             return list(await asyncio.gather(*tasks))
         finally:
@@ -102,53 +102,93 @@ class OpenaiEngine:
 
     async def close(self) -> None:
         """Close the connections."""
-        client, self._client = self._client, None
-        if client is not None:
-            await client.aclose()
+        await self._transport.close()
 
     @property
     def _where(self) -> str:
         return self._options.base_url
 
-    async def _one(self, body: dict[str, Any], stop: Sequence[str] | None) -> Generation:
-        room = min(ROOM, body[self._options.token_limit_field])
-        async with self._paths:
-            try:
-                generation, usage = await self._completed(body, room)
-            except GaveUp as error:
-                raise EngineDied(
-                    f"the server does not answer: {self._scrub(str(error))}",
-                    where=self._where,
-                    hint="see to the server; the work is handed back",
-                ) from None
-            except EngineError as error:
-                # What was well at the start and is refused now is no fact about the rollout.
-                raise EngineDied(error.what, where=error.where, hint=error.hint) from None
-        self._prompt_tokens += usage.prompt_tokens
-        self._generated_tokens += generation.tokens
-        if stop is None:
-            return generation
-        # A server that does not keep stop strings was not given any, and wrote on.
-        return replace(generation, text=cut_at_stop(generation.text, stop), p_yes=None)
-
-    async def _completed(self, body: dict[str, Any], room: int) -> tuple[Generation, Usage]:
-        async def attempt() -> tuple[Generation, Usage]:
-            return read_reply(await self._send("POST", "chat/completions", room, body))
-
+    async def _start(self) -> None:
+        policy = replace(self._policy, deadline_s=min(0.8 * self._options.start_s, self._policy.deadline_s))
         try:
-            return await with_retries(attempt, self._policy)
-        except PromptTooLong as error:
-            # A prompt that fits may have been refused for the length of the critique that was asked for.
-            left = error.limit - error.tokens
-            field = self._options.token_limit_field
-            if not room <= left < body[field]:
-                raise
-            body = {**body, field: left}
-            return await with_retries(attempt, self._policy)
+            self._server = await self._ask_models(policy)
+            body = self._body(self.encode("1 + 1 = 2"), 0, _TRIAL, None)
+            await with_retries(lambda: self._ask(body), policy)
+        except GaveUp as error:
+            raise EngineError(
+                f"no answer: {error}{self._transport.through}",
+                where=self._where,
+                hint="start the server, or correct --base-url",
+            ) from None
+
+    async def _generate(self, prompt: Prompt, seed: int, sampling: Sampling, stop: Sequence[str] | None) -> Generation:
+        async with self._slots:
+            body = self._body(prompt, seed, sampling, stop)
+            reply = await self._fitted(prompt, body)
+            if stop is None and "stop" in body and reply.stopped_in_thinking():
+                # The same critique again, to its end.
+                self._critique_stops = ()
+                reply = await self._fitted(prompt, self._body(prompt, seed, sampling, stop))
+        generation = reply.critique() if stop is None else reply.free_text(tuple(stop))
+        self._prompt_tokens += reply.prompt_tokens
+        self._generated_tokens += generation.tokens
+        return generation
+
+    async def _fitted(self, prompt: Prompt, body: dict[str, Any]) -> Reply:
+        """The reply to `body`, or to one that asks for fewer tokens where the window leaves no room for as many."""
+        field = self._options.token_limit_field
+        room = min(ROOM, body[field])
+        while True:
+            body = self._fitting.known(prompt.text, body)
+            try:
+                reply = await self._retried(body)
+            except Overflow as overflow:
+                self._fitting.shorten(prompt.text, body, overflow, room)
+                continue
+            if reply.nothing_written and body[field] > room:
+                # How LMDeploy says that the prompt and the limit do not fit.
+                self._fitting.shorten(prompt.text, body, Overflow("it wrote nothing"), room)
+                continue
+            return reply
+
+    async def _retried(self, body: dict[str, Any]) -> Reply:
+        try:
+            return await with_retries(lambda: self._ask(body), self._policy, self._answers)
+        except GaveUp as error:
+            if error.alone:
+                raise Unanswered(f"the server answers other prompts and not this one: {error}") from None
+            raise EngineDied(
+                f"the server does not answer: {error}{self._transport.through}",
+                where=self._where,
+                hint="see to the server; the work is handed back",
+            ) from None
+        except EngineError as error:
+            # What was well at the start and is refused now is no fact about the rollout.
+            raise EngineDied(error.what, where=error.where, hint=error.hint) from None
+        except NotTaken as refused:
+            if not await self._answers():
+                raise EngineDied(
+                    f"the server refuses every prompt: {refused}", where=self._where, hint="see to the server"
+                ) from None
+            raise
+
+    async def _answers(self) -> bool:
+        """Whether the server answers a short prompt that it answered at the start."""
+        body = self._body(self.encode("1 + 1 = 2"), 0, _TRIAL, None)
+        async with self._probing:
+            try:
+                async with asyncio.timeout(min(_PROBE_S, self._options.timeout_s)):
+                    await self._ask(body)
+            except (TimeoutError, Retryable, EngineError, Refused, PromptTooLong, Overflow):
+                return False
+        return True
+
+    async def _ask(self, body: dict[str, Any]) -> Reply:
+        return read_reply(await self._transport.send("POST", "chat/completions", body))
 
     def _body(self, prompt: Prompt, seed: int, sampling: Sampling, stop: Sequence[str] | None) -> dict[str, Any]:
         # A limit over the whole window is refused as such, before the prompt is looked at.
-        limit = min(sampling.max_new_tokens, self._server.max_model_len or sampling.max_new_tokens)
+        limit = min(sampling.max_new_tokens, self._server.window or sampling.max_new_tokens)
         body: dict[str, Any] = {
             "model": self._server.model,
             "messages": [{"role": "user", "content": prompt.text}],
@@ -164,84 +204,23 @@ class OpenaiEngine:
             body |= {"add_generation_prompt": False, "continue_final_message": True}
         if self._options.top_logprobs and stop is None:
             body |= {"logprobs": True, "top_logprobs": self._options.top_logprobs}
-        stops = list(STOP_STRINGS if stop is None else stop)
-        if self._server.stops and stops:
+        stops = list(self._critique_stops if stop is None else stop)
+        if self._server.keeps_stops and stops:
             body |= {"stop": stops, "include_stop_str_in_output": True}
         return body
 
-    async def _send(self, method: str, path: str, room: int, body: dict[str, Any] | None = None) -> bytes:
-        """The body of a good answer; Retryable for what may pass, an error of the project for what will not."""
-        import httpx
-
-        if self._client is None:
-            raise EngineDied("the engine was closed")
-        content = None if body is None else msgspec.json.encode(body)
-        try:
-            async with asyncio.timeout(self._options.timeout_s):
-                answer = await self._client.request(
-                    method, path, content=content, headers={"Content-Type": "application/json"}
-                )
-        except TimeoutError as error:
-            raise Retryable(f"no whole answer within {self._options.timeout_s:g} s") from error
-        except httpx.TransportError as error:
-            raise Retryable(f"{type(error).__name__}: {self._scrub(str(error))}") from error
-        if answer.is_success:
-            return bytes(answer.content)
-        raise self._failure(answer, room)
-
-    def _failure(self, answer: Any, room: int) -> Exception:
-        status = answer.status_code
-        error = read_error(answer.content)
-        error = msgspec.structs.replace(error, message=self._scrub(error.message))
-        if status in _AGAIN or status >= 500:
-            return Retryable(f"status {status}: {error.message}", read_retry_after(answer.headers.get("Retry-After")))
-        if status in (401, 403):
-            return EngineError(
-                f"the server refuses the key (status {status})",
-                where=self._where,
-                hint=f"set {KEY_VARIABLE} to a valid one",
-            )
-        if status == 404 or answer.is_redirect:
-            return EngineError(
-                f"the server has no such address or model (status {status}): {error.message}",
-                where=self._where,
-                hint="correct --base-url (it ends in /v1 on most servers) or --engine-arg model=NAME",
-            )
-        return refusal(error, room)
-
-    async def _ask_models(self) -> _Server:
+    async def _ask_models(self, policy: RetryPolicy) -> Server:
         """What `GET models` lists; a server without it needs `model` to be named."""
-        # Nothing is at stake yet: a wrong address should show at once.
-        policy = replace(self._policy, deadline_s=min(_START_S, self._policy.deadline_s))
         try:
-            body = await with_retries(lambda: self._send("GET", "models", 0), policy)
-            listed = msgspec.json.decode(body, type=_Models).data
-        except GaveUp as error:
-            raise EngineError(
-                f"no answer: {self._scrub(str(error))}",
-                where=self._where,
-                hint="start the server, or correct --base-url",
-            ) from None
-        except (EngineError, msgspec.MsgspecError) as error:
+            listed = read_models(await with_retries(lambda: self._transport.send("GET", "models"), policy))
+        except (EngineError, Refused, Overflow) as error:
             if isinstance(error, EngineError) and KEY_VARIABLE in error.hint:
                 raise
             listed = []
-        model = self._options.model or (listed[0].id if len(listed) == 1 else "")
-        if not model:
-            known = ", ".join(m.id for m in listed[:20]) or "none"
+        name = self._options.model or (listed[0].name if len(listed) == 1 else "")
+        if not name:
+            known = ", ".join(model.name for model in listed[:20]) or "none"
             raise ConfigError(f"which model? the server lists: {known}", hint="name it with --engine-arg model=NAME")
-        entry = next((m for m in listed if m.id == model), _Model(model))
-        return _Server(model, self._options.max_model_len or entry.max_model_len or 0, entry.owned_by == "vllm")
-
-    def _scrub(self, text: str) -> str:
-        return text.replace(self._key, "***") if self._key else text
-
-
-class _Model(msgspec.Struct, frozen=True):
-    id: str
-    max_model_len: int | None = None
-    owned_by: str | None = None
-
-
-class _Models(msgspec.Struct, frozen=True):
-    data: list[_Model] = []
+        model = next((model for model in listed if model.name == name), Model(name))
+        window = self._options.max_model_len or model.window or await ask_window(self._transport.get_from_root)
+        return Server(name, window, model.owner == "vllm")

@@ -14,7 +14,9 @@ class OpenaiOptions(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     `concurrency`: requests at a time; `timeout_s`: of one request; `deadline_s`: of a request with its retries;
     `top_logprobs`: how many to ask for, 0 for none; `max_model_len`: where the server does not tell;
-    `token_limit_field`: the name of the limit (hosted models of the o-series want max_completion_tokens).
+    `token_limit_field`: the name of the limit (hosted models of the o-series want max_completion_tokens); `tries`: bad
+    answers to one prompt until it is asked whether the server answers others; `start_s`: within which it must answer
+    a trial.
     """
 
     base_url: str = ""
@@ -25,6 +27,8 @@ class OpenaiOptions(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     top_logprobs: int = 20
     max_model_len: int = 0
     token_limit_field: str = "max_tokens"
+    tries: int = 8
+    start_s: float = 15.0
 
     def __post_init__(self) -> None:
         if not self.base_url:
@@ -34,5 +38,5 @@ class OpenaiOptions(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
             raise ValueError("base_url is not an http(s) address such as http://127.0.0.1:8000/v1")
         if url.username or url.password or url.query:
             raise ValueError(f"base_url must hold no key; put it in the environment as {KEY_VARIABLE}")
-        if self.concurrency < 1 or self.timeout_s <= 0 or self.deadline_s < 0:
-            raise ValueError("concurrency must be >= 1, timeout_s > 0 and deadline_s >= 0")
+        if min(self.concurrency, self.tries) < 1 or min(self.timeout_s, self.start_s) <= 0 or self.deadline_s < 0:
+            raise ValueError("concurrency and tries must be >= 1, timeout_s and start_s > 0, and deadline_s >= 0")

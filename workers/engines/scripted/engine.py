@@ -18,8 +18,8 @@ import msgspec
 from rprm_jobs.engine import EngineInfo, EngineStats, Generation, Prompt
 from rprm_jobs.errors import PromptTooLong
 from rprm_jobs.judge.resolve import Judge
-from rprm_jobs.judge.verdict import MARKER
-from rprm_jobs.types import Finish, Sampling
+from rprm_jobs.judge.verdict import MARKER, cut_critique, read_verdict
+from rprm_jobs.types import Finish, Sampling, Verdict
 from workers.engines.scripted.policy import write_steps
 from workers.engines.scripted.script import Effect, act, now_step
 
@@ -114,7 +114,7 @@ class ScriptedEngine:
         yes = (noise & 0xFFFFFF) / 0x1000000 < chance
         # Cubed, so that most critiques are as sure of their own verdict as a model that has just argued for it.
         doubt = 0.5 * ((noise >> 24 & 0xFFFF) / 0x10000) ** 3
-        ending = f"\n{MARKER} {'Yes' if yes else 'No'}"
+        ending = f"\n{MARKER} {'Yes' if yes else 'No'}" if effect.ending is None else effect.ending
         start = (noise >> 40) % _POOL_CHARS
         room = max(0, self._options.text_chars - len(ending))
         body = self._pool[start : start + room]
@@ -123,8 +123,10 @@ class ScriptedEngine:
             return Generation(body, _tokens(body), Finish.LENGTH, None)
         if effect.unparsed:
             return Generation(body, _tokens(body), Finish.STOP, None)
-        p_yes = None if effect.no_logprobs else (1.0 - doubt if yes else doubt)
-        return Generation(body + ending, _tokens(body + ending), Finish.STOP, p_yes)
+        text, _ = cut_critique(body + ending)
+        verdict = read_verdict(text, Finish.STOP)
+        p_yes = {Verdict.YES: 1.0 - doubt, Verdict.NO: doubt}.get(verdict)
+        return Generation(text, _tokens(text), Finish.STOP, None if effect.no_logprobs else p_yes)
 
 
 def _tokens(text: str) -> int:

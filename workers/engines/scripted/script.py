@@ -2,7 +2,8 @@
 
 `[[scripted:NAME]]` or `[[scripted:NAME:VALUE]]`. Faults of the process: exit, memory, systemexit, died; with
 `-once:PATH` appended (`exit-once:/tmp/x`) the fault happens only if PATH does not exist yet, and creates it.
-Outcomes: unparsed, truncated, refuse, too-long, no-logprobs, yes, no, `slow:SECONDS`.
+Outcomes: unparsed, truncated, refuse, too-long, no-logprobs, yes, no, `slow:SECONDS`, and `ends:TEXT`, which is what
+the judge writes at the end (`\\n` for a line break).
 """
 
 from __future__ import annotations
@@ -20,13 +21,17 @@ _MARKER = re.compile(r"\[\[scripted:([a-z-]+)(?::([^\]]*))?\]\]")
 
 @dataclass(slots=True)
 class Effect:
-    """What the markers change in the critiques. `chance`: of a Yes, in [0, 1]; None to draw it from the prompt."""
+    """What the markers change in the critiques. `chance`: of a Yes, in [0, 1]; None to draw it from the prompt.
+
+    `ending`: what stands in place of the verdict line.
+    """
 
     slow_s: float = 0.0
     unparsed: bool = False
     truncated: bool = False
     no_logprobs: bool = False
     chance: float | None = None
+    ending: str | None = None
 
 
 def now_step(template: PromptTemplate, text: str) -> str:
@@ -51,6 +56,8 @@ def act(step: str) -> Effect:
             setattr(effect, name, True)
         elif name == "no-logprobs":
             effect.no_logprobs = True
+        elif name == "ends":
+            effect.ending = value.replace("\\n", "\n")
         elif name in ("yes", "no"):
             effect.chance = float(name == "yes")
         else:

@@ -120,7 +120,9 @@ class TransformersEngine:
                 f"memory is free for the keys and values of {tokens} tokens, and one critique may need {self._max_len}",
                 hint=f"set --engine-arg max_model_len={tokens // 2} or free memory",
             )
-        stop_criteria = StopCriteria(_end_ids(model, tokenizer), self._encoder.yes_id, self._encoder.no_id)
+        stop_criteria = StopCriteria(
+            _end_ids(model, tokenizer), self._encoder.yes_id, self._encoder.no_id, self._encoder.opening
+        )
         decoder = Decoder(model, self._encoder.decode, stop_criteria, tokens=tokens)
         decoder.check(self._encoder.encode("1 + 1 = 2"), tolerance=_CHECK_TOLERANCE[dtype])
         rows = self._options.max_batch or _MAX_ROWS[device]

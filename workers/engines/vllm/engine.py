@@ -13,10 +13,10 @@ from rprm_jobs.engine import EngineInfo, EngineStats, Generation, Prompt
 from rprm_jobs.errors import EngineDied, EngineError, PromptTooLong, Refused
 from rprm_jobs.judge.encode import PromptEncoder
 from rprm_jobs.judge.resolve import Judge
-from rprm_jobs.judge.verdict import STOP_STRINGS, p_yes, verdict_place
+from rprm_jobs.judge.verdict import STOP_STRINGS, cut_critique, p_yes, verdict_place
 from rprm_jobs.types import Finish, Sampling
 from workers.engines.loading import check_weights, load_tokenizer
-from workers.engines.stop_strings import cut_at_stop
+from workers.engines.stop_strings import critique_tokens, cut_at_stop
 from workers.engines.vllm.arguments import LORA, engine_arguments
 from workers.engines.vllm.core import VllmCore, client_errors, first_line, set_environment
 
@@ -37,6 +37,8 @@ class VllmEngine:
         self._encoder: PromptEncoder | None = None
         self._numbers = itertools.count()
         self._max_len = 0
+        # vLLM cannot tell a verdict line in a thinking block from the judge's own; a judge that thinks gets none.
+        self._critique_stops: tuple[str, ...] = STOP_STRINGS
 
     async def start(self) -> EngineInfo:
         """Load the judge; takes half a minute or more. Nothing is left running when it fails."""
@@ -55,9 +57,7 @@ class VllmEngine:
 
     def encode(self, text: str, prefill: str = "") -> Prompt:
         """The message in the judge's chat frame, as token ids."""
-        if self._encoder is None:
-            raise EngineError("the engine was not started")
-        return Prompt(text, tuple(self._encoder.encode(text, prefill)), prefill)
+        return Prompt(text, tuple(self._loaded.encode(text, prefill)), prefill)
 
     async def sample(
         self, prompt: Prompt, seeds: Sequence[int], sampling: Sampling, *, stop: Sequence[str] | None = None
@@ -70,7 +70,7 @@ class VllmEngine:
         if len(ids) + room > self._max_len:
             raise PromptTooLong(tokens=len(ids), limit=self._max_len, room=room)
         limit = min(sampling.max_new_tokens, self._max_len - len(ids))
-        tasks = [asyncio.create_task(self._one(ids, self._params(sampling, seed, limit, stop), stop)) for seed in seeds]
+        tasks = [asyncio.create_task(self._one(ids, sampling, seed, limit, stop)) for seed in seeds]
         try:
             return list(await asyncio.gather(*tasks))
         finally:
@@ -87,15 +87,19 @@ class VllmEngine:
         self._llm = None
         await self._core.close()
 
+    @property
+    def _loaded(self) -> PromptEncoder:
+        if self._encoder is None:
+            raise EngineError("the engine was not started")
+        return self._encoder
+
     def _params(self, sampling: Sampling, seed: int, limit: int, stop: Sequence[str] | None) -> Any:
         from vllm import SamplingParams
         from vllm.sampling_params import RequestOutputKind
 
-        if self._encoder is None:
-            raise EngineError("the engine was not started")
         extra: dict[str, Any] = {}
         if stop is None:
-            answers = [self._encoder.yes_id, self._encoder.no_id]
+            answers = [self._loaded.yes_id, self._loaded.no_id]
             extra = {"logprob_token_ids": answers, "flat_logprobs": True}
             # Until `num_logprobs` existed, naming token ids had no effect unless as many `logprobs` were asked for.
             extra |= {} if hasattr(SamplingParams, "num_logprobs") else {"logprobs": len(answers)}
@@ -105,7 +109,7 @@ class VllmEngine:
                 top_p=sampling.top_p,
                 max_tokens=limit,
                 seed=seed,
-                stop=list(STOP_STRINGS if stop is None else stop),
+                stop=list(self._critique_stops if stop is None else stop),
                 include_stop_str_in_output=True,
                 output_kind=RequestOutputKind.FINAL_ONLY,
                 skip_clone=True,
@@ -114,7 +118,20 @@ class VllmEngine:
         except client_errors() as error:
             raise Refused(f"vLLM does not sample like this: {first_line(error)}") from error
 
-    async def _one(self, ids: Sequence[int], params: Any, stop: Sequence[str] | None) -> Generation:
+    async def _one(
+        self, ids: Sequence[int], sampling: Sampling, seed: int, limit: int, stop: Sequence[str] | None
+    ) -> Generation:
+        output = await self._run(ids, self._params(sampling, seed, limit, stop))
+        if stop is not None:
+            return self._free_text(output, stop)
+        generation, cut = self._critique(output)
+        if output.stop_reason in STOP_STRINGS and not cut:
+            # Stopped while it was thinking: the same critique again, to its end.
+            self._critique_stops = ()
+            generation, _ = self._critique(await self._run(ids, self._params(sampling, seed, limit, stop)))
+        return generation
+
+    async def _run(self, ids: Sequence[int], params: Any) -> Any:
         from vllm.v1.engine.exceptions import EngineDeadError, EngineGenerateError
 
         prompt = {"type": "token", "prompt_token_ids": list(ids)}
@@ -127,24 +144,30 @@ class VllmEngine:
             raise Refused(f"vLLM refuses the prompt: {first_line(error)}") from error
         if not last or last[0].outputs[0].finish_reason not in ("stop", "length"):
             raise self._died()
-        return self._generation(last[0].outputs[0], stop)
+        return last[0].outputs[0]
 
-    def _generation(self, output: Any, stop: Sequence[str] | None) -> Generation:
-        if self._encoder is None:
-            raise EngineError("the engine was not started")
-        ids = list(output.token_ids)
-        text = cut_at_stop(self._encoder.decode(ids), STOP_STRINGS if stop is None else stop)
-        place = verdict_place(text, ids, self._encoder.decode) if stop is None else None
-        finish = Finish.LENGTH if output.finish_reason == "length" else Finish.STOP
-        return Generation(text, len(ids), finish, None if place is None else self._p_yes(output.logprobs, place))
+    def _free_text(self, output: Any, stop: Sequence[str]) -> Generation:
+        text = cut_at_stop(self._loaded.decode(output.token_ids), stop)
+        return Generation(text, len(output.token_ids), _finish(output), None)
+
+    def _critique(self, output: Any) -> tuple[Generation, bool]:
+        """The critique, and whether a verdict line ended it."""
+        ids, decode = list(output.token_ids), self._loaded.decode_answer
+        text, cut = cut_critique(decode(ids))
+        place = verdict_place(text, ids, decode)
+        p_yes_there = None if place is None else self._p_yes(output.logprobs, place)
+        finish = Finish.STOP if cut else _finish(output)
+        return Generation(text, critique_tokens(text, ids, decode), finish, p_yes_there), cut
 
     def _p_yes(self, flat: Any, place: int) -> float:
         span = slice(flat.start_indices[place], flat.end_indices[place])
         at = dict(zip(flat.token_ids[span], flat.logprobs[span], strict=True))
-        if self._encoder is None:
-            raise EngineError("the engine was not started")
-        return p_yes(at[self._encoder.yes_id], at[self._encoder.no_id])
+        return p_yes(at[self._loaded.yes_id], at[self._loaded.no_id])
 
     def _died(self, cause: BaseException | None = None) -> EngineDied:
         why = f": {first_line(cause)}" if cause is not None else ""
         return EngineDied(f"vLLM stopped working{why}", hint="its own log above says why; the work is handed back")
+
+
+def _finish(output: Any) -> Finish:
+    return Finish.LENGTH if output.finish_reason == "length" else Finish.STOP
