@@ -16,6 +16,7 @@ from typing import Any
 import msgspec
 
 from rprm_jobs.errors import ConfigError, JudgeError, NotFound
+from rprm_jobs.judge.architecture import check_writes
 from rprm_jobs.judge.hub import pin
 from rprm_jobs.judge.prompt import PromptTemplate
 from rprm_jobs.types import Sampling
@@ -112,6 +113,7 @@ def _from_folder(name: str, folder: Path) -> Judge:
         raise JudgeError("no model: config.json is missing", where=str(folder), hint="name a model's own folder")
     if not any(p.suffix in _WEIGHT_SUFFIXES for p in folder.iterdir()):
         raise JudgeError("the folder holds no weights", where=str(folder), hint="put model.safetensors there")
+    check_writes(folder)
     card = _read_card(folder / "rprm_judge.json")
     template = PromptTemplate.load(folder / card.prompt) if card.prompt else PromptTemplate.default()
     own = {k: v for k in ("temperature", "top_p", "max_new_tokens") if (v := getattr(card, k)) is not None}

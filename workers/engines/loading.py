@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from rprm_jobs.errors import EngineError, JudgeError
+from rprm_jobs.judge.architecture import check_architectures, check_heads
 from rprm_jobs.judge.resolve import Judge
 
 T = TypeVar("T")
@@ -75,6 +76,8 @@ def load_model(judge: Judge, *, dtype: Any, allow_pickle: bool, trust_remote_cod
             output_loading_info=True,
         ),
     )
+    check_architectures(model.config.architectures, judge.location)
+    check_heads(report["unexpected_keys"], judge.location)
     # Without this, weights that are not in the file would be random numbers and the judge would judge with them.
     if report["missing_keys"]:
         names = sorted(report["missing_keys"])

@@ -17,6 +17,7 @@ from typing import Any
 import psutil
 
 from rprm_jobs.errors import EngineError, JudgeError
+from rprm_jobs.judge.architecture import check_architectures
 from rprm_jobs.judge.resolve import Judge
 from workers.engines.loading import is_out_of_memory
 from workers.engines.reaper import dismiss, engine_processes, kill, start_reaper
@@ -123,6 +124,7 @@ class VllmCore:
                 where=self._judge.location,
                 hint="correct what it names; --engine-arg key=value sets any of vLLM's arguments",
             ) from error
+        check_architectures(config.model_config.hf_config.architectures, self._judge.location)
         if self._closed:
             raise EngineError("the engine was closed while it was loading")
         # A child inherits the mask: Ctrl-C in a terminal then reaches the worker alone, which hands back first.
