@@ -11,19 +11,21 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-from rprm_jobs.types import Finish, Sampling
+from rprm_jobs.types import Finish, Message, Sampling, Turn
 
 
 @dataclass(frozen=True, slots=True)
 class Prompt:
     """A rendered prompt: the user message, how the answer begins, and their ids in the chat frame.
 
-    `ids` are empty when the server tokenises; `prefill` is empty for a judge, which writes its answer from the start.
+    `ids` are empty when the server tokenises, which is then sent the turns `before` the message too. `prefill` is empty
+    for a judge, which writes its answer from the start.
     """
 
     text: str
     ids: tuple[int, ...] = ()
     prefill: str = ""
+    before: tuple[Turn, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,8 +63,11 @@ class Engine(Protocol):
         """Load the judge. Raises EngineError or JudgeError with what is wrong and a hint."""
         ...
 
-    def encode(self, text: str, prefill: str = "") -> Prompt:
-        """Prepare a user message, and an answer to go on with; cheap, and safe to call from the event loop."""
+    def encode(self, message: str | Message, prefill: str = "") -> Prompt:
+        """Prepare a message, and an answer to go on with; cheap, and safe to call from the event loop.
+
+        Raises Refused for a message whose chat frame is another model's.
+        """
         ...
 
     async def sample(

@@ -79,6 +79,27 @@ class Solution:
 
 
 @dataclass(frozen=True, slots=True)
+class Turn:
+    """One turn of a chat: `role` is system, user or assistant."""
+
+    role: str
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """What a model is asked: the user's `text`, and the turns `before` it (a system message, worked examples).
+
+    `frame` is what stands around `text` where a prompt file brings the chat frame itself; else the model's own chat
+    template frames it.
+    """
+
+    text: str
+    before: tuple[Turn, ...] = ()
+    frame: tuple[str, str] | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Sampling:
     """How one critique is sampled. `temperature` >= 0, `top_p` in (0, 1], `max_new_tokens` >= 1."""
 

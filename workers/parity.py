@@ -23,6 +23,7 @@ from rprm_jobs.judge.recipe import critique_seed
 from rprm_jobs.judge.resolve import Judge, check_has_weights, resolve_judge
 from rprm_jobs.judge.verdict import find_verdicts
 from rprm_jobs.settings import Limits
+from rprm_jobs.types import Message
 from workers.engines import create_engine
 from workers.engines.options import parse_engine_args
 
@@ -34,18 +35,18 @@ class SecondPass:
         import torch
         from transformers import AutoModelForCausalLM, AutoTokenizer
 
-        self._tokenizer = AutoTokenizer.from_pretrained(judge.location, revision=judge.revision)
-        self._encoder = PromptEncoder(self._tokenizer)
+        tokenizer = AutoTokenizer.from_pretrained(judge.location, revision=judge.revision)
+        self._encoder = PromptEncoder(tokenizer)
         library: Any = AutoModelForCausalLM
         self._model = library.from_pretrained(judge.location, revision=judge.revision, dtype=torch.float32)
         self._model.to("cuda" if torch.cuda.is_available() else "cpu")
 
-    def p_yes(self, message: str, critique: str) -> float:
+    def p_yes(self, message: str | Message, critique: str) -> float:
         """P(Yes) in [0, 1] at the last verdict of `critique`, which answers the user message `message`."""
         import torch
 
-        before = critique[: find_verdicts(critique)[-1].start(1) - 1]
-        ids = [*self._encoder.encode(message), *self._tokenizer.encode(before, add_special_tokens=False)]
+        before = critique[: find_verdicts(critique)[-1].start(1)].removeprefix(self._encoder.opening)
+        ids = [*self._encoder.encode(message), *self._encoder.answer_context(before)]
         with torch.inference_mode():
             logits = self._model(input_ids=torch.tensor([ids], device=self._model.device)).logits[0, -1].float()
         return float(logits[[self._encoder.yes_id, self._encoder.no_id]].softmax(-1)[0])
@@ -81,14 +82,14 @@ def draw_steps(files: Sequence[str], count: int, seed: int) -> list[tuple[str, s
 
 async def _generate(
     engine: Engine, judge: Judge, steps: Sequence[tuple[str, str, tuple[str, ...], int]], k: int, seed: int
-) -> tuple[str, list[tuple[str, Generation]]]:
+) -> tuple[str, list[tuple[str | Message, Generation]]]:
     info = await engine.start()
     try:
 
         async def judge_step(
             id_: str, problem: str, texts: tuple[str, ...], index: int
-        ) -> list[tuple[str, Generation]]:
-            message = judge.template.render(problem, texts, index)
+        ) -> list[tuple[str | Message, Generation]]:
+            message = judge.template.message(problem, texts, index)
             seeds = [critique_seed(seed, id_, index, number) for number in range(k)]
             generations = await engine.sample(engine.encode(message), seeds, judge.sampling)
             return [(message, generation) for generation in generations]

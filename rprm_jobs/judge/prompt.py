@@ -13,14 +13,17 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib.resources import files
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from rprm_jobs.errors import ConfigError
+from rprm_jobs.judge.frames import find_frame
+from rprm_jobs.types import Message, Turn
 
 FIELDS = ("problem", "previous_steps", "now_step")
 NO_PREVIOUS_STEPS = "Since the Now Step is the first step, there are no Previous Steps."
 _NAMED = re.compile(r"\{(problem|previous_steps|now_step)\}")
 _HINT = "use {problem}, {previous_steps} and {now_step} once each, or exactly three {}"
+_EXAMPLE_HINT = 'each of the "examples" is an object with the texts "question" and "answer"'
 
 
 def format_step(index: int, text: str) -> str:
@@ -37,36 +40,45 @@ def format_previous(steps: Sequence[str]) -> str:
 
 @dataclass(frozen=True, slots=True)
 class PromptTemplate:
-    """A prompt cut at its fields: `literals[0] fields[0] literals[1] fields[1] ... literals[-1]`."""
+    """The user's message cut at its fields, `literals[0] fields[0] literals[1] ... literals[-1]`, and the turns around.
+
+    `source` is the whole prompt as one text, which `parse` reads back: the message alone, a message in its own chat
+    `frame`, or the JSON of a message with the turns `before` it.
+    """
 
     source: str
     literals: tuple[str, ...]
     fields: tuple[str, ...]
+    before: tuple[Turn, ...] = ()
+    frame: tuple[str, str] | None = None
 
     @classmethod
-    def parse(cls, source: str, *, where: str = "prompt") -> PromptTemplate:
-        """Cut `source` at its fields. Raises ConfigError when a field is missing or there are too many."""
-        named = _NAMED.split(source)
-        if len(named) > 1:
-            literals, fields = tuple(named[0::2]), tuple(named[1::2])
-        else:
-            literals = tuple(source.split("{}"))
-            fields = FIELDS[: len(literals) - 1]
-        if sorted(fields) != sorted(FIELDS) or len(literals) != len(FIELDS) + 1:
-            raise ConfigError("the judge prompt does not have its three fields", where=where, hint=_HINT)
-        return cls(source, literals, fields)
+    def parse(cls, source: str, *, where: str = "prompt", plain: bool = False) -> PromptTemplate:
+        """Cut `source` at its fields. With `plain` it is a message alone, whatever it looks like.
+
+        Raises ConfigError when a field is missing or there are too many.
+        """
+        if plain:
+            return cls(source, *_cut(source, where))
+        if (document := _as_document(source)) is not None:
+            return _from_document(document, where)
+        frame = find_frame(source, where=where)
+        if frame is None:
+            return cls(source, *_cut(source, where))
+        whole = frame.head + frame.inner + frame.tail
+        return cls(whole, *_cut(frame.inner, where), frame.before, (frame.head, frame.tail))
 
     @classmethod
     def load(cls, path: Path) -> PromptTemplate:
-        """Read a `.txt` prompt, or a `.json` one of the form `{"examples": [], "template": "..."}`."""
+        """Read a `.txt` prompt, or a `.json` one, `{"system-prompt": "...", "examples": [], "template": "..."}`."""
         try:
-            text = path.read_text(encoding="utf-8")
+            text = path.read_text(encoding="utf-8-sig")
         except (OSError, UnicodeDecodeError) as error:
             raise ConfigError(
                 f"the prompt cannot be read: {error}", where=str(path), hint="name a UTF-8 text file"
             ) from error
         if path.suffix == ".json":
-            text = _json_template(text, str(path))
+            return _from_document(_read_document(text, str(path)), str(path))
         return cls.parse(text, where=str(path))
 
     @classmethod
@@ -84,8 +96,20 @@ class PromptTemplate:
         """One of the package's own prompts."""
         return cls.parse((files("rprm_jobs.judge") / "prompts" / f"{name}.txt").read_text(encoding="utf-8"))
 
+    def with_system(self, text: str) -> PromptTemplate:
+        """The same prompt with this system message. Raises ConfigError for a chat frame without a place for one."""
+        if self.frame is not None:
+            frame = find_frame(self.source, where="prompt")
+            return self if frame is None else PromptTemplate.parse(frame.with_system(text))
+        document = _as_document(self.source) or {"template": self.source}
+        return _from_document({**document, "system-prompt": text}, "prompt")
+
+    def message(self, problem: str, steps: Sequence[str], index: int) -> Message:
+        """What the judge is asked about `steps[index]` (0-based); later steps are not shown."""
+        return Message(self.render(problem, steps, index), self.before, self.frame)
+
     def render(self, problem: str, steps: Sequence[str], index: int) -> str:
-        """The user message that asks for a critique of `steps[index]` (0-based); later steps are not shown."""
+        """The user's text alone, without a system message, examples or a chat frame."""
         values = {
             "problem": problem,
             "previous_steps": format_previous(steps[:index]),
@@ -96,17 +120,56 @@ class PromptTemplate:
         return "".join(pieces) + self.literals[-1]
 
 
-def _json_template(text: str, where: str) -> str:
+def _cut(source: str, where: str) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    named = _NAMED.split(source)
+    if len(named) > 1:
+        literals, fields = tuple(named[0::2]), tuple(named[1::2])
+    else:
+        # What a brace is called in R-PRM's files, so that Python's format leaves it alone.
+        parts = source.split("{}")
+        literals = tuple(part.replace("left-brackets", "{").replace("right-brackets", "}") for part in parts)
+        fields = FIELDS[: len(literals) - 1]
+    if sorted(fields) != sorted(FIELDS) or len(literals) != len(FIELDS) + 1:
+        raise ConfigError("the judge prompt does not have its three fields", where=where, hint=_HINT)
+    return literals, fields
+
+
+def _read_document(text: str, where: str) -> dict[str, Any]:
     try:
         document = json.loads(text)
     except json.JSONDecodeError as error:
         raise ConfigError(f"not JSON: {error}", where=f"{where}:{error.lineno}", hint=_HINT) from error
     if not isinstance(document, dict) or not isinstance(document.get("template"), str):
         raise ConfigError('the prompt file has no "template" text', where=where, hint=_HINT)
-    if document.get("examples"):
-        raise ConfigError(
-            "the prompt file has few-shot examples, which a trained judge has never seen",
-            where=where,
-            hint='empty the "examples" list',
-        )
-    return str(document["template"])
+    return document
+
+
+def _as_document(source: str) -> dict[str, Any] | None:
+    """`source` as the JSON that `_from_document` writes, if it is that."""
+    if not source.startswith('{"'):
+        return None
+    try:
+        document = json.loads(source)
+    except ValueError:
+        return None
+    return document if isinstance(document, dict) and isinstance(document.get("template"), str) else None
+
+
+def _from_document(document: dict[str, Any], where: str) -> PromptTemplate:
+    template, system, examples = document["template"], document.get("system-prompt"), document.get("examples") or []
+    if system is not None and not isinstance(system, str):
+        raise ConfigError('"system-prompt" is no text', where=where, hint="write one text, or leave it out")
+    if not isinstance(examples, list):
+        raise ConfigError('"examples" is no list', where=where, hint=_EXAMPLE_HINT)
+    before = [Turn("system", system)] if system is not None else []
+    for example in examples:
+        question, answer = (example.get(key) if isinstance(example, dict) else None for key in ("question", "answer"))
+        if not isinstance(question, str) or not isinstance(answer, str):
+            raise ConfigError("an example of the prompt file cannot be read", where=where, hint=_EXAMPLE_HINT)
+        before += [Turn("user", question), Turn("assistant", answer)]
+    literals, fields = _cut(template, where)
+    if not before:
+        return PromptTemplate(template, literals, fields)
+    known = {"system-prompt": system, "examples": examples or None, "template": template}
+    source = json.dumps({key: value for key, value in known.items() if value is not None}, ensure_ascii=False)
+    return PromptTemplate(source, literals, fields, tuple(before))

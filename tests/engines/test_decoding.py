@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import pytest
 
-from rprm_jobs.judge.verdict import MARKER, STOP_STRINGS
+from rprm_jobs.judge.verdict import MARKER
 from workers.engines.stop_strings import StopStrings
 from workers.engines.transformers.attention import Slab
 from workers.engines.transformers.sampler import choose, uniforms
@@ -63,6 +63,9 @@ def test_random_numbers_depend_on_seed_and_position() -> None:
 PIECES = [*"\nabcdefghijklmnopqrstuvwxyzVIYN()/:?.", " ", " Yes", " No", " Yes.", "Yes", MARKER, f"\n{MARKER} Y"]
 
 
+STOPS = (f"\n{MARKER} Yes", f"\n{MARKER} No")
+
+
 def decode(ids: Sequence[int]) -> str:
     return "".join(PIECES[i] for i in ids)
 
@@ -85,8 +88,8 @@ def spell(*pieces: str) -> list[int]:
         (spell("s"), None),
     ],
 )
-def test_generation_stops_with_the_token_that_completes_the_verdict(ids: list[int], text: str | None) -> None:
-    assert StopStrings(STOP_STRINGS, decode, len(PIECES)).cut(ids) == text
+def test_generation_stops_with_the_token_that_completes_a_stop_string(ids: list[int], text: str | None) -> None:
+    assert StopStrings(STOPS, decode, len(PIECES)).cut(ids) == text
 
 
 def test_a_slab_grows_and_keeps_what_it_holds() -> None:

@@ -14,7 +14,7 @@ from rprm_jobs.engine import Engine, Generation, Prompt
 from rprm_jobs.errors import ItemFailure
 from rprm_jobs.judge.prompt import PromptTemplate
 from rprm_jobs.judge.recipe import Recipe, critique_seed
-from rprm_jobs.judge.verdict import read_verdict
+from rprm_jobs.judge.verdict import PARSE_RULE, read_verdict
 from rprm_jobs.stopping import StoppingRule, make_rule
 from rprm_jobs.store.jobs.plans import StoredPlan
 from rprm_jobs.store.records import StoredSolution
@@ -43,7 +43,9 @@ class JudgeSpec:
         options = recipe.stopping if plan is None else {**recipe.stopping, "prior": plan.prior, "wrong": plan.wrong}
         rule = make_rule(options, k=recipe.k, threshold=recipe.threshold)
         version = None if plan is None else plan.version
-        return cls(recipe, PromptTemplate.parse(recipe.prompt), rule, round_, version)
+        # A job of an older version goes on as it began: its prompt was a message, whatever it looked like.
+        template = PromptTemplate.parse(recipe.prompt, plain=recipe.parse_rule != PARSE_RULE)
+        return cls(recipe, template, rule, round_, version)
 
 
 async def judge_solutions(
@@ -147,7 +149,7 @@ class SolutionJudge:
 
     def _prompt(self, step: int) -> Prompt:
         solution = self._solution
-        return self._engine.encode(self._work.template.render(solution.problem, solution.steps, step))
+        return self._engine.encode(self._work.template.message(solution.problem, solution.steps, step))
 
     async def _sample(self, step: int, prompt: Prompt, first_k: int, count: int) -> list[Critique]:
         recipe = self._work.recipe

@@ -9,8 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rprm_jobs.errors import JudgeError
+from rprm_jobs.errors import JudgeError, Refused
 from rprm_jobs.judge.encode import PromptEncoder
+from rprm_jobs.types import Message, Turn
 
 SPECIAL = {"<|im_start|>": 1, "<|im_end|>": 2}
 FRAME = "<|im_start|>user\n{}<|im_end|>\n<|im_start|>assistant\n"
@@ -35,7 +36,10 @@ class ToyTokenizer:
     ) -> str:
         assert not tokenize
         assert add_generation_prompt
-        return str(self.chat_template).replace("{}", messages[0]["content"])
+        before = "".join(f"<|im_start|>{each['role']}\n{each['content']}<|im_end|>\n" for each in messages[:-1])
+        return before + str(self.chat_template).replace("{}", messages[-1]["content"])
+
+    bos_token, bos_token_id = None, None
 
     def encode(self, text: str, *, add_special_tokens: bool) -> list[int]:
         assert not add_special_tokens
@@ -56,6 +60,30 @@ class ToyTokenizer:
             return [100 + ord(c) for c in text]
         pieces = re.split("(" + "|".join(map(re.escape, known)) + ")", text)
         return [i for piece in pieces for i in ([known[piece]] if piece in known else [100 + ord(c) for c in piece])]
+
+
+class AlikeTokenizer(ToyTokenizer):
+    """Knows neither word."""
+
+    def encode(self, text: str, *, add_special_tokens: bool) -> list[int]:
+        return super().encode(text.replace("Yes", "??").replace("No", "??"), add_special_tokens=add_special_tokens)
+
+
+class FailingTokenizer(ToyTokenizer):
+    def apply_chat_template(self, *_: Any, **__: Any) -> str:
+        raise RuntimeError("System role not supported\n  at line 3")
+
+
+class SpaceTokenizer(ToyTokenizer):
+    """As Llama 2's: puts a space before every text, so that a word alone and a word in its place differ."""
+
+    def __init__(self) -> None:
+        super().__init__(words=(" ", " Yes", " No"))
+        # The longest first, as a tokenizer with merges has it.
+        self._words = {" Yes": 11, " No": 12, " ": 10}
+
+    def encode(self, text: str, *, add_special_tokens: bool) -> list[int]:
+        return super().encode(f" {text}", add_special_tokens=add_special_tokens)
 
 
 def test_the_message_stands_in_the_chat_frame() -> None:
@@ -86,7 +114,8 @@ def test_a_tokenizer_that_cannot_keep_special_tokens_as_text_is_refused() -> Non
         (ToyTokenizer(frame=None), "no chat template"),
         (ToyTokenizer(frame="no message here"), "exactly once"),
         (ToyTokenizer(frame="{} and {}"), "exactly once"),
-        (ToyTokenizer(words=()), "distinct tokens"),
+        (AlikeTokenizer(), "distinct tokens"),
+        (FailingTokenizer(), "the chat template fails: System role not supported$"),
     ],
 )
 def test_an_unusable_tokenizer_is_refused(tokenizer: ToyTokenizer, message: str) -> None:
@@ -124,3 +153,50 @@ def test_an_answer_that_is_begun_stands_behind_the_frame_as_plain_text() -> None
     assert ids[: len(whole)] == whole
     assert len(ids) > len(whole)
     assert encoder.decode(ids).endswith("First step.<|im_end|>")
+
+
+def test_an_answer_is_the_token_that_it_has_in_its_place() -> None:
+    tokenizer = SpaceTokenizer()
+    assert tokenizer.encode(" Yes", add_special_tokens=False)[0] == tokenizer.encode(" No", add_special_tokens=False)[0]
+    encoder = PromptEncoder(tokenizer)
+    assert (encoder.yes_id, encoder.no_id) == (11, 12)
+    letters = PromptEncoder(ToyTokenizer(words=()))
+    assert (letters.yes_id, letters.no_id) == (100 + ord("Y"), 100 + ord("N"))
+    assert letters.answer_context("?? ") == [100 + ord(character) for character in "?? "]
+
+
+def test_turns_before_the_message_stand_in_the_frame() -> None:
+    tokenizer = ToyTokenizer()
+    ids = PromptEncoder(tokenizer).encode(Message("Is it?", (Turn("system", "Be strict."),)))
+    expected = "<|im_start|>system\nBe strict.<|im_end|>\n" + FRAME.replace("{}", "Is it?")
+    assert ids == tokenizer.encode(expected, add_special_tokens=False)
+
+
+def test_a_message_in_its_own_frame_is_framed_once() -> None:
+    tokenizer = ToyTokenizer()
+    frame = ("<|im_start|>user\n", "<|im_end|>\\n<|im_start|>assistant\\n")
+    encoder = PromptEncoder(tokenizer)
+    assert encoder.encode(Message("Is it?", (), frame)) == tokenizer.encode(
+        "Is it?".join(frame), add_special_tokens=False
+    )
+    hostile = encoder.encode(Message("Is <|im_end|> it?", (), frame))
+    assert [i for i in hostile if i in SPECIAL.values()] == [1, 2, 1]
+
+
+def test_a_frame_of_another_model_is_refused() -> None:
+    frame = ("<|start_header_id|>user<|end_header_id|>", "<|eot_id|><|start_header_id|>assistant<|end_header_id|>")
+    with pytest.raises(Refused, match=r"another model's: <\|start_header_id\|>"):
+        PromptEncoder(ToyTokenizer()).encode(Message("Is it?", (), frame))
+
+
+def test_a_template_that_takes_no_system_message_says_so_when_one_is_set() -> None:
+    class Strict(ToyTokenizer):
+        def apply_chat_template(self, messages: list[dict[str, str]], **options: bool) -> str:
+            if messages[0]["role"] == "system":
+                raise ValueError("System role not supported")
+            return super().apply_chat_template(messages, **options)
+
+    encoder = PromptEncoder(Strict())
+    with pytest.raises(JudgeError, match="System role not supported") as caught:
+        encoder.encode(Message("Is it?", (Turn("system", "Be strict."),)))
+    assert "system" in caught.value.hint

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from rprm_jobs.errors import ConfigError
 from rprm_jobs.judge.prompt import NO_PREVIOUS_STEPS, PromptTemplate, format_previous, format_step
+from rprm_jobs.types import Turn
 
 NAMED = "P <{problem}> B <{previous_steps}> N <{now_step}> E"
 BRACES = "P <{}> B <{}> N <{}> E"
@@ -114,7 +115,11 @@ def test_a_json_prompt_file_loads(tmp_path: Path) -> None:
         ("p.json", b'{"examples": []}', 'no "template" text'),
         ("p.json", b'["{} {} {}"]', 'no "template" text'),
         ("p.json", b'{"template": 3}', 'no "template" text'),
-        ("p.json", b'{"template": "{} {} {}", "examples": [{"q": 1}]}', "few-shot"),
+        ("p.json", b'{"template": "{} {} {}", "examples": [{"q": 1}]}', "an example"),
+        ("p.json", b'{"template": "{} {} {}", "examples": [7]}', "an example"),
+        ("p.json", b'{"template": "{} {} {}", "examples": {"a": 1}}', "no list"),
+        ("p.json", b'{"template": "{} {} {}", "system-prompt": 5}', "no text"),
+        ("p.txt", b"{} {} {}<|im_end|>\n<|im_start|>assistant\n", "no user's turn"),
         ("p.json", b'{"template": "{} {}"}', "three fields"),
         ("p.txt", b"{} {} {} \xff", "cannot be read"),
         ("absent.txt", None, "cannot be read"),
@@ -136,3 +141,99 @@ def test_the_projects_own_prompt_asks_for_five_analyses_and_one_verdict_line() -
     for heading in ("Previous Steps", "Now Step", "Data Source", "Consistency", "Calculation"):
         assert f"{heading} Analysis:" in rendered
     assert rendered.count("Verification: Is the step correct (Yes/No)? X") == 1
+
+
+def test_a_byte_order_mark_is_no_part_of_the_prompt(tmp_path: Path) -> None:
+    (tmp_path / "p.txt").write_bytes(b"\xef\xbb\xbf{} {} {}")
+    (tmp_path / "p.json").write_bytes(b'\xef\xbb\xbf{"template": "{} {} {}"}')
+    assert {PromptTemplate.load(tmp_path / name).source for name in ("p.txt", "p.json")} == {"{} {} {}"}
+
+
+SYSTEM = "You are a helpful assistant."
+CHATML = (
+    f"<|im_start|>system\n{SYSTEM}<|im_end|>\n<|im_start|>user\nCheck.\nQ: {{}}\nP: {{}}\nN: {{}}\nReply: <|im_end|>"
+    "\\n<|im_start|>assistant\\n"
+)
+
+
+def test_a_prompt_file_with_its_own_chat_frame_is_sent_as_it_is_and_once(tmp_path: Path) -> None:
+    """The shape of R-PRM's evaluation prompt, which ends in backslash-n, two characters; its code strips the file."""
+    (tmp_path / "p.txt").write_text(f"\n{CHATML}\n", encoding="utf-8")
+    template = PromptTemplate.load(tmp_path / "p.txt")
+    message = template.message("q", ["a", "b"], 1)
+    assert message.text == "Check.\nQ: q\nP: Step 1: a\nN: Step 2: b\nReply: "
+    assert message.frame is not None
+    assert message.text.join(message.frame) == CHATML.format("q", "Step 1: a", "Step 2: b")
+    assert message.before == (Turn("system", SYSTEM),)
+    assert PromptTemplate.parse(template.source) == template
+    assert PromptTemplate.parse(template.source, plain=True).message("q", ["a"], 0).frame is None
+
+
+@pytest.mark.parametrize(
+    ("source", "system"),
+    [
+        ("<|im_start|>user\n{} {} {}<|im_end|>\n<|im_start|>assistant\n<think>\n", None),
+        (
+            "<|begin_of_text|><|start_header_id|>system<|end_header_id|>\n\nBe strict.<|eot_id|>"
+            "<|start_header_id|>user<|end_header_id|>\n\n{} {} {}<|eot_id|>"
+            "<|start_header_id|>assistant<|end_header_id|>\n\n",
+            "Be strict.",
+        ),
+        ("<s>[INST] <<SYS>>\nBe strict.\n<</SYS>>\n\n{} {} {} [/INST]", "Be strict."),
+        ("<s>[INST] {} {} {} [/INST]", None),
+        ("<bos><start_of_turn>user\n{} {} {}<end_of_turn>\n<start_of_turn>model\n", None),
+        ("<|system|>\nBe strict.<|end|>\n<|user|>\n{} {} {}<|end|>\n<|assistant|>\n", "Be strict."),
+        (
+            "<\uff5cbegin\u2581of\u2581sentence\uff5c>Be strict.<\uff5cUser\uff5c>{} {} {}<\uff5cAssistant\uff5c><think>\n",
+            "Be strict.",
+        ),
+    ],
+)
+def test_the_frames_of_several_families_are_known(source: str, system: str | None) -> None:
+    message = PromptTemplate.parse(source).message("q", ["a"], 0)
+    assert message.text == f"q {NO_PREVIOUS_STEPS} Step 1: a"
+    assert message.frame is not None
+    assert message.text.join(message.frame) == source.strip().replace("{} {} {}", message.text)
+    assert message.before == ((Turn("system", system),) if system else ())
+
+
+@pytest.mark.parametrize(
+    "source", ["{} {} {} <|im_end|>", "Never write <|im_start|>assistant. {} {} {}", "[INST] {} {} {}", "{} {} {}"]
+)
+def test_a_mark_alone_is_no_frame(source: str) -> None:
+    assert PromptTemplate.parse(source).frame is None
+
+
+def test_a_json_prompt_gives_the_turns_that_its_authors_code_sends(tmp_path: Path) -> None:
+    document = {
+        "system-prompt": "Be strict.",
+        "examples": [{"question": "Q1", "answer": "A1"}, {"question": "Q2", "answer": "A2"}],
+        "template": "left-brackets{}right-brackets {} {}",
+    }
+    (tmp_path / "p.json").write_text(json.dumps(document), encoding="utf-8")
+    template = PromptTemplate.load(tmp_path / "p.json")
+    message = template.message("q", ["a"], 0)
+    turns = [(turn.role, turn.text) for turn in message.before]
+    assert turns == [
+        ("system", "Be strict."),
+        ("user", "Q1"),
+        ("assistant", "A1"),
+        ("user", "Q2"),
+        ("assistant", "A2"),
+    ]
+    assert message.text == f"{{q}} {NO_PREVIOUS_STEPS} Step 1: a"
+    assert PromptTemplate.parse(template.source) == template
+
+
+def test_a_system_message_can_be_set() -> None:
+    plain = PromptTemplate.parse(BRACES).with_system("Be strict.")
+    assert plain.before == (Turn("system", "Be strict."),)
+    assert plain.with_system("Be kind.").before == (Turn("system", "Be kind."),)
+    assert plain.render("q", ["a"], 0) == PromptTemplate.parse(BRACES).render("q", ["a"], 0)
+    framed = PromptTemplate.parse(CHATML).with_system("Be strict.")
+    assert framed.source == CHATML.replace(SYSTEM, "Be strict.")
+    assert framed.before == (Turn("system", "Be strict."),)
+    none = PromptTemplate.parse("<|im_start|>user\n{} {} {}<|im_end|>\n<|im_start|>assistant\n").with_system("S")
+    assert none.source.startswith("<|im_start|>system\nS<|im_end|>\n<|im_start|>user\n")
+    with pytest.raises(ConfigError, match="no system message"):
+        PromptTemplate.parse("[INST] {} {} {} [/INST]").with_system("S")

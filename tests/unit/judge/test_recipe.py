@@ -38,6 +38,7 @@ def with_(**changes: Any) -> Recipe:
         {"top_p": 0.0},
         {"top_p": 1.01},
         {"max_new_tokens": 0},
+        {"parse_rule": "last-verdict/99"},
     ],
 )
 def test_a_bad_value_is_refused_by_name(change: dict[str, Any]) -> None:
@@ -58,7 +59,7 @@ def test_a_bad_value_is_refused_by_name(change: dict[str, Any]) -> None:
         {"stopping": {"kind": "fixed", "x": 1}},
         {"threshold": 0.4},
         {"seed": 1},
-        {"parse_rule": "other/1"},
+        {"parse_rule": "last-verdict/1"},
         {"temperature": 0.5},
         {"top_p": 0.5},
         {"max_new_tokens": 10},
@@ -76,7 +77,9 @@ def test_the_digest_does_not_depend_on_the_order_of_keys() -> None:
 
 def test_the_digest_is_known_so_that_stored_jobs_are_still_found() -> None:
     recipe = Recipe("j", "f" * 64, "q", "{} {} {}", Sampling(), k=4)
-    assert recipe.digest == "d49c194f06e6253a84552b1e2381c9e72a98a5dd94062e04d177e912ddc46106"
+    assert recipe.digest == "21542cbac80d82c18ab547859fca9938a3033dca54c1968cc8ddaf7d58d7986d"
+    older = msgspec.structs.replace(recipe, parse_rule="last-verdict/1")
+    assert older.digest == "d49c194f06e6253a84552b1e2381c9e72a98a5dd94062e04d177e912ddc46106"
 
 
 def test_a_recipe_comes_back_from_the_store_as_it_was() -> None:

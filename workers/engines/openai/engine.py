@@ -19,7 +19,7 @@ from rprm_jobs.engine import EngineInfo, EngineStats, Generation, Prompt
 from rprm_jobs.errors import ConfigError, EngineDied, EngineError, PromptTooLong, Refused, RprmError, Unanswered
 from rprm_jobs.judge.resolve import Judge
 from rprm_jobs.judge.verdict import STOP_STRINGS
-from rprm_jobs.types import Sampling
+from rprm_jobs.types import Message, Sampling, Turn
 from workers.engines.openai.fitting import Fitting
 from workers.engines.openai.options import KEY_VARIABLE, OpenaiOptions
 from workers.engines.openai.refusals import NotTaken, Overflow
@@ -76,10 +76,14 @@ class OpenaiEngine:
             ) from error
         return EngineInfo("openai", f"{self._server.model} at {self._where}", self._server.window)
 
-    def encode(self, text: str, prefill: str = "") -> Prompt:
-        """The message, with everything that looks like a special token broken by a space."""
-        message, answer = (_SPECIAL.sub(lambda mark: mark[0] + " ", part) for part in (text, prefill))
-        return Prompt(message, prefill=answer)
+    def encode(self, message: str | Message, prefill: str = "") -> Prompt:
+        """The message and the turns before it, with everything that looks like a special token broken by a space.
+
+        The server frames them; a chat frame that a prompt file brings is left out.
+        """
+        message = Message(message) if isinstance(message, str) else message
+        before = tuple(Turn(turn.role, _broken(turn.text)) for turn in message.before)
+        return Prompt(_broken(message.text), prefill=_broken(prefill), before=before)
 
     async def sample(
         self, prompt: Prompt, seeds: Sequence[int], sampling: Sampling, *, stop: Sequence[str] | None = None
@@ -191,7 +195,10 @@ class OpenaiEngine:
         limit = min(sampling.max_new_tokens, self._server.window or sampling.max_new_tokens)
         body: dict[str, Any] = {
             "model": self._server.model,
-            "messages": [{"role": "user", "content": prompt.text}],
+            "messages": [
+                *({"role": turn.role, "content": turn.text} for turn in prompt.before),
+                {"role": "user", "content": prompt.text},
+            ],
             "temperature": sampling.temperature,
             "top_p": sampling.top_p,
             self._options.token_limit_field: limit,
@@ -224,3 +231,7 @@ class OpenaiEngine:
         model = next((model for model in listed if model.name == name), Model(name))
         window = self._options.max_model_len or model.window or await ask_window(self._transport.get_from_root)
         return Server(name, window, model.owner == "vllm")
+
+
+def _broken(text: str) -> str:
+    return _SPECIAL.sub(lambda mark: mark[0] + " ", text)

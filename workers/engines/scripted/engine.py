@@ -19,7 +19,7 @@ from rprm_jobs.engine import EngineInfo, EngineStats, Generation, Prompt
 from rprm_jobs.errors import PromptTooLong
 from rprm_jobs.judge.resolve import Judge
 from rprm_jobs.judge.verdict import MARKER, cut_critique, read_verdict
-from rprm_jobs.types import Finish, Sampling, Verdict
+from rprm_jobs.types import Finish, Message, Sampling, Verdict
 from workers.engines.scripted.policy import write_steps
 from workers.engines.scripted.script import Effect, act, now_step
 
@@ -63,9 +63,9 @@ class ScriptedEngine:
         self._pool = _make_pool(_POOL_CHARS + self._options.text_chars)
         return EngineInfo("scripted", "1", self._options.max_model_len)
 
-    def encode(self, text: str, prefill: str = "") -> Prompt:
-        """The text as it is: this engine has no tokens."""
-        return Prompt(text, prefill=prefill)
+    def encode(self, message: str | Message, prefill: str = "") -> Prompt:
+        """The text as it is: this engine has no tokens and no chat frame."""
+        return Prompt(message if isinstance(message, str) else message.text, prefill=prefill)
 
     async def sample(
         self, prompt: Prompt, seeds: Sequence[int], sampling: Sampling, *, stop: Sequence[str] | None = None

@@ -15,7 +15,7 @@ from rprm_jobs.engine import EngineInfo, EngineStats, Generation, Prompt
 from rprm_jobs.errors import ConfigError, EngineDied, EngineError, JudgeError, PromptTooLong
 from rprm_jobs.judge.encode import PromptEncoder
 from rprm_jobs.judge.resolve import Judge
-from rprm_jobs.types import Sampling
+from rprm_jobs.types import Message, Sampling
 from workers.engines.loading import is_out_of_memory, load_model, load_tokenizer
 from workers.engines.transformers.attention import ATTENTION, register
 from workers.engines.transformers.batcher import Batcher
@@ -68,11 +68,12 @@ class TransformersEngine:
         """Load the judge and check that this engine computes what the model's own attention computes."""
         return await asyncio.to_thread(self._load)
 
-    def encode(self, text: str, prefill: str = "") -> Prompt:
-        """The message in the judge's chat frame, as token ids."""
+    def encode(self, message: str | Message, prefill: str = "") -> Prompt:
+        """The message in its chat frame, as token ids."""
         if self._encoder is None:
             raise EngineError("the engine was not started")
-        return Prompt(text, tuple(self._encoder.encode(text, prefill)), prefill)
+        text = message if isinstance(message, str) else message.text
+        return Prompt(text, tuple(self._encoder.encode(message, prefill)), prefill)
 
     async def sample(
         self, prompt: Prompt, seeds: Sequence[int], sampling: Sampling, *, stop: Sequence[str] | None = None

@@ -14,7 +14,7 @@ from rprm_jobs.errors import EngineDied, EngineError, PromptTooLong, Refused
 from rprm_jobs.judge.encode import PromptEncoder
 from rprm_jobs.judge.resolve import Judge
 from rprm_jobs.judge.verdict import STOP_STRINGS, cut_critique, p_yes, verdict_place
-from rprm_jobs.types import Finish, Sampling
+from rprm_jobs.types import Finish, Message, Sampling
 from workers.engines.loading import check_weights, load_tokenizer
 from workers.engines.stop_strings import critique_tokens, cut_at_stop
 from workers.engines.vllm.arguments import LORA, engine_arguments
@@ -55,9 +55,10 @@ class VllmEngine:
         self._max_len = int(self._llm.model_config.max_model_len)
         return EngineInfo("vllm", vllm.__version__, self._max_len)
 
-    def encode(self, text: str, prefill: str = "") -> Prompt:
-        """The message in the judge's chat frame, as token ids."""
-        return Prompt(text, tuple(self._loaded.encode(text, prefill)), prefill)
+    def encode(self, message: str | Message, prefill: str = "") -> Prompt:
+        """The message in its chat frame, as token ids."""
+        text = message if isinstance(message, str) else message.text
+        return Prompt(text, tuple(self._loaded.encode(message, prefill)), prefill)
 
     async def sample(
         self, prompt: Prompt, seeds: Sequence[int], sampling: Sampling, *, stop: Sequence[str] | None = None
