@@ -107,11 +107,11 @@ def _chat_frame(tokenizer: Any, turns: tuple[Turn, ...]) -> tuple[str, str]:
         )
     # A template is a program of the judge's author, and may raise anything; many refuse a system message so.
     except Exception as error:
-        roles = ", ".join(turn.role for turn in turns)
-        raise JudgeError(
-            f"the chat template fails: {str(error).strip() or type(error).__name__}".splitlines()[0],
-            hint=f"leave out what it may not take (before the message: {roles})" if roles else "correct the template",
-        ) from error
+        why = (str(error).strip() or type(error).__name__).splitlines()[0]
+        if turns:
+            roles = ", ".join(turn.role for turn in turns)
+            raise Refused(f"the judge's chat template takes no such turns ({roles}): {why}") from error
+        raise JudgeError(f"the chat template fails: {why}", hint="correct chat_template.jinja") from error
     if not isinstance(framed, str) or framed.count(_SENTINEL) != 1:
         raise JudgeError("the chat template does not show the user's message exactly once")
     prefix, suffix = framed.split(_SENTINEL)

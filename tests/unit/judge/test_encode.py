@@ -115,7 +115,7 @@ def test_a_tokenizer_that_cannot_keep_special_tokens_as_text_is_refused() -> Non
         (ToyTokenizer(frame="no message here"), "exactly once"),
         (ToyTokenizer(frame="{} and {}"), "exactly once"),
         (AlikeTokenizer(), "distinct tokens"),
-        (FailingTokenizer(), "the chat template fails: System role not supported$"),
+        (FailingTokenizer(), "the chat template fails: System role not supported\n  hint"),
     ],
 )
 def test_an_unusable_tokenizer_is_refused(tokenizer: ToyTokenizer, message: str) -> None:
@@ -176,9 +176,8 @@ def test_a_message_in_its_own_frame_is_framed_once() -> None:
     tokenizer = ToyTokenizer()
     frame = ("<|im_start|>user\n", "<|im_end|>\\n<|im_start|>assistant\\n")
     encoder = PromptEncoder(tokenizer)
-    assert encoder.encode(Message("Is it?", (), frame)) == tokenizer.encode(
-        "Is it?".join(frame), add_special_tokens=False
-    )
+    whole = tokenizer.encode("Is it?".join(frame), add_special_tokens=False)
+    assert encoder.encode(Message("Is it?", (), frame)) == whole
     hostile = encoder.encode(Message("Is <|im_end|> it?", (), frame))
     assert [i for i in hostile if i in SPECIAL.values()] == [1, 2, 1]
 
@@ -197,6 +196,5 @@ def test_a_template_that_takes_no_system_message_says_so_when_one_is_set() -> No
             return super().apply_chat_template(messages, **options)
 
     encoder = PromptEncoder(Strict())
-    with pytest.raises(JudgeError, match="System role not supported") as caught:
+    with pytest.raises(Refused, match=r"takes no such turns \(system\): System role not supported"):
         encoder.encode(Message("Is it?", (Turn("system", "Be strict."),)))
-    assert "system" in caught.value.hint

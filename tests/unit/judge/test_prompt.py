@@ -184,7 +184,8 @@ def test_a_prompt_file_with_its_own_chat_frame_is_sent_as_it_is_and_once(tmp_pat
         ("<bos><start_of_turn>user\n{} {} {}<end_of_turn>\n<start_of_turn>model\n", None),
         ("<|system|>\nBe strict.<|end|>\n<|user|>\n{} {} {}<|end|>\n<|assistant|>\n", "Be strict."),
         (
-            "<\uff5cbegin\u2581of\u2581sentence\uff5c>Be strict.<\uff5cUser\uff5c>{} {} {}<\uff5cAssistant\uff5c><think>\n",
+            "<\uff5cbegin\u2581of\u2581sentence\uff5c>Be strict.<\uff5cUser\uff5c>{} {} {}"
+            "<\uff5cAssistant\uff5c><think>\n",
             "Be strict.",
         ),
     ],
