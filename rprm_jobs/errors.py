@@ -1,6 +1,6 @@
 """Every error of the project, in two families that are never mixed.
 
-`RprmError` and its leaves stop a command or a worker; the message says what happened, where, and how to mend it.
+`RprmError` and its leaves stop a command or a worker; the message says what happened, where, and what to do.
 `ItemFailure` and its leaves are facts about one solution: they are recorded as data and the shard goes on.
 """
 

@@ -77,7 +77,7 @@ class Splitting:
 
     def _cuts(self, text: str, start: int, end: int) -> Iterable[Span]:
         finer = self.name in ("sentences", "markers")
-        cuts = _found(self.name, text, start, end)
+        cuts = _matches(self.name, text, start, end)
         regions = protected_regions(text, inline=finer)
         return outside(regions, cuts) if regions else cuts
 
@@ -128,7 +128,7 @@ def _checked_pattern(name: str) -> None:
         raise ConfigError("--split-steps regex: has no pattern", hint=r"for example regex:\n---\n")
 
 
-def _found(name: str, text: str, start: int, end: int) -> Iterator[Span]:
+def _matches(name: str, text: str, start: int, end: int) -> Iterator[Span]:
     if name.startswith("separator:"):
         return _separators(text, name.removeprefix("separator:"), start, end)
     pattern = _PATTERNS.get(name) or re.compile(name.removeprefix("regex:"), re.MULTILINE)

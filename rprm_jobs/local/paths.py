@@ -137,10 +137,10 @@ def _passes(folder: Path, user: pwd.struct_passwd) -> bool:
     return bool(info.st_mode & bit)
 
 
-def _unprivileged(made: Path) -> pwd.struct_passwd:
-    """The owner of `made` if it exists, else `postgres`, else `nobody`: the data must keep its owner."""
+def _unprivileged(folder: Path) -> pwd.struct_passwd:
+    """The owner of `folder` if it exists, else `postgres`, else `nobody`: the data must keep its owner."""
     try:
-        owner = made.stat().st_uid
+        owner = folder.stat().st_uid
     except FileNotFoundError:
         owner = 0
     users = {user.pw_name: user for user in pwd.getpwall()}

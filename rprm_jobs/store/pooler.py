@@ -1,7 +1,7 @@
 """Whether a connection pooler (PgBouncer or its kind) stands between this process and Postgres.
 
 Transactions work through any of them, because no statement of the store leaves anything in its session. Migrations and
-the locks of living workers need a session of their own: they are refused or left out where transactions are pooled.
+the locks of workers need a session of their own: they are refused or left out where transactions are pooled.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""A judge that cannot be used is refused before any work is taken, with what is wrong and how to mend it."""
+"""A judge that cannot be used is refused before any work is taken, with what is wrong and what to do."""
 
 from __future__ import annotations
 

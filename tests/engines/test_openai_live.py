@@ -86,10 +86,10 @@ def test_it_agrees_with_the_transformers_engine(engine: OpenaiEngine, runner: as
 def test_a_seed_is_a_critique(engine: OpenaiEngine, runner: asyncio.Runner) -> None:
     warm = Sampling(temperature=1.5, top_p=1.0, max_new_tokens=100)
     prompt = engine.encode(TEXTS[0])
-    together = runner.run(engine.sample(prompt, range(5), warm))
+    in_one_batch = runner.run(engine.sample(prompt, range(5), warm))
     (exclusive,) = runner.run(engine.sample(prompt, [4], warm))
-    assert exclusive.text == together[4].text
-    assert len({g.text for g in together}) > 1
+    assert exclusive.text == in_one_batch[4].text
+    assert len({g.text for g in in_one_batch}) > 1
 
 
 def test_the_token_limit_truncates(engine: OpenaiEngine, runner: asyncio.Runner) -> None:

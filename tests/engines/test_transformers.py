@@ -70,10 +70,10 @@ def test_critiques_end_in_a_verdict_with_its_p_yes(engine: TransformersEngine, r
 def test_a_critique_depends_on_prompt_and_seed_alone(
     drilled: Judge, engine: TransformersEngine, runner: asyncio.Runner
 ) -> None:
-    together = runner.run(sample_all(engine, TEXTS, range(6)))
+    in_one_batch = runner.run(sample_all(engine, TEXTS, range(6)))
     exclusive = [runner.run(engine.sample(engine.encode(text), [5], SAMPLING)) for text in TEXTS]
-    assert all(same(one, many[5:]) for one, many in zip(exclusive, together, strict=True))
-    assert len({g.text for row in together for g in row}) > 10
+    assert all(same(one, many[5:]) for one, many in zip(exclusive, in_one_batch, strict=True))
+    assert len({g.text for row in in_one_batch for g in row}) > 10
 
     async def in_a_small_batch() -> list[list[Generation]]:
         small = new_engine(drilled, max_batch="5")
@@ -83,14 +83,14 @@ def test_a_critique_depends_on_prompt_and_seed_alone(
         finally:
             await small.close()
 
-    assert all(same(a, b) for a, b in zip(runner.run(in_a_small_batch()), together, strict=True))
+    assert all(same(a, b) for a, b in zip(runner.run(in_a_small_batch()), in_one_batch, strict=True))
 
 
 def test_prompts_of_very_different_lengths_share_a_batch(engine: TransformersEngine, runner: asyncio.Runner) -> None:
     texts = [render("p", "1 + 1 = 2. " * n) for n in (1, 60, 2, 30, 1)]
-    together = runner.run(sample_all(engine, texts, range(3)))
+    in_one_batch = runner.run(sample_all(engine, texts, range(3)))
     exclusive = [runner.run(engine.sample(engine.encode(text), range(3), SAMPLING)) for text in texts]
-    assert all(same(a, b) for a, b in zip(exclusive, together, strict=True))
+    assert all(same(a, b) for a, b in zip(exclusive, in_one_batch, strict=True))
 
 
 def test_p_yes_is_that_of_a_second_pass(drilled: Judge, engine: TransformersEngine, runner: asyncio.Runner) -> None:

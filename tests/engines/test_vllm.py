@@ -74,10 +74,10 @@ def test_critiques_end_in_a_verdict_with_its_p_yes(engine: VllmEngine, runner: a
 
 def test_a_seed_is_a_critique(engine: VllmEngine, runner: asyncio.Runner) -> None:
     warm = Sampling(temperature=1.5, top_p=1.0, max_new_tokens=SAMPLING.max_new_tokens)
-    (together,) = runner.run(sample_all(engine, TEXTS[:1], range(6), warm))
+    (in_one_batch,) = runner.run(sample_all(engine, TEXTS[:1], range(6), warm))
     (exclusive,) = runner.run(engine.sample(engine.encode(TEXTS[0]), [5], warm))
-    assert exclusive.text == together[5].text
-    assert len({g.text for g in together}) > 1
+    assert exclusive.text == in_one_batch[5].text
+    assert len({g.text for g in in_one_batch}) > 1
 
 
 def test_free_text_ends_where_it_is_told(engine: VllmEngine, runner: asyncio.Runner) -> None:

@@ -35,7 +35,7 @@ def simulate_recorded(
         lines.append(replay.line(_fitted(solutions, size, threshold, bound), "the same votes"))
         if halves is not None:
             lines.append(replay.crossed(halves, bound))
-    return Simulation(size, threshold, sum(len(one.votes) for one in solutions), left_out, tuple(lines))
+    return Simulation(size, threshold, sum(len(solution.votes) for solution in solutions), left_out, tuple(lines))
 
 
 class _Replay:
@@ -43,7 +43,7 @@ class _Replay:
 
     def __init__(self, solutions: Solutions, k: int, threshold: float, seed: int) -> None:
         self._solutions, self._k, self._threshold, self._seed = solutions, k, threshold, seed
-        self._full = [[_mean_vote(votes) for votes in one.votes] for one in solutions]
+        self._full = [[_mean_vote(votes) for votes in solution.votes] for solution in solutions]
 
     def line(self, options: Mapping[str, Any], fitted_to: str = "") -> Line:
         """One rule over all solutions."""
@@ -88,24 +88,26 @@ def _read_votes(path: str, limits: Limits, k: int | None) -> tuple[Solutions, in
     bad = BadRows()
     rows = [solution for _, solution in parse_rows([path], limits, read_solution, bad)]
     bad.check("write the votes with: rprm-jobs results JOB --critiques -o votes.jsonl")
-    size = k or max((len(step) for one in rows for step in one.votes), default=0)
-    kept = [cut for one in rows if (cut := _cut(one, size)).votes]
+    size = k or max((len(step) for solution in rows for step in solution.votes), default=0)
+    kept = [cut for solution in rows if (cut := _cut(solution, size)).votes]
     if not kept:
         raise InputError(f"no step has {size or 'any'} critiques", where=path, hint="choose a smaller -k")
-    return kept, size, sum(len(one.votes) for one in rows) - sum(len(one.votes) for one in kept)
+    return kept, size, sum(len(solution.votes) for solution in rows) - sum(len(solution.votes) for solution in kept)
 
 
-def _cut(one: RecordedSolution, size: int) -> RecordedSolution:
+def _cut(solution: RecordedSolution, size: int) -> RecordedSolution:
     """The steps that have `size` critiques, with the first so many."""
-    whole = [place for place, step in enumerate(one.votes) if size and len(step) >= size]
-    return RecordedSolution([one.votes[i][:size] for i in whole], [one.wrong[i] for i in whole], one.problem)
+    whole = [place for place, step in enumerate(solution.votes) if size and len(step) >= size]
+    return RecordedSolution(
+        [solution.votes[i][:size] for i in whole], [solution.wrong[i] for i in whole], solution.problem
+    )
 
 
 def _halves(solutions: Solutions, seed: int) -> tuple[list[int], list[int]] | None:
     """Two random halves, as places; None of a single problem. Whole problems, since the steps of one are alike."""
     problems: dict[object, list[int]] = {}
-    for place, one in enumerate(solutions):
-        problems.setdefault(place if one.problem is None else one.problem, []).append(place)
+    for place, solution in enumerate(solutions):
+        problems.setdefault(place if solution.problem is None else solution.problem, []).append(place)
     order = random.Random(seed).sample(list(problems.values()), len(problems))
     middle = len(order) // 2
     if not middle:
@@ -114,21 +116,21 @@ def _halves(solutions: Solutions, seed: int) -> tuple[list[int], list[int]] | No
 
 
 def _seen(solutions: Solutions) -> Seen:
-    parsed = [[vote for vote in step if vote is not None] for one in solutions for step in one.votes]
+    parsed = [[vote for vote in step if vote is not None] for solution in solutions for step in solution.votes]
     return Counter((len(votes), whole_votes(math.fsum(votes))) for votes in parsed)
 
 
 def _sums(solutions: Solutions, k: int) -> Iterator[float]:
     """The sums of the steps of which every critique was parsed."""
-    for one in solutions:
-        for step in one.votes:
+    for solution in solutions:
+        for step in solution.votes:
             parsed = [vote for vote in step if vote is not None]
             if len(parsed) == k:
                 yield math.fsum(parsed)
 
 
 def _pooled(parts: Sequence[tuple[SimulatedCost, Solutions]]) -> SimulatedCost:
-    steps = [sum(len(one.votes) for one in solutions) for _, solutions in parts]
+    steps = [sum(len(solution.votes) for solution in solutions) for _, solutions in parts]
     wholes = [len(solutions) for _, solutions in parts]
 
     def mean(values: Sequence[float], weights: Sequence[int]) -> float:

@@ -71,7 +71,7 @@ def build(context: Context, request: BuildRequest) -> Built:
     used = tuple((job.id, n_outcomes) for job, n_outcomes in usable)
     if existing is not None and not request.replace:
         if _is_same(existing, request.rules, prompt, used):
-            return _found(existing, request.dry_run)
+            return _existing_set(existing, request.dry_run)
         raise Conflict(
             f"there is another set {request.name!r}: its rules, its jobs or what was judged of them differ",
             hint="choose another --name, or pass --replace",
@@ -90,7 +90,7 @@ def _is_same(existing: TrainingSet, rules: Rules, prompt: PromptTemplate, used: 
     return (existing.rules, existing.prompt, existing.jobs) == (rules, prompt.source, used)
 
 
-def _found(existing: TrainingSet, dry_run: bool) -> Built:
+def _existing_set(existing: TrainingSet, dry_run: bool) -> Built:
     counts = {name: dict(group) for name, group in existing.counts.items()}
     return Built(existing.name, False, dry_run, existing.n_train, existing.n_validation, existing.digest, counts)
 

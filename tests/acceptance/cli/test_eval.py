@@ -1,4 +1,4 @@
-"""Benchmarks and sampling policies from the command line: recorded output, and real jobs with real workers."""
+"""Benchmarks and stopping rules from the command line: recorded output, and real jobs with real workers."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Redis is a doorbell: lost, doubled, flushed, away or full of rubbish, it costs a delay and no work."""
+"""Redis only carries notifications: lost, doubled, flushed, away or full of rubbish, it costs a delay and no work."""
 
 from __future__ import annotations
 

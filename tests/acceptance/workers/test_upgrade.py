@@ -73,7 +73,7 @@ def test_an_upgrade_with_a_job_under_way_loses_nothing(trial: Trial) -> None:
 
 @contextmanager
 def worker_of_another_version(trial: Trial, folder: Path) -> Iterator[subprocess.Popen[bytes]]:
-    """A worker from a copy of the project whose bells have another version: neither understands the other's."""
+    """A worker from a copy of the project whose notifications have another version: neither understands the other's."""
     for package in ("rprm_jobs", "workers", "migrations"):
         shutil.copytree(ROOT / package, folder / package, ignore=shutil.ignore_patterns("__pycache__"))
     broker = folder / "rprm_jobs" / "broker.py"

@@ -45,7 +45,7 @@ def request(database: Database, job: int, plan: dict[str, Any]) -> None:
 
 
 def copies_begun(database: Database) -> int:
-    """How often an intake was begun: every one draws a job id, whether it commits or not."""
+    """How often an intake was started: every one draws a job id, whether it commits or not."""
     return int(store.run(database, "SELECT last_value FROM jobs_id_seq")[0].last_value)
 
 

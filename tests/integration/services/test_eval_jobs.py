@@ -1,4 +1,4 @@
-"""Evaluating jobs: what they answered meets the benchmark by id, and policies buy in the store what they promise."""
+"""Evaluating jobs: answers meet the benchmark by id, and stopping rules sample as many critiques as they promise."""
 
 from __future__ import annotations
 

@@ -34,9 +34,9 @@ def sample(step: str, seeds: range | list[int] = range(3), **options: str) -> li
 
 
 def test_a_critique_is_a_function_of_prompt_and_seed() -> None:
-    together = sample("1 + 1 = 2", [5, 6, 7])
-    assert sample("1 + 1 = 2", [7]) == together[2:]
-    assert sample("1 + 1 = 3", [5, 6, 7]) != together
+    in_one_batch = sample("1 + 1 = 2", [5, 6, 7])
+    assert sample("1 + 1 = 2", [7]) == in_one_batch[2:]
+    assert sample("1 + 1 = 3", [5, 6, 7]) != in_one_batch
 
 
 def test_the_verdict_agrees_with_p_yes_and_the_text_has_the_asked_length() -> None:

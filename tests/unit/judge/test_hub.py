@@ -1,4 +1,4 @@
-"""Which commit a hub id means: what the hub says, what this machine remembers, or a refusal with its mend."""
+"""Which commit a hub id means: what the hub says, what this machine remembers, or a refusal with its hint."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Policies and their cards: found as judges are, with errors that say what to mend."""
+"""Policies and their cards: found as judges are, with errors that say what to do."""
 
 from __future__ import annotations
 

@@ -22,7 +22,7 @@ Found = list[SolutionScore | Response]
 
 
 class Policy(ScriptedEngine):
-    """Writes what `say` makes of (begun answer, place among the seeds)."""
+    """Writes what `say` makes of (prefill, place among the seeds)."""
 
     def __init__(self, say: Callable[[str, int], Generation]) -> None:
         super().__init__(JUDGE, ScriptedOptions())

@@ -1,4 +1,4 @@
-"""Which workers live, who sweeps, and for which shards a bell is rung."""
+"""Which workers are alive, who sweeps, and of which shards workers are notified."""
 
 from __future__ import annotations
 
