@@ -1,8 +1,9 @@
 """The storm: `python -m benchmarks.storm`, a job under faults drawn at random, on servers of its own. Seeded.
 
 Four workers judge with the scripted engine. Meanwhile workers are killed, stopped and asked to leave, both servers
-crash and freeze, links break, fall silent and lose answers, notifications come three times, jobs are cancelled and
-submitted again, and some rollouts kill whoever judges them. At the end nothing may be lost, doubled or changed.
+crash and freeze, links break, fall silent and lose answers, the disk fills, privileges are revoked, the pooler
+restarts, the sweeper meets rubbish, notifications come three times, and jobs are cancelled and submitted again. Some
+rollouts kill their worker or their engine, and some are refused. At the end nothing may be lost, doubled or changed.
 """
 
 from __future__ import annotations
@@ -12,12 +13,14 @@ import random
 import sys
 import time
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from benchmarks import harness
 from benchmarks.storm_faults import Faults, Fleet
+from benchmarks.storm_store import StoreFaults, small_disk
 from rprm_jobs.errors import StoreError
 from rprm_jobs.services.context import Context, open_context
 from rprm_jobs.services.upkeep.audit import audit
@@ -25,12 +28,15 @@ from rprm_jobs.store.jobs import jobs
 from rprm_jobs.store.records import JobState
 from rprm_jobs.store.session import Database
 from tests.support import jobs as synthetic
+from tests.support.pooler import PgBouncer, find_pgbouncer
 from tests.support.proxy import Proxy
+from tests.support.roles import create_roles, url_as
 from tests.support.servers import quick, subprocess_env
 from tests.support.store import run
 
 _WORKERS, _K, _STEPS, _SHARD = 4, 2, 3, 20
-_POISON = "[[scripted:exit]]"
+# What becomes of a rollout that ends its worker, its engine, or is refused by a server that answers all others.
+_MARKS = {"[[scripted:exit]]": "quarantined", "[[scripted:died]]": "quarantined", "[[scripted:refuse]]": "failed"}
 
 
 class Watch:
@@ -64,7 +70,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--solutions", type=int, default=20_000)
     parser.add_argument("--faults", type=int, default=300, help="at least so many")
-    parser.add_argument("--poison", type=int, default=3, help="rollouts that kill their worker")
+    parser.add_argument("--poison", type=int, default=3, help="rollouts of each bad kind")
     parser.add_argument("--rate", type=float, default=40.0, help="critiques/s of each worker")
     parser.add_argument("--every", type=float, default=2.0, help="mean seconds between faults")
     parser.add_argument("--seed", type=int, default=0)
@@ -75,46 +81,74 @@ def main() -> None:
     sys.exit(0 if results["lost"] == results["doubled"] == results["changed_rewards"] == 0 and results["clean"] else 1)
 
 
-def storm(solutions: int, faults: int, poison: int, rate: float, every: float, seed: int) -> dict[str, Any]:
-    """Run it on embedded servers in a folder of their own, which is removed afterwards."""
-    with harness.own_servers() as (settings, folder), open_context(quick(settings)) as context:
-        return _Storm(context, folder, solutions, poison, rate, seed).run(faults, every)
+def storm(
+    solutions: int, faults: int, poison: int, rate: float, every: float, seed: int, *, first: Sequence[str] = ()
+) -> dict[str, Any]:
+    """Run it on embedded servers in a folder of their own, removed afterwards. `first`: faults to begin with."""
+    with small_disk() as disk, harness.own_servers() as (settings, folder), open_context(quick(settings)) as context:
+        return _Storm(context, folder, disk, solutions, poison, rate, seed).run(faults, every, list(first))
 
 
 class _Storm:
-    def __init__(self, context: Context, folder: Path, solutions: int, poison: int, rate: float, seed: int) -> None:
+    def __init__(
+        self,
+        context: Context,
+        folder: Path,
+        disk: Path | None,
+        solutions: int,
+        poison: int,
+        rate: float,
+        seed: int,
+    ) -> None:
         self._context, self._rng = context, random.Random(seed)
-        marked = dict.fromkeys(self._rng.sample(range(solutions), poison), _POISON)
+        ords = self._rng.sample(range(solutions), poison * len(_MARKS))
+        marked = dict(zip(ords, list(_MARKS) * poison, strict=True))
         self._solutions = synthetic.make_solutions(solutions, steps=_STEPS, seed=seed, marks=marked)
-        self._poison = {f"s{ord_}" for ord_ in marked}
+        self._bad = {f"s{ord_}": _MARKS[mark] for ord_, mark in marked.items()}
         self._recipe = synthetic.make_recipe(k=_K, seed=seed)
         settings = context.settings
+        role = create_roles(context.database, "storm")["rprm_worker"]
+        direct_url = url_as(settings.database_url or "", role)
+        program = find_pgbouncer()
+        # The pooler runs as another user, who may not enter the folder of the server's socket.
+        reachable_url = Proxy.before(direct_url)[1]
+        self._pooler = PgBouncer(program, folder / "pooler", reachable_url, pool_size=20) if program else None
+        pooled_url = direct_url if self._pooler is None else self._pooler.url
         self._proxies, urls = {}, {}
-        for name, url in (("postgres", settings.database_url), ("redis", settings.redis_url)):
+        for name, url in (("postgres", pooled_url), ("redis", settings.redis_url)):
             self._proxies[name], urls[name] = Proxy.before(url or "")
         env = subprocess_env(replace(settings, database_url=urls["postgres"], redis_url=urls["redis"]))
+        env["RPRM_DATABASE_DIRECT_URL"] = direct_url
         arguments = ("--engine-arg", f"rate={rate}", "--log-level", "warning")
         self._fleet = Fleet(_WORKERS, env, arguments, folder / "workers.log")
-        self._faults = Faults(settings, context.database, self._fleet, self._proxies, self._side_job, self._rng)
+        self._store = StoreFaults(settings, context.database, role, disk, self._pooler)
+        self._faults = Faults(
+            settings, context.database, self._fleet, self._proxies, self._side_job, self._store, self._rng
+        )
         self._side: list[int] = []
 
-    def run(self, faults: int, every: float) -> dict[str, Any]:
+    def run(self, faults: int, every: float, first: list[str]) -> dict[str, Any]:
         started = time.monotonic()
         job = synthetic.take_in(self._context.database, self._solutions, self._recipe, shard=_SHARD).job_id
+        self._store.watch(job)
         watch, struck = Watch(self._context.database, job), Counter[str]()
         due = started
         while not self._over(watch, struck, faults):
             self._fleet.tend()
             watch.look()
             if time.monotonic() >= due and watch.state is not JobState.DONE:
-                struck[self._strike()] += 1
+                struck[self._strike(first.pop(0) if first else None)] += 1
                 due = time.monotonic() + self._rng.expovariate(1.0 / every)
             time.sleep(0.1)
         seconds = time.monotonic() - started
         exits = Counter(self._fleet.stop())
+        if self._pooler is not None:
+            self._pooler.stop()
         return {
             "solutions": len(self._solutions),
             "workers": _WORKERS,
+            "disk": "tmpfs" if self._store.has_disk else "trigger",
+            "pooler": self._pooler is not None,
             "seconds": round(seconds, 1),
             "faults": struck.total(),
             "faults_by_kind": dict(struck.most_common()),
@@ -131,9 +165,9 @@ class _Storm:
             print(f"the job ended after {struck.total()} faults: give it more --solutions", file=sys.stderr)
         return True
 
-    def _strike(self) -> str:
+    def _strike(self, name: str | None) -> str:
         try:
-            return self._faults.strike()
+            return self._faults.strike(name)
         except StoreError as error:
             return f"(not struck: {type(error).__name__})"
 
@@ -154,19 +188,19 @@ class _Storm:
     def _compare(self, job: int, watch: Watch) -> dict[str, Any]:
         """Outcomes against those of an undisturbed run, the audit, and what was generated in vain."""
         outcomes = synthetic.outcomes(self._context.database, job)
-        plain = [solution for solution in self._solutions if solution.id not in self._poison]
+        plain = [solution for solution in self._solutions if solution.id not in self._bad]
         expected = synthetic.expected_rewards(plain, self._recipe)
-        quarantined = {id_ for id_, outcome in outcomes.items() if outcome.status == "quarantined"}
         kept = run(self._context.database, f"SELECT coalesce(sum(tokens), 0)::bigint AS n FROM verdicts_j{job}")[0].n
         generated = sum(watch.generated.values())
         findings = [finding for job_audit in audit(self._context) for finding in job_audit.findings]
         counts = run(self._context.database, f"SELECT count(*) AS n, count(DISTINCT ord) AS d FROM scores_j{job}")[0]
         return {
-            "lost": sum(outcome.status is None for outcome in outcomes.values()) + len(self._poison - quarantined),
+            "lost": sum(outcome.status is None for outcome in outcomes.values())
+            + sum(outcomes[id_].status != status for id_, status in self._bad.items()),
             "doubled": counts.n - counts.d,
             "changed_rewards": sum(outcomes[id_].rewards != rewards for id_, rewards in expected.items()),
-            "quarantined": len(quarantined),
-            "poison": len(self._poison),
+            "statuses": dict(Counter(outcome.status for outcome in outcomes.values())),
+            "bad_rollouts": dict(Counter(self._bad.values())),
             "repeated_work": round(max(0, generated - kept) / max(1, kept), 4),
             "clean": not findings,
             "findings": [f"{finding.check}: {finding.count}" for finding in findings],

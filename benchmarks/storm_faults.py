@@ -15,6 +15,7 @@ from pathlib import Path
 import psutil
 import redis
 
+from benchmarks.storm_store import StoreFaults
 from rprm_jobs import local
 from rprm_jobs.broker import Notifier
 from rprm_jobs.errors import RprmError
@@ -73,6 +74,7 @@ class Faults:
         fleet: Fleet,
         proxies: Mapping[str, Proxy],
         side: Callable[[], None],
+        store: StoreFaults,
         rng: random.Random,
     ) -> None:
         self._settings, self._database, self._fleet = settings, database, fleet
@@ -92,12 +94,18 @@ class Faults:
             "answers to COMMIT lost": (3, self.lose_answers),
             "notifications doubled": (2, self.double_notifications),
             "job cancelled and resubmitted": (1, self._side),
+            "disk full": (2, store.fill_disk),
+            "privileges revoked": (2, store.revoke),
+            "rubbish for the sweeper": (1, store.store_rubbish),
         }
+        if store.has_pooler:
+            self.kinds["pooler restarted"] = (2, store.restart_pooler)
 
-    def strike(self) -> str:
-        """Do one of them; its name."""
-        weights = [weight for weight, _ in self.kinds.values()]
-        name = self._rng.choices(list(self.kinds), weights)[0]
+    def strike(self, name: str | None = None) -> str:
+        """Do this one, by default one that is drawn; its name."""
+        if name is None:
+            weights = [weight for weight, _ in self.kinds.values()]
+            name = self._rng.choices(list(self.kinds), weights)[0]
         self.kinds[name][1]()
         return name
 

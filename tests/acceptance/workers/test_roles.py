@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-import re
 from collections.abc import Iterator
-from pathlib import Path
 from urllib.parse import urlsplit
 
 import psutil
@@ -15,27 +13,19 @@ from rprm_jobs.errors import StoreError
 from rprm_jobs.store.session import Database
 from tests.support import store
 from tests.support.jobs import wait_for
+from tests.support.roles import PASSWORD, create_roles, url_as
 from tests.support.trial import Trial
 
 pytestmark = pytest.mark.acceptance
-
-PAGE = Path(__file__).parents[3] / "docs" / "operations.md"
-PASSWORD = "choose-one"
 
 
 @pytest.fixture
 def roles(trial: Trial) -> Iterator[dict[str, str]]:
     """URLs of the documented roles, by their name there; of this test's own, since roles belong to the whole server."""
     database = store.run(trial.database, "SELECT current_database() AS name")[0].name
-    (statements,) = re.findall(r"```plpgsql\n(.*?)```", PAGE.read_text(), re.DOTALL)
-    names = {name: f"{name}_{database}" for name in ("rprm_worker", "rprm_reader")}
-    for name, own in names.items():
-        statements = statements.replace(name, own)
-    with trial.database.transaction() as connection:
-        connection.connection.driver_connection.execute(statements.replace("choose-another", PASSWORD))
-    parts = urlsplit(trial.env["RPRM_DATABASE_URL"])
-    host = parts.netloc.rpartition("@")[2]
-    yield {name: parts._replace(netloc=f"{own}:{PASSWORD}@{host}").geturl() for name, own in names.items()}
+    names = create_roles(trial.database, database)
+    url = trial.env["RPRM_DATABASE_URL"]
+    yield {name: url_as(url, own) for name, own in names.items()}
     for own in names.values():
         store.run(trial.database, f"DROP OWNED BY {own}")
         store.run(trial.database, f"DROP ROLE {own}")
