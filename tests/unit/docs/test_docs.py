@@ -141,7 +141,9 @@ def test_every_promise_names_a_test_that_exists() -> None:
         _, _, names = sentence.partition(": ")
         tests = re.findall(r"`(?:([\w/.]+\.py)::)?(test_\w+)`", names)
         assert tests, f"no test is named: {sentence}"
-        assert re.sub(r"`[^`]+`", "", names) in (".", " and ."), f"more than tests follows the colon: {sentence}"
+        assert re.fullmatch(r"(?:, )?(?: and )?\.", re.sub(r"`[^`]+`", "", names)), (
+            f"more than tests follows the colon: {sentence}"
+        )
         file = ""
         for named, test in tests:
             file = named or file
