@@ -7,6 +7,7 @@ need them skip on a laptop and fail where CI is set.
 from __future__ import annotations
 
 import os
+import signal
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -18,6 +19,10 @@ from rprm_jobs.store.schema import migrations
 from rprm_jobs.store.session import Database
 from tests.support import servers as support
 from tests.support.pooler import PgBouncer, find_pgbouncer
+
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    # A shell ignores SIGINT for what it starts in the background, and the processes of the tests would inherit that.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 _DATA = Path(__file__).parents[2] / "shared" / "data"
 

@@ -5,9 +5,10 @@ Data goes to stdout, messages and progress to stderr. Every error is one message
 
 from __future__ import annotations
 
-import os
+import atexit
+import gc
 import sys
-from typing import Annotated, NoReturn
+from typing import Annotated
 
 import typer
 
@@ -39,9 +40,10 @@ from rprm_jobs.cli import (
 )
 from rprm_jobs.cli.shared.command import Group
 from rprm_jobs.cli.shared.common import State, say, show_error
-from rprm_jobs.errors import RprmError
+from rprm_jobs.cli.shared.streams import flush_output, leave_broken_pipe, output_error, prepare_streams
+from rprm_jobs.errors import ConfigError, RprmError
 
-_BROKEN_PIPE = 141
+_GARBAGE_AFTER = 100_000
 
 app = typer.Typer(
     name="rprm-jobs",
@@ -85,36 +87,40 @@ for module in COMMANDS:
 
 def main() -> None:
     """Run the command line and exit."""
+    # Importing a library makes many objects and no garbage: looking for some takes a tenth of a short command's time.
+    gc.set_threshold(_GARBAGE_AFTER)
+    # When the process ends, what it has imported need not be searched for garbage either.
+    atexit.register(gc.freeze)
     state = State()
-    for stream in (sys.stdout, sys.stderr):
-        # A character that the terminal's encoding lacks is shown escaped, and stops nothing.
-        stream.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]
+    prepare_streams()
     try:
         try:
             app(obj=state)
         finally:
-            sys.stdout.flush()
-    except RprmError as error:
-        if state.debug:
-            raise
-        show_error(error)
-        sys.exit(error.exit_code)
+            flush_output()
     except BrokenPipeError:
-        _leave_closed_pipe()
+        leave_broken_pipe()
     except SystemExit as exit_:
-        # Typer answers a closed pipe by itself, with a status of its own.
+        # Typer catches a closed pipe and exits with a status of its own.
         if isinstance(exit_.__context__, BrokenPipeError):
-            _leave_closed_pipe()
+            leave_broken_pipe()
         raise
     except Exception as error:
-        # An error that nobody foresaw is one message too.
         if state.debug:
             raise
-        say(f"error: {type(error).__name__}: {error}\n  hint: rprm-jobs --debug shows where it happened")
-        sys.exit(RprmError.exit_code)
+        sys.exit(_explain(error))
 
 
-def _leave_closed_pipe() -> NoReturn:
-    # The reader (`head`, for example) has stopped reading; what is still buffered must not fail again at exit.
-    os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
-    sys.exit(_BROKEN_PIPE)
+def _explain(error: Exception) -> int:
+    """Print what went wrong, in one message; returns the exit status."""
+    if isinstance(error, OSError):
+        error = output_error(error) or error
+    if isinstance(error, UnicodeEncodeError):
+        # Not the text itself: it may be a URL with a password.
+        error = ConfigError("a name or a setting is not in UTF-8", hint="rename the file or folder")
+    if isinstance(error, RprmError):
+        show_error(error)
+        return error.exit_code
+    # An error that nobody foresaw is one message too.
+    say(f"error: {type(error).__name__}: {error}\n  hint: rprm-jobs --debug shows where it happened")
+    return RprmError.exit_code

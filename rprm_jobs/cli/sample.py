@@ -117,6 +117,10 @@ def _template(prompt: Path | None, teacher: bool) -> PromptTemplate | None:
 
 def _announce_labels(labels: LabelCounts) -> None:
     say(f"  to be judged: {labels.correct:,} correct, {labels.neutral:,} neutral, {labels.wrong:,} wrong")
+    if labels.neutral and not labels.wrong:
+        say("  warning: no step is labelled wrong. In step_labels, 1 is correct, 0 is neutral and -1 is wrong")
+        say("  hint: if 0 means wrong in your labels, write it as -1:")
+        say("    jq -c '.step_labels |= map(if . == 0 then -1 else . end)' FILE > FIXED.jsonl")
     left_out = {
         "without a label": labels.unlabelled,
         "neutral": labels.neutral_left_out,

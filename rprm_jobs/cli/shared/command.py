@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -82,7 +83,9 @@ class Command(TyperCommand):
                     formatter.write(f"  {line}\n")
 
     def invoke(self, ctx: Any) -> Any:
-        """Raises ConfigError for an option that was given and has no effect."""
+        """Raises ConfigError for an option that was given and has no effect, and for a name that is not UTF-8."""
+        for parameter in self.params:
+            _refuse_foreign_bytes(parameter, ctx.params.get(parameter.name))
         for rule in self.rules:
             if not rule.holds(ctx.params):
                 for name in rule.options:
@@ -97,6 +100,18 @@ class Command(TyperCommand):
         positional = parameter.param_type_name == "argument"
         option = "the file argument" if positional else max(parameter.opts, key=len)
         raise ConfigError(f"{option} has no effect {rule.otherwise}", hint=rule.hint.format(option=option))
+
+
+def _refuse_foreign_bytes(parameter: Any, value: Any) -> None:
+    """Names are stored, and Postgres stores UTF-8. Only a file to write may have any name."""
+    if parameter.name == "output":
+        return
+    for text in map(str, value if isinstance(value, list | tuple) else [value]):
+        if not text.isascii() and any(0xDC80 <= ord(one) <= 0xDCFF for one in text):
+            shown = os.fsencode(text).decode(errors="backslashreplace")
+            raise ConfigError(
+                "the name is not in UTF-8", where=shown, hint="rename it, or make a link with another name"
+            )
 
 
 class Group(TyperGroup):

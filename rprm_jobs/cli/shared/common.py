@@ -5,10 +5,11 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from rprm_jobs.cli.shared.streams import forget_messages
 from rprm_jobs.errors import InputError, RprmError
 
 if TYPE_CHECKING:
@@ -38,24 +39,22 @@ def server_settings() -> Settings:
 @contextmanager
 def connected(*, check_schema: bool = True) -> Iterator[Context]:
     """An open context. An embedded database is migrated on the way; a configured one is left to `db upgrade`."""
-    from rprm_jobs.services.context import open_context
+    from rprm_jobs.services.context import open_context, upgrade_schema
     from rprm_jobs.settings import load_settings
 
     embedded = load_settings().database_url is None
-    settings = server_settings()
-    if embedded:
-        from rprm_jobs.store.schema import migrations
-        from rprm_jobs.store.session import Database
-
-        with closing(Database(settings.database_url or "", application="rprm-jobs upgrade")) as database:
-            migrations.upgrade(database)
-    with open_context(settings, check_schema=check_schema) as context:
+    with open_context(server_settings(), check_schema=check_schema and not embedded) as context:
+        if embedded:
+            upgrade_schema(context)
         yield context
 
 
 def say(message: str) -> None:
-    """Print a message for a person, on stderr."""
-    print(message, file=sys.stderr, flush=True)
+    """Print a message for a person, on stderr. One that cannot be written stops nothing."""
+    try:
+        print(message, file=sys.stderr, flush=True)
+    except OSError:
+        forget_messages()
 
 
 def print_json(value: Any) -> None:

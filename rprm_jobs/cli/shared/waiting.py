@@ -14,7 +14,8 @@ if TYPE_CHECKING:
     from rprm_jobs.services.context import Context
     from rprm_jobs.services.jobs.query import JobStatus
 
-_POLL_S = 0.5
+# The first looks follow each other quickly, for a job that is done at once; a long one is looked at less often.
+_FIRST_POLL_S, _POLL_S = 0.05, 0.5
 
 
 def wait_for(context: Context, job_id: int, choice: WorkerChoice | None) -> dict[str, Any]:
@@ -38,6 +39,7 @@ def _follow(context: Context, job_id: int, own_worker: OwnWorker) -> JobStatus:
     from rprm_jobs.services.jobs.query import job_status
     from rprm_jobs.store.records import JobState
 
+    pause = _FIRST_POLL_S
     with LiveStatus(coming=own_worker.starts) as live:
         while True:
             status = job_status(context, job_id)
@@ -45,7 +47,8 @@ def _follow(context: Context, job_id: int, own_worker: OwnWorker) -> JobStatus:
             if status.state in (JobState.DONE, JobState.CANCELLED):
                 return status
             own_worker.tend(status, worker_command(status.job))
-            time.sleep(_POLL_S)
+            time.sleep(pause)
+            pause = min(pause * 1.2, _POLL_S)
 
 
 def _summary(status: JobStatus) -> dict[str, Any]:

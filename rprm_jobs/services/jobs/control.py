@@ -20,7 +20,7 @@ def retry(context: Context, job_id: int, *, quarantined: bool = False) -> int:
         count = jobs.retry_failed(connection, job_id, quarantined=quarantined)
         queue = jobs.get(connection, job_id).queue
     if count:
-        notify_first(context.database, context.notifier, queue)
+        notify_first(context, queue)
     return count
 
 
@@ -31,7 +31,7 @@ def extend(context: Context, job_id: int, k: int) -> Job:
     """
     with context.database.transaction() as connection:
         job = extensions.extend(connection, job_id, k)
-    notify_first(context.database, context.notifier, job.queue)
+    notify_first(context, job.queue)
     return job
 
 

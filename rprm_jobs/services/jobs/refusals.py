@@ -22,6 +22,7 @@ class Refusals:
         self._shown: list[BadLine] = []
         self._spool: IO[bytes] = tempfile.TemporaryFile()  # noqa: SIM115 - lives as long as this object
         self.count = 0
+        self.files: tuple[str, ...] = ()
 
     def add(self, bad: BadLine) -> None:
         """One more refused row."""
@@ -50,8 +51,8 @@ class Refusals:
             n_bad=self.count,
         )
 
-    def write(self) -> tuple[str, ...]:
-        """Write the skipped rows to `INPUT.refused.jsonl` beside each input; returns the files written."""
+    def write(self) -> None:
+        """Write the skipped rows to `INPUT.refused.jsonl` beside each input (`files`). Raises ConfigError."""
         written: dict[str, IO[bytes]] = {}
         try:
             for bad in self._spooled():
@@ -63,12 +64,12 @@ class Refusals:
             raise ConfigError(
                 f"the refused rows cannot be written: {error.strerror}",
                 where=str(error.filename),
-                hint="make the input's folder writable, or copy the input elsewhere",
+                hint="nothing was stored; make the folder writable, or run in another: rprm-jobs submit - < INPUT",
             ) from error
         finally:
             for file in written.values():
                 file.close()
-        return tuple(written)
+        self.files = tuple(written)
 
     def _spooled(self) -> Iterator[BadLine]:
         self._spool.seek(0)

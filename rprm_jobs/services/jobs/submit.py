@@ -123,10 +123,9 @@ def submit(context: Context, request: SubmitRequest) -> Submission:
             job_id, created = _store(context, request, refusals), True
         except _SameJob as same:
             job_id, created = same.job_id, False
-        refused_files = refusals.write()
     finally:
         refusals.close()
-    notify_first(context.database, context.notifier, request.recipe.queue)
+    notify_first(context, request.recipe.queue)
     with context.database.transaction() as connection:
         job = jobs.get(connection, job_id)
     critiques = job.n_steps * job.recipe.k
@@ -138,7 +137,7 @@ def submit(context: Context, request: SubmitRequest) -> Submission:
         critiques=critiques,
         bytes=estimate_bytes(critiques, job.n_solutions, job.keep_critiques),
         refused=refusals.count,
-        refused_files=refused_files,
+        refused_files=refusals.files,
     )
 
 
@@ -157,6 +156,8 @@ def _store(context: Context, request: SubmitRequest, refusals: Refusals) -> int:
                 where=", ".join(request.paths),
                 hint="give one JSON object a line",
             )
+        # Before the job is stored: rows that can be written nowhere must not be lost.
+        refusals.write()
         same = intake.seal(
             NewJob(
                 recipe=request.recipe,

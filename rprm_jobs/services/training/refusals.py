@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 
 from rprm_jobs.errors import Conflict, InputError
 from rprm_jobs.judge.prompt import PromptTemplate
+from rprm_jobs.pairs.labels import Neutral
 from rprm_jobs.pairs.rules import PairRule, PairRules, Rules
 from rprm_jobs.store.jobs import jobs
 from rprm_jobs.store.records import Job, JobState
@@ -76,13 +77,21 @@ def check_arranged(rules: Rules, arranged: Arranged, counts: Mapping[str, Mappin
         raise InputError(f"no step gives a row: {_said(counts['steps'])}", hint=_looser(rules))
     if not arranged.train + arranged.validation:
         lacking = "correct" if not arranged.correct else "wrong"
-        raise InputError(f"balancing leaves nothing: no row is of a step labelled {lacking}", hint="pass --no-balance")
+        what = f"balancing leaves nothing: no row is of a step labelled {lacking}"
+        raise InputError(what, hint=_balanced(rules, lacking))
     if not arranged.train:
         raise InputError(
             f"the validation split takes all {arranged.validation_problems:,} problems"
             f" ({arranged.validation:,} rows): splitting a problem would put it on both sides",
             hint="ask for a smaller --validation (0 for none), or add problems",
         )
+
+
+def _balanced(rules: Rules, lacking: str) -> str:
+    """With labels of only 0 and 1 no step seems wrong; an unbalanced set of them would call wrong steps correct."""
+    if lacking == "wrong" and rules.neutral is Neutral.CORRECT:
+        return "if 0 means wrong in your step_labels, add --neutral wrong; only if no step is wrong, add --no-balance"
+    return "use every row: --no-balance"
 
 
 def _said(counts: Mapping[str, int]) -> str:

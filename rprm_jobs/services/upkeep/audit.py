@@ -35,7 +35,7 @@ def repair(context: Context, job_ids: list[int]) -> dict[int, Repaired]:
         with context.database.transaction() as connection:
             repaired[job_id] = store_repair.repair(connection, job_id)
             queue = jobs.get(connection, job_id).queue
-        notify_first(context.database, context.notifier, queue)
+        notify_first(context, queue)
     return repaired
 
 

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import logging
+from typing import TYPE_CHECKING
 
-from rprm_jobs.broker import Notifier
 from rprm_jobs.crash import crash_point
 from rprm_jobs.errors import BrokerError
 from rprm_jobs.store.queue import failures, workers
 from rprm_jobs.store.session import Database
+
+if TYPE_CHECKING:
+    from rprm_jobs.broker import Notifier
+    from rprm_jobs.services.context import Context
 
 _log = logging.getLogger(__name__)
 _NOTIFY_AGAIN_S = 30.0
@@ -56,10 +60,17 @@ def notify_waiting(database: Database, notifier: Notifier) -> int:
     return sent
 
 
-def notify_first(database: Database, notifier: Notifier, queue: str) -> None:
-    """Notify workers of work that was just stored; without Redis idle workers find it too, only later."""
+def notify_first(context: Context, queue: str) -> None:
+    """Notify workers of work that was just stored; without Redis idle workers find it too, only later.
+
+    Without a worker nobody is notified, and the libraries of the broker are not loaded: a worker that starts looks into
+    the store first.
+    """
+    with context.database.transaction() as connection:
+        if not workers.alive(connection, queue):
+            return
     try:
-        notify(database, notifier, queue, upto=_FIRST_NOTIFICATIONS)
+        notify(context.database, context.notifier, queue, upto=_FIRST_NOTIFICATIONS)
     except BrokerError as error:
         _log.warning("stored, but workers were not notified (idle ones find it by themselves): %s", error.what)
 

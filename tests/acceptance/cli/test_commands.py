@@ -87,6 +87,28 @@ def test_a_bad_input_is_refused_whole_and_named(cli: Cli, tmp_path: Path) -> Non
     assert [one["line"] for one in refused] == [2, 3]
 
 
+def test_bad_rows_that_can_be_written_nowhere_refuse_the_submission(cli: Cli, tmp_path: Path) -> None:
+    good = b'{"id": "a", "problem": "p", "steps": ["s"]}\n'
+    # A folder stands where the refused rows would go, for root may write into any other.
+    (tmp_path / "bad.jsonl").write_bytes(good + b"nonsense\n")
+    (tmp_path / "bad.jsonl.refused.jsonl").mkdir()
+    done = cli("submit", "bad.jsonl", *SCRIPTED, "--skip-bad", code=2)
+    assert "the refused rows cannot be written: Is a directory" in done.stderr
+    assert "nothing was stored" in done.stderr
+    assert cli.json("jobs") == []
+    kept = cli.json("submit", "-", *SCRIPTED, "--skip-bad", stdin=(tmp_path / "bad.jsonl").read_bytes())
+    assert kept["refused_files"] == ["stdin.refused.jsonl"]
+
+
+def test_labels_of_only_0_and_1_get_a_warning(cli: Cli, tmp_path: Path) -> None:
+    row = {"problem": "What is 0+1?", "steps": ["0+1=1.", "So 2."]}
+    for name, wrong in (("binary", 0), ("signed", -1)):
+        made.write_jsonl(tmp_path / f"{name}.jsonl", [{"id": name, **row, "step_labels": [1, wrong]}])
+        said = cli("sample", f"{name}.jsonl", *SCRIPTED).stderr
+        assert ("0 is neutral and -1 is wrong" in said) == (name == "binary")
+        assert ("jq -c" in said) == (name == "binary")
+
+
 def test_only_the_first_bad_lines_are_listed(cli: Cli, tmp_path: Path) -> None:
     (tmp_path / "bad.jsonl").write_text("nonsense\n" * 50)
     done = cli("submit", "bad.jsonl", *SCRIPTED, code=3)

@@ -11,6 +11,7 @@ import pytest
 from rprm_jobs.errors import Conflict, InputError, NotFound, RprmError
 from rprm_jobs.judge.prompt import PromptTemplate
 from rprm_jobs.judge.recipe import Recipe
+from rprm_jobs.pairs.labels import Neutral
 from rprm_jobs.pairs.rules import PairRule, PairRules, SetKind, SftRules
 from rprm_jobs.services.context import Context
 from rprm_jobs.services.jobs import control
@@ -137,6 +138,17 @@ def test_a_set_that_balancing_leaves_empty(context: Context, database: Database)
     assert "no row is of a step labelled wrong" in error.what
     assert "--no-balance" in error.hint
     assert build_set(context, "s", job, PairRules(validation=0.0, balance=False)).n_train == 1
+
+
+def test_labels_of_only_0_and_1_are_not_taken_for_all_correct(context: Context, database: Database) -> None:
+    """In many data sets 0 means wrong. Here it means neutral, which counts as correct unless told otherwise."""
+    binary = [Solution(f"s{i}", f"p{i}", ("a", "b"), None, (1, 0)) for i in range(6)]
+    job = with_texts(database, binary, lambda *_: (T[0], T[3]))
+    hint = refused(context, InputError, job, PairRules(validation=0.0)).hint
+    assert hint.startswith("if 0 means wrong in your step_labels, add --neutral wrong")
+    built = build_set(context, "s", job, SftRules(neutral=Neutral.WRONG, validation=0.0))
+    assert {row.step: row.correct for row in rows(database, "s")} == {0: True, 1: False}
+    assert built.n_train > 0
 
 
 def test_a_split_that_would_need_a_problem_on_both_sides(context: Context, database: Database) -> None:
