@@ -96,14 +96,14 @@ def test_bad_rows_that_can_be_written_nowhere_refuse_the_submission(cli: Cli, tm
     assert "the refused rows cannot be written: Is a directory" in done.stderr
     assert "nothing was stored" in done.stderr
     assert cli.json("jobs") == []
-    kept = cli.json("submit", "-", *SCRIPTED, "--skip-bad", stdin=(tmp_path / "bad.jsonl").read_bytes())
-    assert kept["refused_files"] == ["stdin.refused.jsonl"]
+    piped = cli("submit", "-", *SCRIPTED, "--skip-bad", "--json", stdin=(tmp_path / "bad.jsonl").read_bytes())
+    assert json.loads(piped.stdout)["refused_files"] == ["stdin.refused.jsonl"]
 
 
 def test_labels_of_only_0_and_1_get_a_warning(cli: Cli, tmp_path: Path) -> None:
     row = {"problem": "What is 0+1?", "steps": ["0+1=1.", "So 2."]}
     for name, wrong in (("binary", 0), ("signed", -1)):
-        made.write_jsonl(tmp_path / f"{name}.jsonl", [{"id": name, **row, "step_labels": [1, wrong]}])
+        (tmp_path / f"{name}.jsonl").write_text(json.dumps({"id": name, **row, "step_labels": [1, wrong]}))
         said = cli("sample", f"{name}.jsonl", *SCRIPTED).stderr
         assert ("0 is neutral and -1 is wrong" in said) == (name == "binary")
         assert ("jq -c" in said) == (name == "binary")

@@ -54,6 +54,7 @@ def test_5_where_no_server_answers(cli: Cli, solutions: Path) -> None:
         assert "hidden" not in done.stdout + done.stderr
 
 
+@pytest.mark.usefixtures("served")
 def test_a_redis_that_is_away_costs_a_notification_and_no_job(cli: Cli, solutions: Path) -> None:
     cli.env["RPRM_REDIS_URL"] = "redis://:hidden@127.0.0.1:1/0"
     done = cli("submit", str(solutions), *SCRIPTED, "--json")

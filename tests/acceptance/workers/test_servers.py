@@ -136,11 +136,11 @@ def test_redis_is_full(own: Trial, embedded: Settings) -> None:
     with redis.Redis.from_url(embedded.redis_url or "") as client:
         client.config_set("maxmemory", "1")
         try:
+            own.start()
             done = own.command("submit", "examples/solutions.jsonl", "--judge", "scripted", "-k", "2")
             assert done.returncode == 0, done.stderr
             assert "workers were not notified" in done.stderr
             job = own.take_in(36, shard=6)
-            own.start()
             own.wait_done(int(done.stdout), within=60)
             own.wait_done(job, within=60)
         finally:
