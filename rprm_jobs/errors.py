@@ -128,6 +128,10 @@ class LeaseLost(RprmError):
     """Another worker holds the shard, or the job was cancelled: nothing more may be written for this attempt."""
 
 
+class UnsupportedJob(RprmError):
+    """This worker cannot work on the job: its recipe is of another version, or needs a model that is not loaded."""
+
+
 class EngineError(RprmError):
     """The engine could not be started with these options."""
 

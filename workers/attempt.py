@@ -14,7 +14,7 @@ from concurrent.futures import CancelledError, Future
 from dataclasses import dataclass
 from typing import TypeVar
 
-from rprm_jobs.errors import LeaseLost, NotFound, RprmError, StoreError
+from rprm_jobs.errors import ConfigError, LeaseLost, NotFound, RprmError, StoreError, UnsupportedJob
 from rprm_jobs.services.retry import retry_transaction
 from rprm_jobs.services.upkeep.plans import refit
 from rprm_jobs.store.queue import failures, leases
@@ -23,6 +23,7 @@ from rprm_jobs.store.session import Database
 from rprm_jobs.types import KeepCritiques, Response, SolutionScore
 from workers.dispositions import LeaseEnd, WorkerNext, disposition_of
 from workers.leases import HeldLease
+from workers.left_jobs import LeftJobs
 from workers.loop import EngineLoop
 from workers.progress import ProgressLog
 from workers.store_gate import RESULTS, StoreGate
@@ -45,6 +46,7 @@ class WorkerDependencies:
     troubles: Troubles
     gate: StoreGate
     progress: ProgressLog
+    left_jobs: LeftJobs
     draining: Callable[[], bool]
     stopping: Callable[[], bool]
     record_s: float
@@ -77,6 +79,8 @@ class Attempt:
         disposition = disposition_of(error)
         if disposition.worker is WorkerNext.PAUSES and isinstance(error, StoreError):
             self._shared.gate.refused(RESULTS, error)
+        if isinstance(error, UnsupportedJob):
+            self._shared.left_jobs.add(self._lease.job_id, error)
         if disposition.lease is LeaseEnd.LOST:
             _log.info("the lease is lost, nothing more is written: %s", error, extra=self._lease.log_context())
         elif disposition.lease is LeaseEnd.LAPSES:
@@ -89,16 +93,17 @@ class Attempt:
         elif disposition.worker is WorkerNext.PAUSES:
             # A store that refuses the results may refuse this too. Where another took the lease, the fence holds.
             self._end(self._hand_back, give_up=self._shared.stopping)
-        else:
+        elif disposition.worker is WorkerNext.STOPS:
             self._end(lambda: self._engine_died(str(error)), give_up=self._held.lost.is_set)
+        else:
+            self._end(self._hand_back, give_up=self._held.lost.is_set)
         if disposition.worker is WorkerNext.STOPS:
             raise error
 
     def _judge_and_record(self) -> bool:
-        task = self._task = self._retried(lambda: load_task(self._shared.database, self._lease))
-        if not task.solutions:
+        future = self._start()
+        if future is None:
             return True
-        future = self._shared.loop.submit(task.start(self._shared.engines, self._outcomes.put, self._shared.draining))
         self._held.on_lost = future.cancel
         future.add_done_callback(lambda _: self._outcomes.put(None))
         try:
@@ -106,6 +111,18 @@ class Attempt:
         finally:
             future.cancel()
         return self._result_of(future)
+
+    def _start(self) -> Future[bool] | None:
+        """Begin the work on the engine's loop; None when nothing of the shard is left. Raises UnsupportedJob."""
+        try:
+            task = self._task = self._retried(lambda: load_task(self._shared.database, self._lease))
+            work = task.start(self._shared.engines, self._outcomes.put, self._shared.draining)
+        except ConfigError as error:
+            raise UnsupportedJob(error.what, hint=error.hint) from error
+        if not task.solutions:
+            work.close()
+            return None
+        return self._shared.loop.submit(work)
 
     def _record_until_end(self, future: Future[bool]) -> None:
         last_write = time.monotonic()

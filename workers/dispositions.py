@@ -19,6 +19,7 @@ from rprm_jobs.errors import (
     RowRefused,
     StoreError,
     StoreUnavailable,
+    UnsupportedJob,
 )
 
 
@@ -29,6 +30,7 @@ class Owner(StrEnum):
     STORE = "the store"
     QUEUE = "the queue"
     ENGINE = "the engine or its server"
+    WORKER = "this worker"
     NOBODY = "nobody"
 
 
@@ -48,6 +50,7 @@ class WorkerNext(StrEnum):
     GOES_ON = "goes on"
     WAITS = "repeats the transaction for ten minutes"
     PAUSES = "claims nothing until the store accepts writes again"
+    LEAVES = "leaves the job to other workers, and tries again after ten minutes"
     STOPS = "stops with status 8"
 
 
@@ -111,6 +114,14 @@ _QUEUE = Disposition(
     WorkerNext.GOES_ON,
     "goes on: idle workers look into Postgres every second",
 )
+_UNSUPPORTED = Disposition(
+    "the job's recipe is of another version, or needs a model that the worker lacks",
+    Owner.WORKER,
+    LeaseEnd.HANDED_BACK,
+    False,
+    WorkerNext.LEAVES,
+    "waits for a worker that can; `status` and `doctor` say why",
+)
 _ENGINE = Disposition(
     "the engine died, its server is away, or refuses the key or the account",
     Owner.ENGINE,
@@ -136,6 +147,7 @@ TABLE: tuple[tuple[tuple[type[BaseException], ...], Disposition], ...] = (
     ((RowRefused,), _ROW),
     ((StoreError,), _REFUSED),
     ((BrokerError,), _QUEUE),
+    ((UnsupportedJob,), _UNSUPPORTED),
     ((EngineError,), _ENGINE),
     ((BaseException,), _UNKNOWN),
 )

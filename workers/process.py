@@ -26,6 +26,7 @@ from rprm_jobs.store.schema import migrations
 from rprm_jobs.store.session import Database
 from workers.attempt import WorkerDependencies
 from workers.leases import LeaseKeeper
+from workers.left_jobs import LeftJobs
 from workers.listener import NotificationListener, register
 from workers.loop import EngineLoop
 from workers.maintenance import Maintenance
@@ -120,6 +121,7 @@ class _Worker:
             troubles=troubles,
             gate=gate,
             progress=ProgressLog(database),
+            left_jobs=LeftJobs(troubles),
             draining=self._stop.draining,
             stopping=self._stop.stopping,
             record_s=settings.record_s,

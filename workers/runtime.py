@@ -176,6 +176,7 @@ class Runtime:
                     lease_s=self._options.lease_s,
                     exclusive=not self._keeper.held(),
                     after=self._last_in_turn if self._is_turn() else None,
+                    without=self._shared.left_jobs.current(),
                 )
         except CommitUnknown:
             self._return_strays()

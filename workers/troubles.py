@@ -53,6 +53,11 @@ class Troubles:
             seconds = time.monotonic() - series.started
             _log.warning("%s: works again after %d failures in %.0f s", what, series.failures, seconds)
 
+    def forget(self, what: str) -> None:
+        """Whether `what` works is not known any more."""
+        with self._lock:
+            self._series.pop(what, None)
+
     def has(self, what: str) -> bool:
         """Whether `what` fails at the moment."""
         with self._lock:

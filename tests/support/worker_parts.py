@@ -11,6 +11,7 @@ from tests.support import store
 from tests.support.jobs import JUDGE
 from workers.attempt import Attempt, WorkerDependencies
 from workers.leases import HeldLease, LeaseKeeper
+from workers.left_jobs import LeftJobs
 from workers.loop import EngineLoop
 from workers.progress import ProgressLog
 from workers.runtime import Runtime, RuntimeOptions, Stop
@@ -47,6 +48,7 @@ class WorkerParts:
             troubles=self.troubles,
             gate=self.gate,
             progress=ProgressLog(database),
+            left_jobs=LeftJobs(self.troubles, clock=self.clock),
             draining=self.stop.draining,
             stopping=self.stop.stopping,
             record_s=0.05,

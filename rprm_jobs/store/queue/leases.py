@@ -21,7 +21,7 @@ from rprm_jobs.store.records import Lease
 
 _LEASE_COLUMNS = "s.id, s.job_id, s.attempt, s.owner, s.first_ord, s.last_ord, s.round, s.failures, s.extension"
 
-_READY = "shards WHERE queue = :queue AND state = 'ready'"
+_READY = "shards WHERE queue = :queue AND state = 'ready' AND job_id <> ALL (CAST(:without AS bigint[]))"
 _MOST_URGENT = f"next AS (SELECT id FROM {_READY} ORDER BY priority DESC, id LIMIT 1 FOR UPDATE SKIP LOCKED)"
 _ONE_BY_JOB = "ORDER BY job_id, id LIMIT 1 FOR UPDATE SKIP LOCKED"
 # Two steps along an index, however many jobs wait and shards there are. To ask which job was longest not claimed from
@@ -75,14 +75,17 @@ def claim(
     lease_s: float,
     exclusive: bool = True,
     after: int | None = None,
+    without: Iterable[int] = (),
 ) -> Lease | None:
     """Lease the queue's most urgent ready shard (priority, then age), or None where there is none.
 
     `after`: whatever its priority, the oldest shard of the waiting job that comes after this job, and after the last
     the first; a caller that goes on from job to job passes none over. `exclusive`: the worker holds no other; when it
     does, and the shard failed before, the answer is None too: the worker finishes what it holds and comes back.
+    `without`: jobs whose shards are left to others.
     """
     values: dict[str, Any] = {"queue": queue, "owner": owner, "engine": engine, "lease_s": lease_s, "alone": exclusive}
+    values["without"] = list(without)
     statement, turn = (_CLAIM, {}) if after is None else (_CLAIM_IN_TURN, {"after": after})
     row = connection.execute(statement, {**values, **turn}).one_or_none()
     if row is None:

@@ -72,7 +72,15 @@ def test_a_claim_in_turn_looks_at_one_shard_however_many_wait(database: Database
     for number in range(20):
         take_in(database, make_solutions(10), make_recipe(seed=number), shard=1)
     run(database, "ANALYZE shards")
-    values = {"queue": JUDGE.queue, "owner": "w1", "engine": "e", "lease_s": 60, "alone": True, "after": 7}
+    values = {
+        "queue": JUDGE.queue,
+        "owner": "w1",
+        "engine": "e",
+        "lease_s": 60,
+        "alone": True,
+        "after": 7,
+        "without": [],
+    }
     with database.transaction() as connection:
         # The table is small enough to be read whole: what counts is that it need not be.
         connection.execute(text("SET LOCAL enable_seqscan = off"))

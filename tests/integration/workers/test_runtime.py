@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import threading
 import time
 
@@ -115,6 +116,35 @@ def test_a_worker_that_holds_a_shard_claims_no_previously_failed_one(parts: Work
     parts.keeper.remove(other)
     parts.runtime.notify()
     assert shards(parts, job) == [("done", 1), ("leased", 0)]
+
+
+def test_a_job_of_another_version_is_left_to_others_and_harms_nobody(parts: WorkerParts) -> None:
+    newer = take_in(parts.database, make_solutions(4), shard=2, priority=9).job_id
+    job = take_in(parts.database, make_solutions(4), shard=2).job_id
+    (recipe,) = store.run(parts.database, "SELECT recipe FROM jobs WHERE id = :job", job=newer)
+    store.run(
+        parts.database,
+        """UPDATE jobs SET recipe = recipe || '{"stopping": {"kind": "oracle"}}' WHERE id = :job""",
+        job=newer,
+    )
+    parts.runtime.notify()
+    assert shards(parts, newer) == [("ready", 0)] * 2
+    assert state(parts.database, job) is JobState.DONE
+    trouble = parts.troubles.current()
+    assert trouble is not None
+    assert trouble.what.startswith(f"job {newer} is left to other workers: ")
+    store.run(
+        parts.database,
+        "UPDATE jobs SET recipe = CAST(:recipe AS jsonb) WHERE id = :job",
+        recipe=json.dumps(recipe.recipe),
+        job=newer,
+    )
+    parts.runtime.notify()
+    assert shards(parts, newer) == [("ready", 0)] * 2
+    parts.clock.now += 600.0
+    parts.runtime.notify()
+    assert state(parts.database, newer) is JobState.DONE
+    assert parts.troubles.current() is None
 
 
 def test_an_engine_that_dies_stops_the_worker_and_hands_back(parts: WorkerParts) -> None:

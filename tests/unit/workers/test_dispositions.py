@@ -29,6 +29,7 @@ PAGE = Path(__file__).parents[3] / "docs" / "operations.md"
         (errors.NotPermitted("no"), Owner.STORE, LeaseEnd.HANDED_BACK, False, WorkerNext.PAUSES),
         (errors.SchemaError("old"), Owner.STORE, LeaseEnd.HANDED_BACK, False, WorkerNext.PAUSES),
         (errors.BrokerError("away"), Owner.QUEUE, LeaseEnd.KEPT, False, WorkerNext.GOES_ON),
+        (errors.UnsupportedJob("v9"), Owner.WORKER, LeaseEnd.HANDED_BACK, False, WorkerNext.LEAVES),
         (errors.EngineError("401"), Owner.ENGINE, LeaseEnd.HANDED_BACK, False, WorkerNext.STOPS),
         (errors.EngineDied("dead"), Owner.ENGINE, LeaseEnd.HANDED_BACK, False, WorkerNext.STOPS),
         (AttemptFailed("exit"), Owner.ROLLOUT, LeaseEnd.FAILED, True, WorkerNext.GOES_ON),
