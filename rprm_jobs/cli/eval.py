@@ -20,7 +20,9 @@ from rprm_jobs.cli.shared.options import (
     JudgedJobOption,
     JudgeOption,
     OwnWorkerOption,
+    PromptOption,
     SeedOption,
+    SystemPromptOption,
     ThresholdOption,
 )
 from rprm_jobs.cli.shared.stopping import (
@@ -71,6 +73,8 @@ def processbench(
     price: PriceOption = None,
     pilot: PilotOption = None,
     until_first_error: UntilOption = False,
+    prompt: PromptOption = None,
+    system_prompt: SystemPromptOption = None,
     seed: SeedOption = 0,
     worker: OwnWorkerOption = True,
     engine: EngineOption = "auto",
@@ -90,7 +94,10 @@ def processbench(
     options = stopping_options(
         stopping, k=k, confidence=confidence, min_k=min_k, changed=changed, price=price, pilot=pilot
     )
-    judging = Judging(judge, k, options, threshold, seed, engine, tuple(engine_arg or ()), worker, until_first_error)
+    judging = Judging(
+        judge, k, options, threshold, seed, engine, tuple(engine_arg or ()), worker, until_first_error,
+        prompt=prompt, system_prompt=system_prompt,
+    )  # fmt: skip
     limits = load_settings().limits
     items = read_items(files, limits) if files else None
     if predictions is not None:
@@ -124,6 +131,8 @@ def prmbench(
     changed: ChangedOption = None,
     price: PriceOption = None,
     pilot: PilotOption = None,
+    prompt: PromptOption = None,
+    system_prompt: SystemPromptOption = None,
     seed: SeedOption = 0,
     worker: OwnWorkerOption = True,
     engine: EngineOption = "auto",
@@ -144,7 +153,10 @@ def prmbench(
         stopping, k=k, confidence=confidence, min_k=min_k, changed=changed, price=price, pilot=pilot
     )
     cut = 0.5 if threshold is None else threshold
-    judging = Judging(judge, k, options, cut, seed, engine, tuple(engine_arg or ()), worker)
+    judging = Judging(
+        judge, k, options, cut, seed, engine, tuple(engine_arg or ()), worker,
+        prompt=prompt, system_prompt=system_prompt,
+    )  # fmt: skip
     limits = load_settings().limits
     benchmark = read_benchmark(files, limits)
     if predictions is not None:
@@ -169,6 +181,8 @@ def best_of_n(
         typer.Option("--judge", metavar="JUDGE", help="Judge the responses.", show_default="take the rows' rewards"),
     ] = None,
     k: CritiquesOption = 10,
+    prompt: PromptOption = None,
+    system_prompt: SystemPromptOption = None,
     seed: SeedOption = 0,
     worker: OwnWorkerOption = True,
     engine: EngineOption = "auto",
@@ -193,7 +207,10 @@ def best_of_n(
     if job is not None or judge is not None:
         with connected() as context:
             if job is None:
-                judging = Judging(judge or "", k, {"kind": "fixed"}, 0.5, seed, engine, tuple(engine_arg or ()), worker)
+                judging = Judging(
+                    judge or "", k, {"kind": "fixed"}, 0.5, seed, engine, tuple(engine_arg or ()), worker,
+                    prompt=prompt, system_prompt=system_prompt,
+                )  # fmt: skip
                 job = judging.run(context, [file], read.rows, wait=wait_for, say=say)
             problems = with_rewards_of(context, job, problems)
     report = evaluate(problems, ns, seed=seed)
@@ -234,7 +251,8 @@ def _numbers(text: str) -> list[int]:
 
 def register(app: typer.Typer) -> None:
     """Add the commands."""
-    judging = ("judge", "k", *STOPPING_OPTIONS, "worker", "engine", "engine_arg")
+    prompts = ("prompt", "system_prompt")
+    judging = ("judge", "k", *STOPPING_OPTIONS, *prompts, "worker", "engine", "engine_arg")
     rules = (*STOPPING_RULES, NO_WORKER_RULE)
     add_command(
         eval_app,
@@ -261,7 +279,7 @@ def register(app: typer.Typer) -> None:
         name="best-of-n",
         rules=(
             excludes("job", "judge"),
-            needs("judge", "k", "worker", "engine", "engine_arg"),
+            needs("judge", "k", *prompts, "worker", "engine", "engine_arg"),
             NO_WORKER_RULE,
         ),
     )

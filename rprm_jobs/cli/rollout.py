@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from rprm_jobs.cli.shared.command import JOBS, add_command, needs
+from rprm_jobs.cli.shared.command import JOBS, Rule, add_command, needs
 from rprm_jobs.cli.shared.common import connected, say
 from rprm_jobs.cli.shared.generating import (
     NO_WORKER_RULE,
@@ -129,7 +129,13 @@ def register(app: typer.Typer) -> None:
         "rprm-jobs rollout problems.jsonl --policy ORG/MODEL -n 64 --then-score --judge ORG/JUDGE",
         group=JOBS,
         rules=(
-            needs("then_score", "judge", "k", *STOPPING_OPTIONS, "engine", "engine_arg"),
+            Rule(
+                ("engine", "engine_arg"),
+                lambda values: bool(values["then_score"]),
+                "without --then-score",
+                "say --policy-engine or --policy-engine-arg for the worker that writes, or add --then-score",
+            ),
+            needs("then_score", "judge", "k", *STOPPING_OPTIONS),
             *STOPPING_RULES,
             needs("wait", "worker", "engine", "engine_arg", "policy_engine", "policy_engine_arg"),
             NO_WORKER_RULE,

@@ -27,6 +27,7 @@ from rprm_jobs.cli.shared.options import (
     SeparatorOption,
     SkipBadOption,
     SplitOption,
+    SystemPromptOption,
     TemperatureOption,
     TopPOption,
     WaitOption,
@@ -39,6 +40,7 @@ if TYPE_CHECKING:
 
     from rprm_jobs.formats.readers.labelled import LabelCounts
     from rprm_jobs.judge.prompt import PromptTemplate
+    from rprm_jobs.judge.resolve import Judge
 
 
 def sample(
@@ -46,6 +48,7 @@ def sample(
     judge: JudgeOption = "tiny",
     k: CritiquesOption = 8,
     prompt: PromptOption = None,
+    system_prompt: SystemPromptOption = None,
     teacher: Annotated[
         bool,
         typer.Option(
@@ -82,11 +85,12 @@ def sample(
     from rprm_jobs.services.jobs.sample import sample as sample_job
     from rprm_jobs.services.jobs.submit import make_recipe
 
+    resolved = resolve_judge(judge)
     recipe = make_recipe(
-        resolve_judge(judge),
+        resolved,
         k=k,
         seed=seed,
-        template=_template(prompt, teacher),
+        template=_template(resolved, prompt, system_prompt, teacher),
         temperature=temperature,
         top_p=top_p,
         max_new_tokens=max_new_tokens,
@@ -103,16 +107,17 @@ def sample(
         conclude(context, labelled.submission, wait=wait, worker=serving, as_json=as_json, more=more)
 
 
-def _template(prompt: Path | None, teacher: bool) -> PromptTemplate | None:
+def _template(judge: Judge, prompt: Path | None, system_prompt: str | None, teacher: bool) -> PromptTemplate:
     from rprm_jobs.judge.prompt import PromptTemplate
 
     if prompt is not None and teacher:
         raise ConfigError(
             "--teacher has a prompt of its own, so --prompt has no effect", hint="leave out --prompt or --teacher"
         )
-    if teacher:
-        return PromptTemplate.teacher()
-    return PromptTemplate.load(prompt) if prompt else None
+    if not teacher:
+        return judge.asked_with(prompt, system_prompt)
+    template = PromptTemplate.teacher()
+    return template if system_prompt is None else template.with_system(system_prompt)
 
 
 def _announce_labels(labels: LabelCounts) -> None:

@@ -23,6 +23,7 @@ from rprm_jobs.cli.shared.options import (
     SeparatorOption,
     SkipBadOption,
     SplitOption,
+    SystemPromptOption,
     TemperatureOption,
     ThresholdOption,
     TopPOption,
@@ -58,6 +59,7 @@ def submit(
     pilot: PilotOption = None,
     until_first_error: UntilOption = False,
     prompt: PromptOption = None,
+    system_prompt: SystemPromptOption = None,
     threshold: ThresholdOption = 0.5,
     seed: SeedOption = 0,
     temperature: TemperatureOption = None,
@@ -81,21 +83,21 @@ def submit(
     The same files with the same options find the job that is there already; --new makes another.
     """
     from rprm_jobs.formats import ReadOptions
-    from rprm_jobs.judge.prompt import PromptTemplate
     from rprm_jobs.judge.resolve import resolve_judge
     from rprm_jobs.services.jobs.submit import SubmitRequest, make_recipe
     from rprm_jobs.services.jobs.submit import submit as submit_job
 
     refuse_old_policy(policy)
+    resolved = resolve_judge(judge)
     recipe = make_recipe(
-        resolve_judge(judge),
+        resolved,
         k=k,
         stopping=stopping_options(
             stopping, k=k, confidence=confidence, min_k=min_k, changed=changed, price=price, pilot=pilot
         ),
         threshold=threshold,
         seed=seed,
-        template=PromptTemplate.load(prompt) if prompt else None,
+        template=resolved.asked_with(prompt, system_prompt),
         temperature=temperature,
         top_p=top_p,
         max_new_tokens=max_new_tokens,

@@ -104,6 +104,12 @@ class PromptTemplate:
         document = _as_document(self.source) or {"template": self.source}
         return _from_document({**document, "system-prompt": text}, "prompt")
 
+    @property
+    def fixed_characters(self) -> int:
+        """Characters of what is asked besides the three fields: the message, the turns before it, its own frame."""
+        texts = (*self.literals, *(self.frame or (turn.text for turn in self.before)))
+        return sum(map(len, texts))
+
     def message(self, problem: str, steps: Sequence[str], index: int) -> Message:
         """What the judge is asked about `steps[index]` (0-based); later steps are not shown."""
         return Message(self.render(problem, steps, index), self.before, self.frame)

@@ -30,9 +30,10 @@ _SAMPLE = 4 * 1024 * 1024
 
 
 class JudgeCard(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """`rprm_judge.json` in a judge's folder: its prompt file and its own sampling defaults."""
+    """`rprm_judge.json` in a judge's folder: its prompt file, system message and its own sampling defaults."""
 
     prompt: str | None = None
+    system_prompt: str | None = None
     temperature: float | None = None
     top_p: float | None = None
     max_new_tokens: int | None = None
@@ -48,6 +49,11 @@ class Judge:
     template: PromptTemplate
     sampling: Sampling
     fingerprint: str
+
+    def asked_with(self, prompt: Path | None, system_prompt: str | None) -> PromptTemplate:
+        """The template of a prompt file, else the judge's own, with this system message where one is given."""
+        template = PromptTemplate.load(prompt) if prompt else self.template
+        return template if system_prompt is None else template.with_system(system_prompt)
 
     @property
     def queue(self) -> str:
@@ -116,6 +122,7 @@ def _from_folder(name: str, folder: Path) -> Judge:
     check_writes(folder)
     card = _read_card(folder / "rprm_judge.json")
     template = PromptTemplate.load(folder / card.prompt) if card.prompt else PromptTemplate.default()
+    template = template if card.system_prompt is None else template.with_system(card.system_prompt)
     own = {k: v for k in ("temperature", "top_p", "max_new_tokens") if (v := getattr(card, k)) is not None}
     return Judge(name, str(folder), None, template, Sampling(**own), fingerprint_folder(folder))
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from rprm_jobs.launch.workers import Say, WorkerChoice
@@ -29,6 +30,8 @@ class Judging:
     engine_args: tuple[str, ...]
     worker: bool
     until_first_error: bool = False
+    prompt: Path | None = None
+    system_prompt: str | None = None
 
     def run(
         self, context: Context, paths: Sequence[str], rows: Sequence[InputRow] | None = None, *, wait: Wait, say: Say
@@ -39,13 +42,15 @@ class Judging:
 
         # Without early stopping a job serves every threshold, so a job with another threshold is found again.
         stops_early = self.stopping["kind"] != "fixed" or self.until_first_error
+        judge = resolve_judge(self.judge)
         recipe = make_recipe(
-            resolve_judge(self.judge),
+            judge,
             k=self.k,
             stopping=self.stopping,
             threshold=self.threshold if stops_early else 0.5,
             seed=self.seed,
             until_first_error=self.until_first_error,
+            template=judge.asked_with(self.prompt, self.system_prompt),
         )
         submission = submit(context, SubmitRequest(tuple(paths), recipe, rows=rows))
         say(

@@ -50,6 +50,13 @@ PromptOption = Annotated[
         rich_help_panel=CRITIQUES,
     ),
 ]  # fmt: skip
+SystemPromptOption = Annotated[
+    str | None,
+    typer.Option(
+        "--system-prompt", metavar="TEXT", help="The system message to ask the judge with.",
+        show_default="the prompt's own", rich_help_panel=CRITIQUES,
+    ),
+]  # fmt: skip
 SeedOption = Annotated[int, typer.Option("--seed", help="Seed of every critique.", rich_help_panel=CRITIQUES)]
 TemperatureOption = Annotated[
     float | None,

@@ -90,7 +90,7 @@ def estimate(
             continue
         if count_tokens is not None and sums.solutions == 0:
             per_token = _characters_per_token(template, row, count_tokens)
-        sums.add(row, sum(map(len, template.literals)))
+        sums.add(row, template.fixed_characters)
     if not sums.solutions:
         raise InputError("there is no solution to judge", where=", ".join(paths), hint="see rprm-jobs submit's message")
     with context.database.transaction() as connection:

@@ -157,3 +157,10 @@ def test_the_common_spelling_of_a_refusal(capsys: pytest.CaptureFixture[str], mo
     assert capsys.readouterr().err == (
         "error: --engine has no effect without --wait\n  hint: add --wait, or leave out --engine\n"
     )
+
+
+def test_an_option_of_the_judges_worker_names_that_of_the_policys() -> None:
+    arguments = ["problems.jsonl", "--wait", "--engine-arg", "base_url=http://127.0.0.1:1/v1"]
+    with pytest.raises(ConfigError, match="--engine-arg has no effect without --then-score") as refused:
+        COMMANDS["rollout"].main(arguments, prog_name="rprm-jobs rollout", standalone_mode=False)
+    assert "--policy-engine-arg" in refused.value.hint

@@ -165,6 +165,7 @@ def test_a_prompt_file_with_its_own_chat_frame_is_sent_as_it_is_and_once(tmp_pat
     assert message.frame is not None
     assert message.text.join(message.frame) == CHATML.format("q", "Step 1: a", "Step 2: b")
     assert message.before == (Turn("system", SYSTEM),)
+    assert template.fixed_characters == len(CHATML) - 6
     assert PromptTemplate.parse(template.source) == template
     assert PromptTemplate.parse(template.source, plain=True).message("q", ["a"], 0).frame is None
 

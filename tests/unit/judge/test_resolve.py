@@ -12,7 +12,7 @@ from rprm_jobs.errors import ConfigError, JudgeError, NotFound
 from rprm_jobs.judge import resolve
 from rprm_jobs.judge.prompt import PromptTemplate
 from rprm_jobs.judge.resolve import check_has_weights, fingerprint_folder, resolve_judge, shipped_judges
-from rprm_jobs.types import Sampling
+from rprm_jobs.types import Sampling, Turn
 
 
 @pytest.fixture
@@ -123,3 +123,19 @@ def test_a_change_anywhere_in_large_weights_of_a_training_step_is_seen(
 def test_a_very_long_name_keeps_its_queue_short(tmp_path: Path, folder: Path) -> None:
     judge = resolve_judge(str(folder.rename(tmp_path / ("x" * 200))))
     assert len(judge.queue) <= 5 + 40 + 1 + 12
+
+
+def test_the_card_names_a_system_message(folder: Path) -> None:
+    (folder / "rprm_judge.json").write_text('{"system_prompt": "Be strict."}')
+    judge = resolve_judge(str(folder))
+    assert judge.template.before == (Turn("system", "Be strict."),)
+
+
+def test_what_is_asked_follows_the_file_and_the_system_message_that_are_given(folder: Path) -> None:
+    judge = resolve_judge(str(folder))
+    (folder / "other.txt").write_text("{} {} {}")
+    assert judge.asked_with(None, None) == judge.template
+    assert judge.asked_with(folder / "other.txt", None).source == "{} {} {}"
+    asked = judge.asked_with(folder / "other.txt", "Be strict.").message("q", ["a"], 0)
+    assert asked.before == (Turn("system", "Be strict."),)
+    assert judge.asked_with(None, "Be strict.").render("q", ["a"], 0) == judge.template.render("q", ["a"], 0)
