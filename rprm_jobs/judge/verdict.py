@@ -101,13 +101,17 @@ def _outside_thinking(text: str, matches: list[re.Match[str]]) -> list[re.Match[
     return [match for match in matches if not any(a <= match.start() < b for a, b in blocks)]
 
 
-def verdict_place(text: str, ids: Sequence[int], decode: Decode) -> int | None:
+def verdict_place(text: str, ids: Sequence[int], decode: Decode, answers: tuple[int, int] | None = None) -> int | None:
     """Index into `ids` of the token that begins the last verdict's Yes or No; None where there is no verdict.
 
-    `text` must be `decode(ids)` or the beginning of it.
+    `text` must be `decode(ids)` or the beginning of it. With `answers`, the ids of Yes and No, the place is None too
+    where neither stands there: the word was cut into other tokens, and the two say nothing about it.
     """
     verdicts = find_verdicts(text)
-    return None if not verdicts else tokens_reaching(verdicts[-1].start(1) + 1, ids, decode) - 1
+    if not verdicts:
+        return None
+    place = tokens_reaching(verdicts[-1].start(1) + 1, ids, decode) - 1
+    return place if answers is None or ids[place] in answers else None
 
 
 def tokens_reaching(length: int, ids: Sequence[int], decode: Decode) -> int:

@@ -56,6 +56,12 @@ class Tokens:
     def decode(self, ids: Sequence[int]) -> str:
         return "".join(self.names[i] for i in ids)
 
+    def place(self, ending: Ending) -> int:
+        """Where the last answer begins in what is kept of the ending; the first place where there is none."""
+        before = re.search(r".*\? (?=Yes|No)", ending.kept, re.DOTALL)
+        position = len(f"{BODY}\n{before[0]}") if before else 0
+        return next(n for n in range(len(self.ids)) if len(self.decode(self.ids[: n + 1])) > position)
+
 
 def check(ending: Ending, generation: Generation) -> None:
     assert generation.text == f"{BODY}\n{ending.kept}"
@@ -67,7 +73,9 @@ def check(ending: Ending, generation: Generation) -> None:
 @pytest.mark.parametrize("ending", ENDINGS, ids=lambda ending: ending.name)
 def test_transformers(ending: Ending, cut: Cut) -> None:
     tokens = Tokens(cut(f"{BODY}\n{ending.written}"))
-    checker = StopChecker(tokens.decode, StopCriteria(frozenset({EOS}), 1, 2), len(tokens.names))
+    checker = StopChecker(
+        tokens.decode, StopCriteria(frozenset({EOS}), tokens.ids[tokens.place(ending)], -1), len(tokens.names)
+    )
     pairs = [[float(place), 50.0] for place in range(len(tokens.ids))]
     for count in range(1, len(tokens.ids) + 1):
         generation = checker.finished(tokens.ids[:count], pairs[:count], 10_000, None)
@@ -78,23 +86,16 @@ def test_transformers(ending: Ending, cut: Cut) -> None:
     assert (generation.p_yes is not None) == ending.verdict.parsed
     assert generation.tokens <= count
     if generation.p_yes is not None:
-        before = re.search(r".*\? (?=Yes|No)", ending.kept, re.DOTALL)
-        assert before is not None
-        answer = len(f"{BODY}\n{before[0]}")
-        assert generation.p_yes == p_yes(*pairs[place_of(tokens, answer)])
-
-
-def place_of(tokens: Tokens, position: int) -> int:
-    """The token that holds the character at `position`."""
-    return next(n for n in range(len(tokens.ids)) if len(tokens.decode(tokens.ids[: n + 1])) > position)
+        assert generation.p_yes == p_yes(*pairs[tokens.place(ending)])
 
 
 class FakeVllm(VllmEngine):
     """The vLLM engine on a text that its model is bound to write; it stops at stop strings as vLLM does."""
 
-    def __init__(self, text: str, cut: Cut) -> None:
-        self._tokens, self._critique_stops = Tokens(cut(text)), STOP_STRINGS
-        self._encoder = SimpleNamespace(decode_answer=self._tokens.decode, yes_id=1, no_id=2)  # type: ignore[assignment]
+    def __init__(self, ending: Ending, cut: Cut) -> None:
+        self._tokens, self._critique_stops = Tokens(cut(f"{BODY}\n{ending.written}")), STOP_STRINGS
+        yes, no = self._answers = (self._tokens.ids[self._tokens.place(ending)], -1)
+        self._encoder = SimpleNamespace(decode_answer=self._tokens.decode, yes_id=yes, no_id=no)  # type: ignore[assignment]
         self.runs = 0
 
     def _params(self, *_: Any) -> Any:
@@ -115,7 +116,7 @@ class FakeVllm(VllmEngine):
         flat = SimpleNamespace(
             start_indices=[2 * n for n in lengths],
             end_indices=[2 * n + 2 for n in lengths],
-            token_ids=[1, 2] * len(taken),
+            token_ids=[*self._answers] * len(taken),
             logprobs=[-0.5, -1.5] * len(taken),
         )
         return SimpleNamespace(token_ids=taken, stop_reason=reason, finish_reason="stop", logprobs=flat)
@@ -124,7 +125,7 @@ class FakeVllm(VllmEngine):
 @pytest.mark.parametrize("cut", CUTS)
 @pytest.mark.parametrize("ending", ENDINGS, ids=lambda ending: ending.name)
 def test_vllm(ending: Ending, cut: Cut) -> None:
-    engine = FakeVllm(f"{BODY}\n{ending.written}", cut)
+    engine = FakeVllm(ending, cut)
     generation = asyncio.run(engine._one([1], Sampling(), 0, 10, None))
     check(ending, generation)
     assert (generation.p_yes is not None) == ending.verdict.parsed

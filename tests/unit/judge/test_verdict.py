@@ -232,3 +232,10 @@ def test_p_yes_at_the_edges() -> None:
     assert p_yes(0.0, -math.inf) == 1.0
     assert p_yes(-math.inf, 0.0) == 0.0
     assert p_yes(-1e6, 0.0) == 0.0
+
+
+def test_an_answer_that_is_cut_into_other_tokens_has_no_place() -> None:
+    tokens = ByteTokens([b"So.\n", V.encode(), b" Y", b"es"])
+    text = tokens.decode(tokens.ids)
+    assert verdict_place(text, tokens.ids, tokens.decode, (2, 9)) == 2
+    assert verdict_place(text, tokens.ids, tokens.decode, (8, 9)) is None

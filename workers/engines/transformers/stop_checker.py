@@ -54,7 +54,8 @@ class StopChecker:
         text, cut = cut_critique(self._text(ids[:-1] if ended else ids))
         if not (ended or cut or len(ids) >= limit):
             return None
-        place = verdict_place(text, ids, self._text)
+        answers = self._criteria.yes_id, self._criteria.no_id
+        place = verdict_place(text, ids, self._text, answers)
         return Generation(
             text,
             critique_tokens(text, ids, self._text),

@@ -155,7 +155,7 @@ class VllmEngine:
         """The critique, and whether a verdict line ended it."""
         ids, decode = list(output.token_ids), self._loaded.decode_answer
         text, cut = cut_critique(decode(ids))
-        place = verdict_place(text, ids, decode)
+        place = verdict_place(text, ids, decode, (self._loaded.yes_id, self._loaded.no_id))
         p_yes_there = None if place is None else self._p_yes(output.logprobs, place)
         finish = Finish.STOP if cut else _finish(output)
         return Generation(text, critique_tokens(text, ids, decode), finish, p_yes_there), cut
