@@ -31,13 +31,17 @@ pytestmark = pytest.mark.integration
 def finished_rollouts(database: Database, n: int = 20) -> int:
     """A rollout job that is done, with a request for a score job."""
     job = jobs.take_in(database, problems(n), rollouts(), shard=n, kind=JobKind.ROLLOUT).job_id
+    finish_one_shard(database)
+    request(database, job, score_request(jobs.make_recipe(k=2)))
+    return job
+
+
+def finish_one_shard(database: Database) -> None:
     lease = store.try_claim(database, queue=rollouts().queue)
     assert lease is not None
     responses = [Response(s.ord, ("one", "two"), Finish.STOP, 4, "4") for s in store.load(database, lease)]
     store.record(database, lease, [written(response) for response in responses])
     store.finish(database, lease)
-    request(database, job, score_request(jobs.make_recipe(k=2)))
-    return job
 
 
 def request(database: Database, job: int, plan: dict[str, Any]) -> None:
@@ -54,6 +58,18 @@ def claimed(database: Database, job: int) -> Iterator[None]:
     with database.transaction() as connection:
         assert dependents.claim(connection, job)
         yield
+
+
+def test_a_job_that_is_not_done_gets_no_dependent_job_yet(context: Context, database: Database) -> None:
+    job = jobs.take_in(database, problems(4), rollouts(), shard=2, kind=JobKind.ROLLOUT).job_id
+    request(database, job, score_request(jobs.make_recipe(k=2)))
+    finish_one_shard(database)
+    before = copies_begun(database)
+    create_dependents(context)
+    assert copies_begun(database) == before
+    finish_one_shard(database)
+    create_dependents(context)
+    assert copies_begun(database) == before + 1
 
 
 def test_of_several_sweepers_at_once_exactly_one_copies(settings: Settings, database: Database) -> None:

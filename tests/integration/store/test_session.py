@@ -128,6 +128,27 @@ def test_a_link_that_breaks_at_commit_leaves_the_outcome_unknown(database: Datab
         act()
 
 
+def test_a_disk_that_is_full_at_commit_is_a_refusal_and_no_unknown_outcome(database: Database) -> None:
+    with database.transaction() as connection:
+        connection.execute(text("CREATE TABLE t (x int)"))
+        connection.execute(
+            text(
+                "CREATE FUNCTION full_disk() RETURNS trigger LANGUAGE plpgsql AS"
+                " $$ BEGIN RAISE 'no space' USING ERRCODE = '53100'; END $$"
+            )
+        )
+        connection.execute(
+            text(
+                "CREATE CONSTRAINT TRIGGER full_disk AFTER INSERT ON t DEFERRABLE INITIALLY DEFERRED"
+                " FOR EACH ROW EXECUTE FUNCTION full_disk()"
+            )
+        )
+    with pytest.raises(StoreError, match="no space left") as caught:
+        run(database, "INSERT INTO t VALUES (1)")
+    assert not isinstance(caught.value, StoreUnavailable)
+    assert run(database, "SELECT count(*) FROM t")[0][0] == 0
+
+
 def test_a_pool_whose_connections_died_is_as_good_as_new(database: Database) -> None:
     with ThreadPoolExecutor(4) as pool:
         list(pool.map(lambda _: run(database, "SELECT pg_sleep(0.05)"), range(4)))
