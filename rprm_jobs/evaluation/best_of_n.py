@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from rprm_jobs.errors import InputError
-from rprm_jobs.evaluation.answers import final_answer
+from rprm_jobs.evaluation.answers import final_answer, written_alike
 from rprm_jobs.evaluation.picking import AGGREGATIONS, best, most_voted, pass_at, subsets, weights
 from rprm_jobs.evaluation.processbench_answers import checked_rewards
 
@@ -105,7 +105,8 @@ def _is_steps(value: Any) -> bool:
 
 def _answers(stated: Any, responses: Sequence[Sequence[str]]) -> tuple[str | None, ...]:
     if stated is None:
-        return tuple(final_answer("\n".join(steps)) for steps in responses)
+        answers = (final_answer("\n".join(steps)) for steps in responses)
+        return tuple(answer and written_alike(answer) for answer in answers)
     if type(stated) is not list or len(stated) != len(responses):
         raise InputError(f"final_answers is not a list of {len(responses)} answers, one for each response")
     if not all(answer is None or type(answer) is str for answer in stated):

@@ -6,6 +6,7 @@ takes too long, or takes its process down, is undecided, never wrong.
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Sequence
 from concurrent.futures import TimeoutError as Overdue
@@ -14,9 +15,11 @@ from types import TracebackType
 from typing import Any
 
 from rprm_jobs.errors import MissingExtra
+from rprm_jobs.evaluation.answer_forms import as_math, as_words, other_base, other_words
 
 _SECONDS = 5.0
 _MEMORY = 4 * 1024**3
+_DECIMAL = re.compile(r"[-+]?(?:\d+\.\d*|\.?\d+)")
 _NUMBER = re.compile(r"[-+]?\d{1,15}")
 
 
@@ -44,7 +47,7 @@ def _prepare() -> None:
 
 
 def _compare(correct: Sequence[str], answer: str) -> str:
-    """In the process. An answer is the same when it is one of the correct ones."""
+    """In the process, of answers as the library reads them right. One of the correct ones is enough."""
     from math_verify import parse, verify
 
     library_parse: Any = parse
@@ -79,11 +82,18 @@ class Verifier:
 
     def compare(self, correct: Sequence[str], answer: str) -> Sameness:
         """Whether `answer` is one of the `correct` ones."""
-        if answer in correct:
+        if any(as_words(answer) == as_words(reference) for reference in correct):
             return Sameness.SAME
         if _NUMBER.fullmatch(answer) and all(map(_NUMBER.fullmatch, correct)):
             return Sameness.SAME if int(answer) in map(int, correct) else Sameness.DIFFERENT
-        key = (tuple(correct), answer)
+        if _DECIMAL.fullmatch(answer) and all(map(_DECIMAL.fullmatch, correct)):
+            # The library would round to six places, after which small numbers are equal.
+            close = (math.isclose(float(answer), float(reference), rel_tol=1e-6) for reference in correct)
+            return Sameness.SAME if any(close) else Sameness.DIFFERENT
+        comparable = [each for each in correct if not other_base(each, answer) and not other_words(each, answer)]
+        if not comparable:
+            return Sameness.DIFFERENT
+        key = (tuple(map(as_math, comparable)), as_math(answer))
         if key not in self._known:
             self._known[key] = self._ask(*key)
         return self._known[key]

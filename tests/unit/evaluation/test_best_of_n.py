@@ -12,7 +12,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from rprm_jobs.errors import InputError
-from rprm_jobs.evaluation.answers import final_answer
 from rprm_jobs.evaluation.best_of_n import Problem, evaluate, read_problem
 from rprm_jobs.evaluation.picking import AGGREGATIONS, best, most_voted, pass_at, subsets, weights
 
@@ -171,24 +170,6 @@ def test_an_n_that_cannot_be_is_refused(ns: list[int], reason: str) -> None:
 def test_no_problem_is_refused() -> None:
     with pytest.raises(InputError, match="no problem"):
         evaluate([], [1])
-
-
-@pytest.mark.parametrize(
-    ("text", "answer"),
-    [
-        (r"first \boxed{1}, then \boxed{ 2 }.", "2"),
-        (r"\boxed{\frac{1}{2}}", r"\frac{1}{2}"),
-        (r"\boxed {x_{1}}", "x_{1}"),
-        (r"\fbox{3} \fboxed{4}", "4"),
-        (r"\boxed{\{1, 2\}}", r"\{1,2\}"),
-        (r"\boxed{$5$}", "5"),
-        (r"\boxed{1} and \boxed{cut off", "1"),
-        (r"\boxed{}", None),
-        ("no box", None),
-    ],
-)
-def test_the_last_closed_box_is_the_answer(text: str, answer: str | None) -> None:
-    assert final_answer(text) == answer
 
 
 def test_the_real_responses_give_the_stated_pass_rates(test_data: Path) -> None:
