@@ -24,6 +24,7 @@ from rprm_jobs.cli import (
     judges,
     pairs,
     parity,
+    push,
     report,
     results,
     rollout,
@@ -78,8 +79,8 @@ def _global(
 
 
 COMMANDS = (
-    demo, submit, rollout, search, estimate, status, control, results, report, eval, stopping, audit, parity, sample,
-    sft, pairs, train, runs, improve, worker, judges, servers, doctor,
+    demo, submit, rollout, search, estimate, status, control, results, report, eval, stopping, audit, parity, push,
+    sample, sft, pairs, train, runs, improve, worker, judges, servers, doctor,
 )  # fmt: skip
 for module in COMMANDS:
     module.register(app)

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterable
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
-from rprm_jobs.cli.shared.command import ANSWERS, add_command
+from rprm_jobs.cli.shared.command import ANSWERS, add_command, excludes
 from rprm_jobs.cli.shared.common import connected, print_json, say
 from rprm_jobs.cli.shared.options import JobArgument, JsonOption, OutputOption
 
@@ -18,6 +19,9 @@ def results(
     output: OutputOption = "-",
     critiques: Annotated[bool, typer.Option("--critiques", help="Add the critiques; of a search, its tree.")] = False,
     steps: Annotated[bool, typer.Option("--steps", help="Add the problem and the steps.")] = False,
+    dataset: Annotated[
+        Path | None, typer.Option("--dataset", metavar="FOLDER", help="Save them for datasets.load_from_disk instead.")
+    ] = None,
     failed: Annotated[bool, typer.Option("--failed", help="Write only failed and quarantined solutions.")] = False,
     as_json: JsonOption = False,
 ) -> None:
@@ -26,22 +30,25 @@ def results(
     Solutions that have no outcome yet are left out.
     """
     from rprm_jobs.formats import write_all
+    from rprm_jobs.formats.saved import save_dataset
     from rprm_jobs.services.jobs.query import job_status
     from rprm_jobs.services.jobs.results import result_rows
 
+    target = output if dataset is None else str(dataset)
     with connected() as context:
         total = job_status(context, job).job.n_solutions
-        rows = _with_bar(result_rows(context, job, critiques=critiques, steps=steps), total, output)
-        written = write_all(output, (row for row in rows if not failed or row["status"] != "ok"))
+        rows = _with_bar(result_rows(context, job, critiques=critiques, steps=steps), total, target)
+        wanted = (row for row in rows if not failed or row["status"] != "ok")
+        written = write_all(output, wanted) if dataset is None else save_dataset(dataset, wanted)
         now = job_status(context, job)
     missing = now.job.n_solutions - now.progress.solutions
     if missing:
         say(f"job {job} is {now.state.value}: {missing:,} solutions have no outcome yet")
-    if output != "-":
+    if target != "-":
         if as_json:
-            print_json({"job_id": job, "rows": written, "missing": missing, "output": output})
+            print_json({"job_id": job, "rows": written, "missing": missing, "output": target})
         else:
-            say(f"{written:,} rows in {output}")
+            say(f"{written:,} rows in {target}")
 
 
 def _with_bar(rows: Iterable[dict[str, Any]], total: int, output: str) -> Iterable[dict[str, Any]]:
@@ -62,4 +69,5 @@ def register(app: typer.Typer) -> None:
         "rprm-jobs results 7 -o scored.parquet",
         "rprm-jobs results 7 --failed",
         group=ANSWERS,
+        rules=(excludes("dataset", "output"),),
     )

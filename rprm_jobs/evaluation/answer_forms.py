@@ -63,15 +63,15 @@ def as_words(answer: str) -> str:
     return " ".join(words.casefold().split()).rstrip(".") if _WORDS.fullmatch(words) else answer
 
 
-def other_words(one: str, other: str) -> bool:
+def other_words(first: str, second: str) -> bool:
     """Whether both are nothing but words, and not the same: as products of letters, anagrams would be."""
-    words = as_words(one), as_words(other)
+    words = as_words(first), as_words(second)
     return all(map(_LONG_WORDS.fullmatch, words)) and words[0] != words[1]
 
 
-def other_base(one: str, other: str) -> bool:
+def other_base(first: str, second: str) -> bool:
     """Whether both are numbers with a base, and not the same: math-verify looks at the digits alone."""
-    bases = [match and match[2] for match in map(_BASE.fullmatch, (as_math(one), as_math(other)))]
+    bases = [match and match[2] for match in map(_BASE.fullmatch, (as_math(first), as_math(second)))]
     return None not in bases and all(str(base).isdecimal() for base in bases) and bases[0] != bases[1]
 
 

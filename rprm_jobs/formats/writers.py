@@ -1,4 +1,4 @@
-"""The way out: rows of results into JSON lines (plain, .gz, .zst), Parquet, or standard output.
+"""The way out: rows of results into JSON lines (plain, .gz, .zst), Parquet, Arrow, or standard output.
 
 A file appears under its name only when it is whole: it is written beside it, synced, and renamed at the end.
 """
@@ -25,7 +25,7 @@ _TEXTS = ("id", "status", "reason", "sampling_policy", "reward_source", "problem
 
 
 class Schema(Protocol):
-    """The typed columns of Parquet. With one named `metadata`, all other fields of a row go there, as a JSON text."""
+    """The typed columns of Parquet and Arrow. One named `metadata` takes all other fields of a row, as a JSON text."""
 
     def columns(self) -> Any:
         """The pyarrow.Schema."""
@@ -91,11 +91,11 @@ def open_writer(path: str, schema: Schema = RESULTS) -> Iterator[Writer]:
         sys.stdout.buffer.flush()
         return
     target = Path(path)
-    if not target.name.endswith((".jsonl", ".jsonl.gz", ".jsonl.zst", ".parquet")):
+    if not target.name.endswith((".jsonl", ".jsonl.gz", ".jsonl.zst", ".parquet", ".arrow")):
         raise ConfigError(
             "the output's kind is not known by its name",
             where=path,
-            hint="end it in .jsonl, .jsonl.gz, .jsonl.zst or .parquet",
+            hint="end it in .jsonl, .jsonl.gz, .jsonl.zst, .parquet or .arrow",
         )
     temporary = target.with_name(f".{target.name}.{secrets.token_hex(4)}.part")
     try:
@@ -129,6 +129,9 @@ def _opened(temporary: Path, name: str, schema: Schema) -> Iterator[Writer]:
         elif name.endswith(".parquet"):
             with _Parquet(file, schema) as writer:
                 yield writer
+        elif name.endswith(".arrow"):
+            with _Columns(file, schema) as writer:
+                yield writer
         else:
             yield _Lines(file)
 
@@ -142,28 +145,31 @@ class _Lines:
         self._write(self._encode(row) + b"\n")
 
 
-class _Parquet:
+class _Columns:
+    """Rows as typed columns, some thousand at a time, into a writer of pyarrow's."""
+
     def __init__(self, file: IO[bytes], schema: Schema) -> None:
         import pyarrow as pa
-        import pyarrow.parquet as pq
 
         self._schema = schema.columns()
         self._typed = frozenset(self._schema.names) - {"metadata"}
         self._table = pa.Table
-        self._writer = pq.ParquetWriter(file, self._schema, compression="zstd")
+        self._writer: Any = self._open(file)
         self._rows: list[dict[str, Any]] = []
 
-    def __enter__(self) -> _Parquet:
+    def _open(self, file: IO[bytes]) -> Any:
+        """The stream format, as `datasets` keeps its files."""
+        import pyarrow as pa
+
+        return pa.ipc.new_stream(file, self._schema)
+
+    def __enter__(self) -> _Columns:
         return self
 
     def __exit__(self, kind: object, *_: object) -> None:
-        try:
-            if kind is None:
-                self._flush()
-            self._writer.close()
-        finally:
-            # Else it tries again when it is collected, onto a file that is closed by then.
-            self._writer.is_open = False
+        if kind is None:
+            self._flush()
+        self._writer.close()
 
     def write(self, row: dict[str, Any]) -> None:
         rest = {key: value for key, value in row.items() if key not in self._typed}
@@ -176,6 +182,20 @@ class _Parquet:
         if self._rows:
             self._writer.write_table(self._table.from_pylist(self._rows, schema=self._schema))
             self._rows = []
+
+
+class _Parquet(_Columns):
+    def _open(self, file: IO[bytes]) -> Any:
+        import pyarrow.parquet as pq
+
+        return pq.ParquetWriter(file, self._schema, compression="zstd")
+
+    def __exit__(self, kind: object, *rest: object) -> None:
+        try:
+            super().__exit__(kind, *rest)
+        finally:
+            # Else it tries again when it is collected, onto a file that is closed by then.
+            self._writer.is_open = False
 
 
 def write_all(path: str, rows: Iterable[dict[str, Any]], schema: Schema = RESULTS) -> int:

@@ -87,9 +87,10 @@ def take_in(
     keep: KeepCritiques = KeepCritiques.ALL,
     dedupe: bool = False,
     kind: JobKind = JobKind.SCORE,
+    source: str = "generated",
 ) -> Taken:
     """Store a job as `submit` does, without reading files and without notifying workers."""
-    new = NewJob(recipe or make_recipe(), priority, keep, ("generated",), shard)
+    new = NewJob(recipe or make_recipe(), priority, keep, (source,), shard)
     same: int | None = None
     try:
         with database.transaction() as connection:

@@ -121,5 +121,8 @@ JudgedJobOption = Annotated[
     int | None, typer.Option("--job", metavar="JOB", min=1, help="Take the answers of this job; nothing is judged.")
 ]
 OutputOption = Annotated[
-    str, typer.Option("-o", "--output", metavar="FILE", help=".jsonl, .jsonl.gz, .jsonl.zst or .parquet; - is stdout.")
+    str,
+    typer.Option(
+        "-o", "--output", metavar="FILE", help=".jsonl, .jsonl.gz, .jsonl.zst, .parquet, .arrow; - is stdout."
+    ),
 ]

@@ -91,7 +91,7 @@ def test_the_list_of_commands_is_grouped_and_cuts_no_sentence(monkeypatch: pytes
 REQUIRED = {
     "submit": ["f"], "sample": ["f"], "rollout": ["f"], "search": ["f"], "eval processbench": [],
     "eval prmbench": ["f"], "eval best-of-n": ["f"], "extend": ["1", "-k", "4"], "doctor": [], "worker": [],
-    "pairs build": ["1", "--name", "n"], "pairs export": ["n"], "sft export": ["n"],
+    "pairs build": ["1", "--name", "n"], "pairs export": ["n"], "sft export": ["n"], "results": ["1"],
     "improve": ["f", "--validate", "g", "--out", "o"],
 }  # fmt: skip
 # What makes a rule fail, by the words that the error uses.
@@ -99,7 +99,8 @@ BREAKS = {
     "without --wait": [], "without --then-score": [], "without --canary": [], "without --judge": [],
     "without --policy": [], "without --stopping adaptive": [], "without --stopping planned": [], "with --width 1": [],
     "with --no-worker": ["--no-worker"], "with --job": ["--job", "1"], "with --predictions": ["--predictions", "p"],
-    "with --folder": ["--folder", "d"], "without --rule distinct": ["--rule", "all"],
+    "with --folder": ["--folder", "d"], "with --dataset": ["--dataset", "d"],
+    "without --rule distinct": ["--rule", "all"],
     "with --policy and without --judge": ["--policy", "p"],
 }  # fmt: skip
 HOLDS = {

@@ -10,12 +10,14 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 import zstandard
 
 from rprm_jobs.errors import ConfigError
 from rprm_jobs.formats import write_all
+from rprm_jobs.formats.saved import save_dataset
 
 ROWS: list[dict[str, Any]] = [
     {"id": "a", "status": "ok", "rewards": [0.25, 1.0], "first_error": 0, "critiques_per_step": [2, 2],
@@ -48,6 +50,27 @@ def test_parquet_reads_back_with_its_metadata_in_one_column(tmp_path: Path) -> N
     assert (second["reason"], second["rewards"], second["metadata"]) == ("why", [None], None)
 
 
+def test_arrow_reads_back_as_parquet_does(tmp_path: Path) -> None:
+    for name in ("x.parquet", "x.arrow"):
+        write_all(str(tmp_path / name), iter(ROWS * 3000))
+    with pa.ipc.open_stream(tmp_path / "x.arrow") as stream:
+        table = stream.read_all()
+    assert table.equals(pq.read_table(tmp_path / "x.parquet"))
+
+
+def test_a_saved_data_set_loads_with_its_types(tmp_path: Path) -> None:
+    datasets = pytest.importorskip("datasets")
+    assert save_dataset(tmp_path / "saved", iter(ROWS)) == 2
+    loaded = datasets.load_from_disk(str(tmp_path / "saved"))
+    assert loaded["rewards"][:] == [[0.25, 1.0], [None]]
+    assert loaded[0]["critiques"][0][0]["verdict"] == "no"
+    with pytest.raises(ConfigError, match="not empty"):
+        save_dataset(tmp_path / "saved", iter(ROWS))
+    with pytest.raises(ConfigError, match="no row"):
+        save_dataset(tmp_path / "empty", iter(()))
+    assert not (tmp_path / "empty").exists()
+
+
 def test_nothing_is_left_when_the_rows_break_off(tmp_path: Path) -> None:
     (tmp_path / "x.jsonl").write_text("before")
 
@@ -72,6 +95,7 @@ _FULL = """
 import resource, sys
 from rprm_jobs.errors import ConfigError
 from rprm_jobs.formats import write_all
+from rprm_jobs.formats.saved import save_dataset
 resource.setrlimit(resource.RLIMIT_FSIZE, (50_000, 50_000))
 try:
     write_all(sys.argv[1], ({"id": str(n), "x": hash((n, "salt")) ** 5} for n in range(20_000)))

@@ -1,0 +1,148 @@
+"""A hub that lives in memory: what pushing a data set asks of Hugging Face, and no more. It keeps every commit."""
+
+from __future__ import annotations
+
+import base64
+import json
+import re
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
+from urllib.parse import unquote
+
+TOKEN = "hf_test"
+_REPO = re.compile(r"/api/datasets/([^/]+/[^/]+)(?:/(.*))?")
+_FILE = re.compile(r"/datasets/([^/]+/[^/]+)/resolve/([^/]+)/(.+)")
+
+
+@dataclass
+class Repo:
+    """A data set: its files by branch, and how many commits there were."""
+
+    private: bool
+    branches: dict[str, dict[str, bytes]] = field(default_factory=lambda: {"main": {}})
+    commits: int = 0
+
+    @property
+    def sha(self) -> str:
+        """The last commit's."""
+        return f"{self.commits:040x}"
+
+
+@dataclass
+class FakeHub:
+    """Its address, its data sets, and the next status to fail with, if any."""
+
+    url: str = ""
+    repos: dict[str, Repo] = field(default_factory=dict)
+    fail_with: int | None = None
+
+
+class _Handler(BaseHTTPRequestHandler):
+    hub: FakeHub
+
+    def log_message(self, *_: Any) -> None:
+        """Quiet."""
+
+    def _answer(self, status: int, value: Any = None, headers: dict[str, str] | None = None) -> None:
+        body = value if isinstance(value, bytes) else json.dumps(value).encode()
+        self.send_response(status)
+        for name, text in (headers or {}).items():
+            self.send_header(name, text)
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        if self.command != "HEAD":
+            self.wfile.write(body)
+
+    def _body(self) -> bytes:
+        return self.rfile.read(int(self.headers.get("Content-Length", 0)))
+
+    def do_GET(self) -> None:
+        path = unquote(self.path.partition("?")[0])
+        if (match := _FILE.fullmatch(path)) is not None:
+            repo, branch, name = match.groups()
+            content = self.hub.repos[repo].branches[branch].get(name)
+            if content is None:
+                self._answer(404, {"error": "no such file"}, {"X-Error-Code": "EntryNotFound"})
+            else:
+                self._answer(200, content, {"ETag": '"1"', "X-Repo-Commit": self.hub.repos[repo].sha})
+            return
+        match = _REPO.fullmatch(path)
+        repo_now = self.hub.repos.get(match[1]) if match else None
+        if match is None or repo_now is None:
+            self._answer(404, {"error": "no such data set"}, {"X-Error-Code": "RepoNotFound"})
+            return
+        branch = match[2].removeprefix("revision/").removeprefix("tree/") if match[2] else "main"
+        files = repo_now.branches.get(branch)
+        if files is None:
+            self._answer(404, {"error": "no such revision"}, {"X-Error-Code": "RevisionNotFound"})
+        elif (match[2] or "").startswith("tree/"):
+            tree = [{"type": "file", "path": name, "size": len(data), "oid": "0"} for name, data in files.items()]
+            self._answer(200, tree)
+        else:
+            siblings = [{"rfilename": name} for name in files]
+            self._answer(200, {"id": match[1], "sha": repo_now.sha, "private": repo_now.private, "siblings": siblings})
+
+    do_HEAD = do_GET
+
+    def do_POST(self) -> None:
+        body, path = self._body(), unquote(self.path.partition("?")[0])
+        if self.headers.get("Authorization") != f"Bearer {TOKEN}":
+            self._answer(401, {"error": "who are you?"})
+        elif self.hub.fail_with is not None:
+            self._answer(self.hub.fail_with, {"error": "not now"})
+        elif path == "/api/repos/create":
+            self._create(json.loads(body))
+        elif path == "/api/validate-yaml":
+            self._answer(200, {"errors": [], "warnings": []})
+        elif (match := _REPO.fullmatch(path)) is not None:
+            self._post_to(match[1], match[2], body)
+        else:
+            self._answer(404, {"error": path})
+
+    def _create(self, asked: dict[str, Any]) -> None:
+        name = f"{asked['organization']}/{asked['name']}" if asked.get("organization") else asked["name"]
+        if name in self.hub.repos:
+            self._answer(409, {"url": f"{self.hub.url}/datasets/{name}"})
+            return
+        self.hub.repos[name] = Repo(asked.get("private") is True or asked.get("visibility") == "private")
+        self._answer(200, {"url": f"{self.hub.url}/datasets/{name}"})
+
+    def _post_to(self, name: str, action: str, body: bytes) -> None:
+        repo, (what, _, branch) = self.hub.repos[name], action.partition("/")
+        if what == "branch":
+            known = branch in repo.branches
+            repo.branches.setdefault(branch, dict(repo.branches["main"]))
+            self._answer(409 if known else 200, {})
+        elif what == "preupload":
+            files = json.loads(body)["files"]
+            answer = [{"path": file["path"], "uploadMode": "regular", "shouldIgnore": False} for file in files]
+            self._answer(200, {"files": answer})
+        else:
+            for line in map(json.loads, body.splitlines()):
+                if line["key"] == "file":
+                    repo.branches[branch][line["value"]["path"]] = base64.b64decode(line["value"]["content"])
+                elif line["key"] == "deletedFile":
+                    del repo.branches[branch][line["value"]["path"]]
+            repo.commits += 1
+            url = f"{self.hub.url}/datasets/{name}/commit/{repo.sha}"
+            self._answer(200, {"success": True, "commitUrl": url, "commitOid": repo.sha})
+
+
+@contextmanager
+def fake_hub() -> Iterator[FakeHub]:
+    """The hub, while the block runs."""
+    hub = FakeHub()
+    server = ThreadingHTTPServer(("127.0.0.1", 0), type("Handler", (_Handler,), {"hub": hub}))
+    hub.url = f"http://127.0.0.1:{server.server_address[1]}"
+    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05})
+    thread.start()
+    try:
+        yield hub
+    finally:
+        server.shutdown()
+        thread.join()
+        server.server_close()
