@@ -8,6 +8,7 @@ import os
 import signal
 import sys
 from collections.abc import Sequence
+from dataclasses import replace
 
 from rprm_jobs.errors import ConfigError, RprmError
 from rprm_jobs.judge.policy import resolve_policy, search_queue
@@ -68,7 +69,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         _exit_with_parent()
     try:
         settings = load_settings()
-        set_up_logs(args.log_level, args.log_format or settings.log_format)
+        settings = replace(settings, log_format=args.log_format or settings.log_format)
+        set_up_logs(args.log_level, settings.log_format)
         if args.shards_in_flight < 1 or args.critiques_in_flight < 1:
             raise ConfigError("--shards-in-flight and --critiques-in-flight must be at least 1", hint="e.g. 4 and 512")
         options = ProcessOptions(args.shards_in_flight, args.critiques_in_flight)

@@ -56,10 +56,11 @@ class LeaseKeeper:
         *,
         lease_s: float,
         renew_s: float,
+        lock_key: Callable[[], int | None] = lambda: None,
     ) -> None:
         self._database, self._worker, self._stats = database, worker, stats
         self._troubles, self._gate = troubles, gate
-        self._lease_s, self._renew_s = lease_s, renew_s
+        self._lease_s, self._renew_s, self._lock_key = lease_s, renew_s, lock_key
         self._held: dict[int, HeldLease] = {}
         self._lock = threading.Lock()
         self._stop = threading.Event()
@@ -127,7 +128,7 @@ class LeaseKeeper:
             held = list(self._held.values())
         with self._database.transaction() as connection:
             # The entry may have been swept away while this process was stopped.
-            workers.announce(connection, self._worker)
+            workers.announce(connection, self._worker, lock_key=self._lock_key())
             workers.heartbeat(connection, self._worker.id, self._stats(), self._troubles.current())
             kept = leases.renew(connection, [h.lease for h in held], owner=self._worker.id, lease_s=self._lease_s)
         for one in held:

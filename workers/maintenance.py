@@ -1,4 +1,5 @@
-"""What a worker does for all: it settles lapsed leases, notifies of ready shards, and creates dependent jobs.
+"""What a worker does for all: it settles lapsed leases and those of dead workers, notifies of ready shards, and creates
+dependent jobs.
 
 Each in a loop of its own, so that a long copy delays no sweep and no error of one stops the other.
 """
@@ -9,6 +10,7 @@ import logging
 
 from rprm_jobs.errors import ConfigError, NotPermitted
 from rprm_jobs.services.context import Context
+from rprm_jobs.services.upkeep.deaths import settle_vanished
 from rprm_jobs.services.upkeep.dependents import create_dependents
 from rprm_jobs.services.upkeep.sweep import notify_waiting, sweep
 from rprm_jobs.store.queue import workers
@@ -17,6 +19,8 @@ from workers.store_gate import StoreGate
 from workers.troubles import Troubles
 
 _log = logging.getLogger(__name__)
+# With the grace period of a dead worker, its shards are ready within seven seconds.
+_DEATHS_S = 2.0
 
 
 class Maintenance:
@@ -28,6 +32,7 @@ class Maintenance:
         every_s = context.settings.sweep_s
         self.loops = [
             Periodic("the sweep fails", every_s, self._sweep, troubles),
+            Periodic("killed workers are not noticed", min(every_s, _DEATHS_S), self._settle_vanished, troubles),
             Periodic("dependent jobs are not created", every_s, self._create_dependents, troubles),
         ]
 
@@ -50,6 +55,9 @@ class Maintenance:
         notify_waiting(database, self._context.notifier)
         with database.transaction() as connection:
             workers.swept(connection, self._worker_id)
+
+    def _settle_vanished(self) -> None:
+        settle_vanished(self._context.database, after_start_s=self._context.settings.lease_s)
 
     def _create_dependents(self) -> None:
         unreadable: list[ConfigError] = []

@@ -37,6 +37,8 @@ from workers.store_gate import StoreGate
 from workers.tasks.budget import Budget
 from workers.tasks.dispatch import Engines
 from workers.troubles import Troubles
+from workers.witness import dismiss, start_witness
+from workers.worker_lock import WorkerLock
 
 _log = logging.getLogger(__name__)
 _HAND_BACK_S = 10.0
@@ -131,6 +133,11 @@ class _Worker:
         self._lease_database = Database(
             database.url, application="rprm-jobs leases", pool_size=2, response_timeout_s=_RESPONSE_TIMEOUT_S
         )
+        direct_url = settings.database_direct_url or database.url
+        self._direct_database = Database(
+            direct_url, application="rprm-jobs worker lock", pool_size=1, response_timeout_s=_RESPONSE_TIMEOUT_S
+        )
+        self._lock = WorkerLock(self._lease_database, self._direct_database, self._me.id, troubles)
         self._keeper = LeaseKeeper(
             self._lease_database,
             self._me,
@@ -139,6 +146,7 @@ class _Worker:
             gate,
             lease_s=settings.lease_s,
             renew_s=settings.renew_s,
+            lock_key=lambda: self._lock.key,
         )
         self._runtime = Runtime(
             dependencies, self._keeper, self._me, self._stop, RuntimeOptions(settings.lease_s, options.slots)
@@ -161,7 +169,9 @@ class _Worker:
     def serve(self, signals: Signals) -> int:
         """Work until asked to stop, the engine dies, or a thread ends that the worker cannot do without."""
         name_worker(self._me.id)
+        witness = start_witness(self._me.id, self._settings.log_format)
         self._keeper.start()
+        self._lock.start()
         self._maintenance.start()
         self._runtime.start()
         self._listener.start()
@@ -172,6 +182,7 @@ class _Worker:
         if dead:
             _log.critical("the worker stops: %s ended by itself", ", ".join(dead))
         self._leave(signals)
+        dismiss(witness)
         if self._stop.engine_died is not None:
             return self._stop.engine_died.exit_code
         return _THREAD_ENDED if dead else 0
@@ -182,6 +193,7 @@ class _Worker:
             "the idle look": self._runtime.alive(),
             "the listener": self._listener.alive(),
             "the engine's loop": self._loop.alive(),
+            "the loop for the worker's lock": self._lock.loop.alive(),
             **{f"the loop for {loop.name!r}": loop.alive() for loop in self._maintenance.loops},
         }
         return [name for name, alive in services.items() if not alive]
@@ -198,8 +210,10 @@ class _Worker:
             _log.error("some leases could not be handed back in time and will lapse")
         self._maintenance.stop()
         self._keeper.stop()
+        self._lock.stop()
         self._listener.stop(timeout=3)
         self._lease_database.close()
+        self._direct_database.close()
         _log.info("stopped")
 
 

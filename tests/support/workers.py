@@ -76,7 +76,10 @@ class WorkerProcess:
         return self.wait_exit()
 
     def destroy(self) -> None:
-        """Kill the whole group, stopped or not."""
+        """Kill the whole group, stopped or not, and its witness, for which there is nothing left to tell."""
+        with contextlib.suppress(psutil.Error):
+            for child in psutil.Process(self.pid).children(recursive=True):
+                child.kill()
         with contextlib.suppress(ProcessLookupError):
             os.killpg(self.pid, signal.SIGKILL)
         self.process.wait(10)

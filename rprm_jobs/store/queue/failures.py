@@ -39,6 +39,8 @@ _LOCK_HELD = text(
     f"SELECT {_COLUMNS} FROM shards"
     " WHERE id = :id AND attempt = :attempt AND owner = :owner AND state = 'leased' FOR UPDATE"
 )
+_LOCK_OWNED = text(f"SELECT {_COLUMNS} FROM shards WHERE id = :id AND owner = :owner AND state = 'leased' FOR UPDATE")
+_OWNED = text("SELECT id FROM shards WHERE state = 'leased' AND owner = :owner ORDER BY id")
 # While Postgres was down nobody could renew: after it starts, workers get time to renew before anything lapses.
 _LAPSED = text(
     "SELECT id FROM shards WHERE state = 'leased' AND lease_until < now()"
@@ -86,6 +88,18 @@ def fail_lapsed(connection: Connection, shard_id: int) -> Settlement | None:
     if row is None:
         return None
     return _settle(connection, row, f"the worker {row.owner} fell silent")
+
+
+def owned(connection: Connection, owner: str) -> list[int]:
+    """Ids of the shards that this worker has leased."""
+    return list(connection.execute(_OWNED, {"owner": owner}).scalars())
+
+
+def fail_owned(connection: Connection, shard_id: int, owner: str) -> Settlement | None:
+    """Take the shard from a holder that died, before its lease has run out. None when it no longer holds it."""
+    connection.execute(_LOCK_JOB, {"id": shard_id})
+    row = connection.execute(_LOCK_OWNED, {"id": shard_id, "owner": owner}).one_or_none()
+    return None if row is None else _settle(connection, row, f"the worker {owner} died")
 
 
 def fail_held(connection: Connection, lease: Lease, error: str) -> Settlement | None:

@@ -27,17 +27,44 @@ class Ready:
     queue: str
 
 
-def announce(connection: Connection, worker: WorkerInfo) -> None:
-    """Enter the worker, or renew its entry."""
+def announce(connection: Connection, worker: WorkerInfo, *, lock_key: int | None = None) -> None:
+    """Enter the worker, or renew its entry. `lock_key`: the lock that it holds while it lives, if it has one."""
     connection.execute(
         text(
             """
-            INSERT INTO workers (id, queue, judge, engine, host, pid, slots)
-            VALUES (:id, :queue, :judge, :engine, :host, :pid, :slots)
-            ON CONFLICT (id) DO UPDATE SET seen_at = now()"""
+            INSERT INTO workers (id, queue, judge, engine, host, pid, slots, lock_key)
+            VALUES (:id, :queue, :judge, :engine, :host, :pid, :slots, :lock_key)
+            ON CONFLICT (id) DO UPDATE SET seen_at = now(), lock_key = excluded.lock_key"""
         ),
-        {name: getattr(worker, name) for name in ("id", "queue", "judge", "engine", "host", "pid", "slots")},
+        {
+            **{name: getattr(worker, name) for name in ("id", "queue", "judge", "engine", "host", "pid", "slots")},
+            "lock_key": lock_key,
+        },
     )
+
+
+def show_lock(connection: Connection, worker_id: str, lock_key: int | None) -> bool:
+    """Write down the lock that the worker holds; False where that lock cannot be seen from this connection."""
+    query = text(
+        "UPDATE workers SET seen_at = now(), lock_key = :key WHERE id = :id"
+        " AND (CAST(:key AS bigint) IS NULL OR NOT pg_try_advisory_xact_lock(:key))"
+    )
+    return connection.execute(query, {"id": worker_id, "key": lock_key}).rowcount == 1
+
+
+def without_lock(connection: Connection, *, after_start_s: float) -> dict[str, tuple[int, datetime]]:
+    """Workers whose lock is free: the lock and the last heartbeat of each, by its id.
+
+    None within the first `after_start_s` seconds of Postgres's life, which all locks have ended with.
+    """
+    query = text(
+        """
+        SELECT id, lock_key, seen_at FROM workers
+        WHERE lock_key IS NOT NULL AND pg_postmaster_start_time() <= now() - make_interval(secs => :after_start_s)
+          AND pg_try_advisory_xact_lock(lock_key)"""
+    )
+    rows = connection.execute(query, {"after_start_s": after_start_s})
+    return {row.id: (row.lock_key, row.seen_at) for row in rows}
 
 
 def heartbeat(connection: Connection, worker_id: str, stats: EngineStats, trouble: Trouble | None = None) -> None:

@@ -118,6 +118,8 @@ workers = Table(
     # What the worker cannot do at the moment, such as store results.
     Column("trouble", Text),
     Column("trouble_since", TIME),
+    # The advisory lock that the worker's own connection holds while its process lives; NULL where it has none.
+    Column("lock_key", BigInteger),
     Index("ix_workers_queue", "queue"),
     postgresql_with={"fillfactor": "50"},
 )

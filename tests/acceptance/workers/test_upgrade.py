@@ -25,6 +25,7 @@ pytestmark = pytest.mark.acceptance
 
 # What the migrations since 0004 added, taken away again: a store as the version before them left it.
 TO_0004 = (
+    "ALTER TABLE workers DROP COLUMN lock_key, DROP COLUMN swept_at, DROP COLUMN trouble, DROP COLUMN trouble_since",
     "DROP TABLE failed_attempts",
     "DROP INDEX ix_shards_in_turn",
     "DROP TABLE responses",

@@ -23,7 +23,7 @@ def test_a_worker_that_sleeps_past_its_lease_writes_nothing_when_it_wakes(trial:
     trial.wait_done(job)
     before = _rows(trial, job)
     zombie.send(signal.SIGCONT)
-    jobs.wait_for(lambda: "lease lost" in zombie.log(), within=15, what=lambda: f"it notices:\n{zombie.log()}")
+    jobs.wait_for(lambda: "the lease is lost" in zombie.log(), within=15, what=lambda: f"it notices:\n{zombie.log()}")
     # It lives on, and is of use.
     assert other.stop() == 0
     more = trial.take_in(4, seed=5)
@@ -60,6 +60,6 @@ def test_a_worker_frozen_in_the_middle_of_a_record_does_not_hold_its_shard_for_e
     # The session's timeout is 30 s; then the lease has lapsed long ago. A machine's disk may stand still for a minute.
     trial.wait_done(job, within=150)
     frozen.send(signal.SIGCONT)
-    jobs.wait_for(lambda: "lease lost" in frozen.log(), within=15, what=lambda: f"it notices:\n{frozen.log()}")
+    jobs.wait_for(lambda: "the lease is lost" in frozen.log(), within=15, what=lambda: f"it notices:\n{frozen.log()}")
     assert frozen.stop() == 0
     trial.check(job)
