@@ -108,6 +108,12 @@ class SchemaError(StoreError):
     """The database schema is not the one this version works with."""
 
 
+class Deleted(StoreError):
+    """What was being read was deleted meanwhile."""
+
+    exit_code = 4
+
+
 class BrokerError(ServiceError):
     """Redis cannot be reached, or refused the message."""
 

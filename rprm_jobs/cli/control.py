@@ -23,18 +23,21 @@ from rprm_jobs.errors import ConfigError
 
 
 def cancel(job: JobArgument, as_json: JsonOption = False) -> None:
-    """Cancel a job.
+    """Cancel a job, or its extension while one runs.
 
     What is judged already stays, and can be read with `rprm-jobs results`.
     """
     from rprm_jobs.services.jobs import control
 
     with connected() as context:
-        done = control.cancel(context, job)
+        cancelled = control.cancel(context, job)
+    extension = cancelled is control.Cancelled.EXTENSION
     if as_json:
-        print_json({"job_id": job, "cancelled": done})
+        print_json({"job_id": job, "cancelled": cancelled is not control.Cancelled.BEFORE, "extension": extension})
+    elif extension:
+        say(f"the extension of job {job} is cancelled; the job is done, with what it had and what was judged on since")
     else:
-        say(f"job {job} is cancelled" if done else f"job {job} was cancelled before")
+        say(f"job {job} was cancelled before" if cancelled is control.Cancelled.BEFORE else f"job {job} is cancelled")
 
 
 def retry(
@@ -63,7 +66,7 @@ def extend(
         typer.Option(
             "--judge",
             metavar="FOLDER",
-            help="The judge's folder, if it has one.",
+            help="The judge's folder, if it is not found by its name.",
             show_default="its name",
             rich_help_panel=WORKER,
         ),
@@ -81,7 +84,7 @@ def extend(
     from rprm_jobs.services.jobs import control
 
     with connected() as context:
-        extended = control.extend(context, job, k)
+        extended = control.extend(context, job, k, judge=judge)
         result: dict[str, Any] = {"job_id": job, "k": k}
         say(f"job {job}: up to {k} critiques for each of {extended.n_steps:,} steps")
         if wait:

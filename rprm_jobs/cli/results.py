@@ -41,7 +41,7 @@ def results(
         wanted = (row for row in rows if not failed or row["status"] != "ok")
         written = write_all(output, wanted) if dataset is None else save_dataset(dataset, wanted)
         now = job_status(context, job)
-    missing = now.job.n_solutions - now.progress.solutions
+    missing = now.job.n_solutions - now.outcomes.solutions
     if missing:
         say(f"job {job} is {now.state.value}: {missing:,} solutions have no outcome yet")
     if target != "-":

@@ -58,7 +58,7 @@ def _print_list(listed: list[Run]) -> None:
             str(run.id), start.phase.value, run.state.value,
             f"{run.step}/{start.total_steps}",
             _number(run.metrics.get("loss")), _number(run.metrics.get("eval_loss")),
-            f"{run.seen_at:%Y-%m-%d %H:%M}", brief(start.judge), start.data, start.folder,
+            f"{run.seen_at:%Y-%m-%d %H:%MZ}", brief(start.judge), start.data, start.folder,
         )  # fmt: skip
     print_table(table)
 

@@ -116,7 +116,7 @@ def jobs(
             str(job.recipe.k),
             f"{counts.solutions:,}/{job.n_solutions:,}",
             str(counts.failed + counts.quarantined),
-            f"{job.created_at:%Y-%m-%d %H:%M}",
+            f"{job.created_at:%Y-%m-%d %H:%MZ}",
             brief(job.judge),
             ", ".join(job.sources),
         )

@@ -31,7 +31,7 @@ def render(data: ReportData) -> str:
     )
     filters = (("percent", _percent), ("span", _span), ("shade", _shade), ("style", _style), ("reward", _reward))
     environment.filters.update({**dict(filters), "error": _error})
-    job, progress = data.status.job, data.status.progress
+    job, progress = data.status.job, data.status.outcomes
     facts = [
         ("solutions", f"{progress.solutions:,}"),
         ("failed", f"{progress.failed + progress.quarantined:,}"),

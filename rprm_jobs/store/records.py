@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from enum import StrEnum
 from typing import Any
+
+import msgspec
 
 from rprm_jobs.judge.recipe import Recipe
 from rprm_jobs.types import Critique, JobKind, KeepCritiques
@@ -21,9 +23,35 @@ class JobState(StrEnum):
     CANCELLED = "cancelled"
 
 
+class Counts(msgspec.Struct, frozen=True):
+    """Solutions by outcome, and the judged steps, critiques and generated tokens behind them."""
+
+    ok: int
+    failed: int
+    quarantined: int
+    steps: int
+    critiques: int
+    tokens: int
+
+
+class Extension(msgspec.Struct, frozen=True):
+    """The last extension of a job (column `jobs.extension`), and what the job `had` when it began.
+
+    `generation` numbers it; outcomes of a lower one were recorded before. `most_k` is the largest K that the job ever
+    had. `running` is cleared when the extension is cancelled, or when a later change of the job finds it finished.
+    """
+
+    generation: int
+    previous_k: int
+    most_k: int
+    running: bool
+    begun_at: datetime
+    had: Counts
+
+
 @dataclass(frozen=True, slots=True)
 class Job:
-    """A job as it was submitted. `n_steps` counts the steps to be judged."""
+    """A job as it was submitted. `n_steps` counts the steps to be judged; `extension` is None before the first."""
 
     id: int
     kind: JobKind
@@ -38,6 +66,7 @@ class Job:
     grouped_by_problem: bool
     created_at: datetime
     cancelled_at: datetime | None
+    extension: Extension | None = None
 
     @classmethod
     def from_row(cls, row: Mapping[str, Any]) -> Job:
@@ -56,14 +85,20 @@ class Job:
             grouped_by_problem=row["gathered"],
             created_at=row["created_at"],
             cancelled_at=row["cancelled_at"],
+            extension=None if row["extension"] is None else msgspec.convert(row["extension"], Extension),
         )
 
 
 @dataclass(frozen=True, slots=True)
 class Progress:
-    """Sums over a job's shards. Counts of solutions, steps, critiques and generated tokens already recorded."""
+    """Sums over a job's shards. Counts of solutions, steps, critiques and generated tokens already recorded.
+
+    While an extension runs, solutions, steps and `started_at` are its own. `waiting` shards are neither queued nor
+    done: the command that extends the job, or cancels its extension, has not come to them, and may have been killed.
+    """
 
     shards: int
+    waiting: int
     ready: int
     leased: int
     finished: int
@@ -90,6 +125,19 @@ class Progress:
         if self.finished == self.shards:
             return JobState.DONE
         return JobState.RUNNING if self.started_at is not None else JobState.QUEUED
+
+    def extension(self, job: Job) -> Extension | None:
+        """The job's extension if it is running."""
+        running = job.extension is not None and job.extension.running and self.finished < self.shards
+        return job.extension if running else None
+
+    def outcomes(self, job: Job) -> Progress:
+        """The progress of the job itself: while an extension runs, what the job had before it, which still stands."""
+        extension = self.extension(job)
+        if extension is None:
+            return self
+        had = extension.had
+        return replace(self, ok=had.ok, failed=had.failed, quarantined=had.quarantined, steps=had.steps)
 
 
 @dataclass(frozen=True, slots=True)

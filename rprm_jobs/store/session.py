@@ -189,6 +189,10 @@ def _is_link_failure(error: Exception) -> bool:
 def _translate(error: Exception, url: str) -> StoreError:
     cause = error.orig if isinstance(error, exc.DBAPIError) else error
     where = mask_url(url)
+    if isinstance(cause, pg.UndefinedTable) and (partition := _PARTITION.search(str(cause))):
+        what = "job" if partition[1] == "j" else "training set"
+        return Deleted(f"the {what} was deleted while it was read", where=f"{what} {partition[2]}",
+                       hint=f"list what there is: rprm-jobs {'jobs' if what == 'job' else 'pairs list'}")  # fmt: skip
     if isinstance(cause, pg.UndefinedTable | pg.UndefinedColumn | pg.UndefinedFunction):
         return SchemaError(f"the database schema is not this version's: {_first_line(cause)}", where=where,
                            hint="run: rprm-jobs db upgrade")  # fmt: skip

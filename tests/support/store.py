@@ -64,6 +64,17 @@ def judge(solution: StoredSolution, *, k: int = 2, retry_epoch: int = 0) -> Solu
     return score_solution(solution.ord, len(solution.steps), critiques, 0.5, judged=solution.judge_steps)
 
 
+def judge_on(solution: StoredSolution, *, k: int = 2, retry_epoch: int = 0) -> SolutionScore:
+    """As a worker does in an extension: the critiques that are there, and new ones up to `k`."""
+    have = {(critique.step, critique.k): critique for critique in solution.previous_critiques}
+    most = max([k, *(number + 1 for _, number in have)])
+    critiques = [
+        have.get((critique.step, critique.k), critique)
+        for critique in judge(solution, k=most, retry_epoch=retry_epoch).critiques
+    ]
+    return score_solution(solution.ord, len(solution.steps), critiques, 0.5, judged=solution.judge_steps)
+
+
 def fail(solution: StoredSolution, reason: str = "refused") -> SolutionScore:
     """The score of a solution that could not be judged."""
     return failed_solution(solution.ord, len(solution.steps), reason, judged=solution.judge_steps)

@@ -25,7 +25,7 @@ _SHOWN_WORKERS = 8
 
 def status_json(status: JobStatus) -> dict[str, Any]:
     """The status as plain JSON types."""
-    job, counts = status.job, status.progress
+    job, counts, outcomes = status.job, status.progress, status.outcomes
     rates = status.rates
     return {
         "job_id": job.id,
@@ -39,14 +39,15 @@ def status_json(status: JobStatus) -> dict[str, Any]:
         "solutions": job.n_solutions,
         "steps": job.n_steps,
         "done": {
-            "solutions": counts.solutions,
-            "ok": counts.ok,
-            "failed": counts.failed,
-            "quarantined": counts.quarantined,
-            "steps": counts.steps,
+            "solutions": outcomes.solutions,
+            "ok": outcomes.ok,
+            "failed": outcomes.failed,
+            "quarantined": outcomes.quarantined,
+            "steps": outcomes.steps,
             "critiques": counts.critiques,
             "tokens": counts.tokens,
         },
+        "extension": _extension_json(status),
         "shards": {"all": counts.shards, "ready": counts.ready, "leased": counts.leased, "finished": counts.finished},
         "rates": None
         if rates is None
@@ -78,14 +79,15 @@ def status_json(status: JobStatus) -> dict[str, Any]:
 
 def status_lines(status: JobStatus, *, coming: bool = False) -> list[str]:
     """The status for a person. `coming`: the waiting command starts a worker itself, so no hint is needed."""
-    job, counts = status.job, status.progress
+    job, counts, outcomes = status.job, status.progress, status.outcomes
     kind = "" if job.kind is JobKind.SCORE else f" ({job.kind.value})"
-    share = counts.solutions / job.n_solutions
-    bar = "█" * round(share * 30)
+    done = outcomes.solutions / job.n_solutions
+    bar = "█" * round(done * 30)
     lines = [
         f"job {job.id}{kind}  {status.state.value}  {_models(job)}, priority {job.priority}",
-        f"  {bar:░<30} {share:.1%}  {counts.solutions:,} of {job.n_solutions:,} solutions",
-        f"  ok {counts.ok:,}  failed {counts.failed:,}  quarantined {counts.quarantined:,}",
+        f"  {bar:░<30} {done:.1%}  {outcomes.solutions:,} of {job.n_solutions:,} solutions",
+        f"  ok {outcomes.ok:,}  failed {outcomes.failed:,}  quarantined {outcomes.quarantined:,}",
+        *_extension_lines(status),
         f"  {speed(status)}",
     ]
     if status.prefix_hit_rate is not None:
@@ -113,6 +115,44 @@ def _troubles(status: JobStatus) -> list[str]:
         ago = (status.progress.now - status.last_sweep_at).total_seconds()
         return [*lines.values(), f"  last sweep {human_time(max(0.0, ago))} ago"]
     return list(lines.values())
+
+
+def _extension_json(status: JobStatus) -> dict[str, Any] | None:
+    extension, counts = status.extension, status.progress
+    if extension is None:
+        return None
+    return {
+        "k": status.job.recipe.k,
+        "previous_k": extension.previous_k,
+        "waiting_shards": counts.waiting,
+        "done": {
+            "solutions": counts.solutions,
+            "ok": counts.ok,
+            "failed": counts.failed,
+            "quarantined": counts.quarantined,
+            "steps": counts.steps,
+            "critiques": counts.critiques - extension.had.critiques,
+            "tokens": counts.tokens - extension.had.tokens,
+        },
+    }
+
+
+def _extension_lines(status: JobStatus) -> list[str]:
+    extension, counts, job = status.extension, status.progress, status.job
+    if extension is None:
+        return []
+    if extension.previous_k == job.recipe.k:
+        return [
+            f"  the cancellation of an extension is under way; if it was killed, say again: rprm-jobs cancel {job.id}"
+        ]
+    lines = [
+        f"  extension from {extension.previous_k} to {job.recipe.k} critiques a step: {counts.solutions:,} of"
+        f" {job.n_solutions:,} solutions  ok {counts.ok:,}  failed {counts.failed:,}"
+    ]
+    if counts.waiting:
+        again = f"rprm-jobs extend {job.id} -k {job.recipe.k}"
+        lines.append(f"  {counts.waiting:,} shards are not queued yet; if the command was killed, say again: {again}")
+    return lines
 
 
 def _models(job: Job) -> str:

@@ -8,7 +8,7 @@ from datetime import datetime
 from rprm_jobs.services.context import Context
 from rprm_jobs.store.jobs import jobs
 from rprm_jobs.store.queue import attempts, workers
-from rprm_jobs.store.records import FailedAttempt, Job, JobState, Progress, WorkerInfo
+from rprm_jobs.store.records import Extension, FailedAttempt, Job, JobState, Progress, WorkerInfo
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,7 +23,10 @@ class Throughput:
 
 @dataclass(frozen=True, slots=True)
 class JobStatus:
-    """A job, its progress at one moment, and the live workers that have its judge loaded."""
+    """A job, its progress at one moment, and the live workers that have its judge loaded.
+
+    While an extension runs, `progress` is the extension's and `outcomes` are what the job had before, which stands.
+    """
 
     job: Job
     progress: Progress
@@ -35,6 +38,16 @@ class JobStatus:
     def with_rates(self, rates: Throughput) -> JobStatus:
         """The same status with other rates, such as those of the last seconds."""
         return replace(self, rates=rates)
+
+    @property
+    def extension(self) -> Extension | None:
+        """The job's extension if it is running."""
+        return self.progress.extension(self.job)
+
+    @property
+    def outcomes(self) -> Progress:
+        """The progress of the job itself, whether or not it is being extended."""
+        return self.progress.outcomes(self.job)
 
     @property
     def unserved(self) -> bool:
@@ -61,9 +74,11 @@ def job_status(context: Context, job_id: int, *, since: Progress | None = None) 
 
 
 def rates_between(job: Job, now: Progress, since: Progress | None) -> Throughput | None:
-    """Work a second from `since` (default: the first claim) to `now`; None before any work."""
+    """Work a second from `since` (default: the first claim, of an extension its own) to `now`; None before any."""
     if now.started_at is None:
         return None
+    extension = now.extension(job)
+    before = since or (None if extension is None else extension.had)
     start: datetime = since.now if since else now.started_at
     end = now.finished_at if now.finished == now.shards and now.finished_at else now.now
     seconds = (end - start).total_seconds()
@@ -73,8 +88,8 @@ def rates_between(job: Job, now: Progress, since: Progress | None) -> Throughput
     left = _steps_left(job, now)
     return Throughput(
         steps=steps,
-        critiques=(now.critiques - (since.critiques if since else 0)) / seconds,
-        tokens=(now.tokens - (since.tokens if since else 0)) / seconds,
+        critiques=(now.critiques - (before.critiques if before else 0)) / seconds,
+        tokens=(now.tokens - (before.tokens if before else 0)) / seconds,
         eta_s=left / steps if steps > 0 and left > 0 else (0.0 if left <= 0 else None),
     )
 
@@ -95,9 +110,9 @@ def failed_attempts(context: Context, job_id: int) -> list[FailedAttempt]:
 
 
 def recent_jobs(context: Context, limit: int) -> list[tuple[Job, Progress]]:
-    """The newest jobs first."""
+    """The newest jobs first, each with the progress of the job itself."""
     with context.database.transaction() as connection:
-        return jobs.list_recent(connection, limit)
+        return [(job, progress.outcomes(job)) for job, progress in jobs.list_recent(connection, limit)]
 
 
 def alive_workers(context: Context) -> list[WorkerInfo]:

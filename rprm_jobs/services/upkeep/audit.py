@@ -29,11 +29,15 @@ def audit(context: Context, job_ids: list[int] | None = None) -> list[JobAudit]:
 
 
 def repair(context: Context, job_ids: list[int]) -> dict[int, Repaired]:
-    """Queue again what is missing or cannot be trusted in these jobs. Raises NotFound."""
+    """Queue again what is missing or cannot be trusted in these jobs.
+
+    A repair that is killed half-way is given again. Raises NotFound; Conflict where critiques would go that a training
+    set may hold, or where a set has lost some.
+    """
     repaired = {}
     for job_id in job_ids:
+        repaired[job_id] = store_repair.repair(context.database, job_id)
         with context.database.transaction() as connection:
-            repaired[job_id] = store_repair.repair(connection, job_id)
             queue = jobs.get(connection, job_id).queue
         notify_first(context, queue)
     return repaired
@@ -42,5 +46,5 @@ def repair(context: Context, job_ids: list[int]) -> dict[int, Repaired]:
 def _audit_one(context: Context, job_id: int) -> JobAudit:
     # One snapshot for all checks, so that a running job is seen at one moment.
     with context.database.snapshot() as connection:
-        findings = store_audit.audit(connection, job_id, jobs.get(connection, job_id).recipe)
+        findings = store_audit.audit(connection, jobs.get(connection, job_id))
     return JobAudit(job_id, tuple(findings))

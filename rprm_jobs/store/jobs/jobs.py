@@ -1,9 +1,10 @@
-"""Jobs: look up, list, progress, cancel, retry, delete. A job's state is read off its shards, never counted apart."""
+"""Jobs: look up, list, progress, cancel, delete. A job's state is read off its shards, never counted apart."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from datetime import datetime
 
 from sqlalchemy import text
 from sqlalchemy.engine import Connection
@@ -12,30 +13,46 @@ from rprm_jobs.crash import crash_point
 from rprm_jobs.errors import Conflict, NotFound
 from rprm_jobs.store.records import Job, Progress
 from rprm_jobs.store.schema import partitions
-from rprm_jobs.store.schema.partitions import partition
 from rprm_jobs.store.training import sets
 
 # Named one by one: Postgres refuses a prepared `SELECT *` once an upgrade has added a column, and workers and waiting
 # commands outlive upgrades.
 _COLUMNS = (
     "id, kind, recipe, queue, judge, priority, n_solutions, n_steps, keep_critiques, sources, gathered, created_at,"
-    " cancelled_at"
+    " cancelled_at, extension"
 )
 _PROGRESS_COLUMNS = """
   count(*) AS shards,
   count(*) FILTER (WHERE state = 'ready') AS ready,
   count(*) FILTER (WHERE state = 'leased') AS leased,
-  count(*) FILTER (WHERE state = 'done') AS finished,
-  coalesce(sum(n_ok), 0)::bigint AS ok,
-  coalesce(sum(n_failed), 0)::bigint AS failed,
-  coalesce(sum(n_quarantined), 0)::bigint AS quarantined,
-  coalesce(sum(steps_done), 0)::bigint AS steps,
+  count(*) FILTER (WHERE state = 'done' AND NOT current OR state = 'cancelled' AND cancelled_at IS NULL) AS waiting,
+  count(*) FILTER (WHERE state = 'done' AND current) AS finished,
+  coalesce(sum(n_ok) FILTER (WHERE current), 0)::bigint AS ok,
+  coalesce(sum(n_failed) FILTER (WHERE current), 0)::bigint AS failed,
+  coalesce(sum(n_quarantined) FILTER (WHERE current), 0)::bigint AS quarantined,
+  coalesce(sum(steps_done) FILTER (WHERE current), 0)::bigint AS steps,
   coalesce(sum(critiques_done), 0)::bigint AS critiques,
   coalesce(sum(tokens_done), 0)::bigint AS tokens,
-  min(claimed_at) AS started_at,
+  min(claimed_at) FILTER (WHERE begun_at IS NULL OR claimed_at >= begun_at) AS started_at,
   max(finished_at) AS finished_at,
   now() AS now,
   (array_agg(error ORDER BY claimed_at DESC) FILTER (WHERE error IS NOT NULL))[1] AS last_error"""
+
+# `generation` and `begun_at` are those of an extension that runs, NULL otherwise; a shard is `current` unless that
+# extension has yet to reopen it. OFFSET 0 keeps Postgres from reading the JSON once a shard.
+_PROGRESS = f"""
+  SELECT job_id, {_PROGRESS_COLUMNS}
+  FROM (
+    SELECT id, cancelled_at, (extension ->> 'generation')::int AS generation,
+           (extension ->> 'begun_at')::timestamptz AS begun_at
+    FROM (SELECT id, cancelled_at, CASE WHEN extension @> '{{"running": true}}' THEN extension END AS extension
+          FROM jobs WHERE id = ANY(:ids)) AS stored
+    OFFSET 0) AS job
+  JOIN LATERAL (
+    SELECT job_id, state, generation IS NULL OR extension >= generation AS current, n_ok, n_failed, n_quarantined,
+           steps_done, critiques_done, tokens_done, claimed_at, finished_at, error
+    FROM shards WHERE job_id = job.id) AS shard ON TRUE
+  GROUP BY job_id"""
 
 
 def get(connection: Connection, job_id: int) -> Job:
@@ -44,25 +61,45 @@ def get(connection: Connection, job_id: int) -> Job:
         connection.execute(text(f"SELECT {_COLUMNS} FROM jobs WHERE id = :id"), {"id": job_id}).mappings().one_or_none()
     )
     if row is None:
-        raise NotFound(f"there is no job {job_id}", hint="list them: rprm-jobs jobs")
+        raise _not_found(job_id)
     return Job.from_row(dict(row))
 
 
+def lock(connection: Connection, job_id: int) -> datetime | None:
+    """Lock the job against other changes of it until the transaction ends; returns when it was cancelled.
+
+    Raises NotFound. The recipe is not read, so a job of a newer version can be cancelled and deleted.
+    """
+    query = text("SELECT cancelled_at FROM jobs WHERE id = :id FOR UPDATE")
+    row = connection.execute(query, {"id": job_id}).one_or_none()
+    if row is None:
+        raise _not_found(job_id)
+    cancelled_at: datetime | None = row.cancelled_at
+    return cancelled_at
+
+
+def _not_found(job_id: int) -> NotFound:
+    return NotFound(f"there is no job {job_id}", hint="list them: rprm-jobs jobs")
+
+
 def progress(connection: Connection, job_id: int) -> Progress:
-    """What the job's shards add up to."""
-    query = text(f"SELECT {_PROGRESS_COLUMNS} FROM shards WHERE job_id = :id")
-    return Progress(**connection.execute(query, {"id": job_id}).mappings().one())
+    """What the job's shards add up to. Raises NotFound."""
+    by_job = _progress(connection, [job_id])
+    if job_id not in by_job:
+        raise _not_found(job_id)
+    return by_job[job_id]
+
+
+def _progress(connection: Connection, job_ids: Sequence[int]) -> dict[int, Progress]:
+    rows = connection.execute(text(_PROGRESS), {"ids": list(job_ids)}).mappings()
+    return {row["job_id"]: Progress(**{k: v for k, v in row.items() if k != "job_id"}) for row in rows}
 
 
 def list_recent(connection: Connection, limit: int) -> list[tuple[Job, Progress]]:
     """The newest jobs first, each with its progress."""
     query = text(f"SELECT {_COLUMNS} FROM jobs ORDER BY id DESC LIMIT :limit")
     newest = [Job.from_row(dict(row)) for row in connection.execute(query, {"limit": limit}).mappings()]
-    sums = connection.execute(
-        text(f"SELECT job_id, {_PROGRESS_COLUMNS} FROM shards WHERE job_id = ANY(:ids) GROUP BY job_id"),
-        {"ids": [job.id for job in newest]},
-    ).mappings()
-    by_job = {row["job_id"]: Progress(**{k: v for k, v in row.items() if k != "job_id"}) for row in sums}
+    by_job = _progress(connection, [job.id for job in newest])
     return [(job, by_job[job.id]) for job in newest]
 
 
@@ -74,22 +111,12 @@ def all_ids(connection: Connection) -> list[int]:
 def cancel(connection: Connection, job_id: int) -> bool:
     """Cancel: no shard is leased and nothing more is recorded once this commits; what was recorded stays.
 
-    False when the job was cancelled before. Raises NotFound, and Conflict when the job is finished.
+    False when the job was cancelled before. Raises NotFound, and Conflict when the job is finished. An extension is
+    cancelled by `rprm_jobs.store.jobs.extensions.cancel`.
     """
-    query = text("SELECT cancelled_at FROM jobs WHERE id = :id FOR UPDATE")
-    row = connection.execute(query, {"id": job_id}).one_or_none()
-    if row is None:
-        raise NotFound(f"there is no job {job_id}", hint="list them: rprm-jobs jobs")
-    if row.cancelled_at is not None:
+    if lock(connection, job_id) is not None:
         return False
-    live = connection.execute(
-        text(
-            "UPDATE shards SET state = 'cancelled', owner = NULL, lease_until = NULL"
-            " WHERE job_id = :id AND state IN ('ready', 'leased')"
-        ),
-        {"id": job_id},
-    ).rowcount
-    if not live:
+    if not end_live_shards(connection, job_id):
         raise Conflict(f"job {job_id} is finished", hint="there is nothing left to cancel; see: rprm-jobs results")
     # A cancelled job no longer answers for its input: the same submission makes a new job.
     crash_point("cancel.before-commit")
@@ -97,72 +124,18 @@ def cancel(connection: Connection, job_id: int) -> bool:
     return True
 
 
-def retry_failed(connection: Connection, job_id: int, *, quarantined: bool) -> int:
-    """Judge the failed (and, when asked, the quarantined) solutions of finished shards again; how many they are.
-
-    Their shards become ready in a new `round`, so that the critiques are drawn anew. Raises Conflict when cancelled, or
-    when a training set is built on the job.
-    """
-    query = text("SELECT cancelled_at FROM jobs WHERE id = :id FOR UPDATE")
-    row = connection.execute(query, {"id": job_id}).one_or_none()
-    if row is None:
-        raise NotFound(f"there is no job {job_id}", hint="list them: rprm-jobs jobs")
-    if row.cancelled_at is not None:
-        raise Conflict(f"job {job_id} was cancelled", hint="submit its file again")
-    statuses = ["failed", "quarantined"] if quarantined else ["failed"]
-    reopened = connection.execute(_reopen(job_id), {"id": job_id, "statuses": statuses}).all()
-    if reopened:
-        sets.refuse_used(connection, job_id, "a retry would throw away critiques that")
-    # Of what writes also how far a search had come: it failed there, and would again.
-    bulk = partitions.tables_of(get(connection, job_id).kind)
-    for table in (one.name for one in bulk if one.name not in ("solutions", "scores")):
-        connection.execute(
-            text(
-                f"DELETE FROM {partition(table, job_id)} AS t WHERE NOT EXISTS"
-                f" (SELECT 1 FROM {partition('scores', job_id)} AS s WHERE s.ord = t.ord) AND t.ord = ANY(:ords)"
-            ),
-            {"ords": [row.ord for row in reopened]},
-        )
-    return len(reopened)
-
-
-def _reopen(job_id: int) -> Any:
-    # One statement: drop the outcomes, take them off the counters of the shards that recorded them, and make the shards
-    # that hold them now ready. After a split the two may be different shards.
-    return text(
-        f"""
-        WITH done AS (SELECT id, first_ord, last_ord FROM shards WHERE job_id = :id AND state = 'done' FOR UPDATE),
-        gone AS (
-          DELETE FROM {partition("scores", job_id)} AS r USING done AS d
-          WHERE r.ord BETWEEN d.first_ord AND d.last_ord AND r.status = ANY(:statuses)
-          RETURNING r.ord, r.status, r.shard_id AS recorder, d.id AS holder,
-                    cardinality(array_remove(r.critiques_per_step, NULL)) AS n_steps),
-        changes AS (
-          SELECT recorder AS id, false AS reopen, n_steps AS steps, (status = 'failed')::int AS failed,
-                 (status = 'quarantined')::int AS quarantined FROM gone
-          UNION ALL SELECT holder, true, 0, 0, 0 FROM gone),
-        sums AS (
-          SELECT id, bool_or(reopen) AS reopen, sum(steps) AS steps, sum(failed) AS failed,
-                 sum(quarantined) AS quarantined FROM changes GROUP BY id),
-        changed AS (
-          UPDATE shards AS s SET n_failed = n_failed - c.failed, n_quarantined = n_quarantined - c.quarantined,
-                 steps_done = steps_done - c.steps,
-                 state = CASE WHEN c.reopen THEN 'ready' ELSE s.state END,
-                 failures = CASE WHEN c.reopen THEN 0 ELSE s.failures END,
-                 round = CASE WHEN c.reopen THEN s.round + 1 ELSE s.round END,
-                 rung_at = CASE WHEN c.reopen THEN NULL ELSE s.rung_at END,
-                 finished_at = CASE WHEN c.reopen THEN NULL ELSE s.finished_at END,
-                 error = CASE WHEN c.reopen THEN NULL ELSE s.error END
-          FROM sums AS c WHERE s.id = c.id)
-        SELECT ord FROM gone"""
+def end_live_shards(connection: Connection, job_id: int) -> int:
+    """Take the job's ready and leased shards out of the queue, from their holders too; returns how many."""
+    query = text(
+        "UPDATE shards SET state = 'cancelled', owner = NULL, lease_until = NULL"
+        " WHERE job_id = :id AND state IN ('ready', 'leased')"
     )
+    return connection.execute(query, {"id": job_id}).rowcount
 
 
 def delete(connection: Connection, job_id: int) -> None:
     """Remove the job and all that it brought. Raises NotFound, and Conflict while it is alive or a set needs it."""
-    query = text("SELECT 1 FROM jobs WHERE id = :id FOR UPDATE")
-    if connection.execute(query, {"id": job_id}).one_or_none() is None:
-        raise NotFound(f"there is no job {job_id}", hint="list them: rprm-jobs jobs")
+    lock(connection, job_id)
     live = connection.execute(
         text("SELECT count(*) FROM shards WHERE job_id = :id AND state IN ('ready', 'leased')"), {"id": job_id}
     ).scalar_one()

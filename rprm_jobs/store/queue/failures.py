@@ -16,6 +16,7 @@ from sqlalchemy.engine import Connection
 
 from rprm_jobs.crash import crash_point
 from rprm_jobs.store.queue import attempts
+from rprm_jobs.store.queue.standing import keep_earlier
 from rprm_jobs.store.records import Lease
 from rprm_jobs.store.schema.partitions import partition
 from rprm_jobs.store.texts import storable
@@ -186,17 +187,13 @@ def _split(connection: Connection, shard: Row[Any], left: list[int], change: dic
 
 def _keep(connection: Connection, shard: Row[Any], ord_: int, change: dict[str, Any]) -> bool:
     """Let an earlier reward of the solution stand, with the reason why it has no more critiques; False without one."""
-    kept = text(
-        f"UPDATE {partition('scores', shard.job_id)} SET extension = :extension, shard_id = :id, attempt = :attempt,"
-        " reason = :reason WHERE ord = :ord AND status = 'ok'"
-        " RETURNING cardinality(array_remove(critiques_per_step, NULL))"
+    reasons = {ord_: change["error"]}
+    kept = keep_earlier(
+        connection, shard.job_id, reasons, shard_id=shard.id, attempt=shard.attempt, generation=shard.extension
     )
-    reason = f"not extended: {change['error']}"[:_MAX_ERROR_CHARS]
-    values = {"id": shard.id, "attempt": shard.attempt, "extension": shard.extension, "ord": ord_, "reason": reason}
-    steps = connection.execute(kept, values).scalar_one_or_none()
-    if steps is not None:
+    for steps in kept.values():
         connection.execute(_DONE, {**change, "ok": 1, "quarantined": 0, "steps": steps})
-    return steps is not None
+    return bool(kept)
 
 
 def _quarantine(connection: Connection, shard: Row[Any], ord_: int, change: dict[str, Any]) -> None:

@@ -6,7 +6,7 @@ that is replayed after a COMMIT of unknown outcome changes nothing. The fence ma
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,6 +16,7 @@ from sqlalchemy.engine import Connection
 from rprm_jobs.crash import crash_point
 from rprm_jobs.pairs.summary import pack_readings, read_steps
 from rprm_jobs.store.queue import leases
+from rprm_jobs.store.queue.standing import keep_earlier
 from rprm_jobs.store.records import Lease, StoredSolution
 from rprm_jobs.store.results.previous import read_previous_critiques
 from rprm_jobs.store.results.responses import record_responses
@@ -89,12 +90,14 @@ def record(
     """
     leases.fence(connection, lease)
     crash_point("record.after-fence")
+    kept = _keep_earlier(connection, lease, scores)
+    scores = [score for score in scores if score.ord not in kept]
     new = _without_outcome(connection, lease, [score.ord for score in scores])
     old = _remove_old(connection, lease, new) if lease.k_generation else []
     _copy(connection, lease, [score for score in scores if score.ord in new], keep, plan)
     finished = [score.response for score in scores if score.ord in new and score.response is not None]
     record_responses(connection, lease, [*partial, *finished])
-    added = _count([score for score in scores if score.ord in new], old)
+    added = _count([score for score in scores if score.ord in new], old, kept)
     connection.execute(
         text(
             "UPDATE shards SET n_ok = n_ok + :ok, n_failed = n_failed + :failed, steps_done = steps_done + :steps,"
@@ -124,6 +127,21 @@ def _remove_old(connection: Connection, lease: Lease, ords: set[int]) -> list[in
         removed = connection.execute(query, {"ords": list(ords)})
         tokens += removed.scalars() if returned else []
     return tokens
+
+
+def _keep_earlier(connection: Connection, lease: Lease, scores: Sequence[SolutionScore]) -> dict[int, int]:
+    """A failure in an extension replaces no reward: those that stand, as judged steps by ord."""
+    reasons = {score.ord: storable(score.reason or "") for score in scores if score.status is not ItemStatus.OK}
+    if not lease.k_generation or not reasons:
+        return {}
+    return keep_earlier(
+        connection,
+        lease.job_id,
+        reasons,
+        shard_id=lease.shard_id,
+        attempt=lease.attempt,
+        generation=lease.k_generation,
+    )
 
 
 def _copy(
@@ -162,9 +180,13 @@ def _verdict_row(lease: Lease, ord_: int, c: Critique) -> tuple[Any, ...]:
     return (lease.job_id, ord_, c.step, c.k, c.verdict.value, c.p_yes, c.tokens, c.finish.value)
 
 
-def _count(scores: Sequence[SolutionScore], old: Sequence[int]) -> Recorded:
-    """What the scores add, less the critiques that were there before: `old` are their tokens."""
-    ok = failed = steps = critiques = tokens = 0
+def _count(scores: Sequence[SolutionScore], old: Sequence[int], kept: Mapping[int, int]) -> Recorded:
+    """What the scores add, less the critiques that were there before: `old` are their tokens.
+
+    `kept` are the steps of solutions whose earlier reward stands.
+    """
+    ok, steps = len(kept), sum(kept.values())
+    failed = critiques = tokens = 0
     for score in scores:
         ok += score.status is ItemStatus.OK
         failed += score.status is not ItemStatus.OK

@@ -55,6 +55,8 @@ jobs = Table(
     # rprm_jobs.store.queue.dependents.
     Column("follow", JSONB),
     Column("follows", BigInteger),
+    # The last extension, and what the job had before it: rprm_jobs.store.records.Extension. NULL: never extended.
+    Column("extension", JSONB),
     Index("ix_jobs_follow", "id", postgresql_where=text("follow IS NOT NULL")),
 )
 
@@ -94,6 +96,13 @@ shards = Table(
     CheckConstraint("first_ord <= last_ord", name="range"),
     Index("ix_shards_ready", "queue", text("priority DESC"), "id", postgresql_where=text("state = 'ready'")),
     Index("ix_shards_in_turn", "queue", "job_id", "id", postgresql_where=text("state = 'ready'")),
+    Index(
+        "ix_shards_failed",
+        "queue",
+        text("priority DESC"),
+        "id",
+        postgresql_where=text("state = 'ready' AND failures > 0"),
+    ),
     Index("ix_shards_leased", "id", postgresql_where=text("state = 'leased'")),
     Index("ix_shards_job_id", "job_id", "first_ord"),
     postgresql_with={"fillfactor": "50"},

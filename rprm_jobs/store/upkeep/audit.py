@@ -13,6 +13,7 @@ from sqlalchemy import text
 from sqlalchemy.engine import Connection
 
 from rprm_jobs.judge.recipe import Recipe
+from rprm_jobs.store.records import Job
 from rprm_jobs.store.schema.partitions import partition
 
 _EXAMPLES = 5
@@ -25,7 +26,9 @@ OUTCOME_CHECKS: Mapping[str, str] = {
     "missing: steps with fewer critiques than the recipe asks for": """
       SELECT r.ord, s.ext_id || ' step ' || c.step AS example
       FROM {scores} AS r JOIN {solutions} AS s USING (ord)
-      JOIN (SELECT max(extension) AS now FROM shards WHERE job_id = :job) AS extension ON r.extension = extension.now
+      JOIN (SELECT greatest(max(h.extension), max((j.extension ->> 'generation')::int) FILTER (
+                     WHERE j.extension @> jsonb_build_object('running', TRUE))) AS now
+            FROM shards AS h JOIN jobs AS j ON j.id = h.job_id WHERE h.job_id = :job) AS e ON r.extension = e.now
       CROSS JOIN unnest(r.critiques_per_step) WITH ORDINALITY AS c (n, step)
       -- With a reason, an extension of it failed and the earlier reward stands.
       WHERE r.status = 'ok' AND r.reason IS NULL AND c.n < :k AND (:fixed OR :planned AND r.plan IS NULL)""",
@@ -48,7 +51,7 @@ OUTCOME_CHECKS: Mapping[str, str] = {
       SELECT r.ord, s.ext_id AS example FROM {scores} AS r JOIN {solutions} AS s USING (ord)
       WHERE r.status <> 'ok' AND coalesce(r.reason, '') = ''""",
     "doubled: more critiques of a step than the recipe asks for": """
-      SELECT ord, 'solution ' || ord || ' step ' || step + 1 AS example FROM {verdicts} WHERE k >= :k
+      SELECT ord, 'solution ' || ord || ' step ' || step + 1 AS example FROM {verdicts} WHERE k >= :most
       GROUP BY ord, step""",
     "disagreeing: critiques counted and critiques stored": """
       SELECT ord, 'solution ' || ord || ' step ' || step AS example
@@ -141,6 +144,12 @@ _CHECKS: Mapping[str, str] = {
     "stale: leases long past their end": """
       SELECT 'shard ' || id || ' of ' || owner AS example FROM shards
       WHERE job_id = :job AND state = 'leased' AND lease_until < now() - make_interval(secs => :overdue)""",
+    "stale: shards that the interrupted cancellation of an extension left": """
+      SELECT 'shard ' || h.id AS example FROM shards AS h JOIN jobs AS j ON j.id = h.job_id
+      WHERE j.id = :job AND j.cancelled_at IS NULL AND (h.state = 'cancelled'
+        -- Such a job has its earlier K again, and shards that the extension had not even reopened.
+        OR j.extension @> jsonb_build_object('running', TRUE, 'previous_k', j.recipe -> 'k')
+          AND h.extension < (j.extension ->> 'generation')::int)""",
     "stale: live shards of a cancelled job": """
       SELECT 'shard ' || h.id AS example FROM shards AS h JOIN jobs AS j ON j.id = h.job_id
       WHERE j.id = :job AND j.cancelled_at IS NOT NULL AND h.state IN ('ready', 'leased')""",
@@ -178,11 +187,11 @@ class Finding:
     examples: tuple[str, ...]
 
 
-def audit(connection: Connection, job_id: int, recipe: Recipe) -> list[Finding]:
-    """Run every check on the job, which is judged (or written) by this recipe; an empty list is a clean audit."""
+def audit(connection: Connection, job: Job) -> list[Finding]:
+    """Run every check on the job; an empty list is a clean audit."""
     findings = []
-    for check, query in {**_CHECKS, **SET_CHECKS, **outcome_checks(recipe)}.items():
-        statement, values = filled(query, job_id, recipe)
+    for check, query in {**_CHECKS, **SET_CHECKS, **outcome_checks(job.recipe)}.items():
+        statement, values = filled(query, job)
         rows = connection.execute(
             text(f"SELECT example, count(*) OVER () AS n FROM ({statement}) AS f ORDER BY 1 LIMIT {_EXAMPLES}"), values
         ).all()
@@ -191,18 +200,20 @@ def audit(connection: Connection, job_id: int, recipe: Recipe) -> list[Finding]:
     return sorted(findings, key=lambda finding: finding.check)
 
 
-def sets_broken(connection: Connection, job_id: int, recipe: Recipe) -> bool:
+def sets_broken(connection: Connection, job: Job) -> bool:
     """Whether a training set refers to critiques of the job that no longer exist or have changed."""
-    queries = (filled(query, job_id, recipe) for query in SET_CHECKS.values())
+    queries = (filled(query, job) for query in SET_CHECKS.values())
     return any(connection.execute(text(f"{statement} LIMIT 1"), values).first() for statement, values in queries)
 
 
-def filled(query: str, job_id: int, recipe: Recipe) -> tuple[str, dict[str, Any]]:
+def filled(query: str, job: Job) -> tuple[str, dict[str, Any]]:
     """A check's query on the job's partitions, and the values that it takes."""
-    names = {name: partition(name, job_id) for name in ("solutions", "scores", "verdicts", "critiques", "responses")}
+    recipe = job.recipe
+    names = {name: partition(name, job.id) for name in ("solutions", "scores", "verdicts", "critiques", "responses")}
     values = {
-        "job": job_id,
+        "job": job.id,
         "k": recipe.k,
+        "most": recipe.k if job.extension is None else max(recipe.k, job.extension.most_k),
         "fixed": recipe.stopping["kind"] == "fixed",
         "planned": recipe.stopping["kind"] == "planned",
         "threshold": recipe.threshold,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from dataclasses import replace as change
 
 import pytest
 from msgspec.structs import replace
@@ -13,6 +14,7 @@ from rprm_jobs.errors import NotFound
 from rprm_jobs.judge.recipe import Recipe
 from rprm_jobs.services.context import Context
 from rprm_jobs.services.upkeep.audit import audit as audit_jobs
+from rprm_jobs.store.jobs import jobs
 from rprm_jobs.store.session import Database
 from rprm_jobs.store.upkeep import audit as store_audit
 from rprm_jobs.store.upkeep.audit import Finding, audit
@@ -62,7 +64,8 @@ def damaged(store: Store, *statements: str, job: int | None = None, recipe: Reci
     try:
         for statement in statements:
             assert connection.execute(text(statement.replace("{j}", str(number)))).rowcount != 0, statement
-        return audit(connection, number, recipe or make_recipe())
+        stored = jobs.get(connection, number)
+        return audit(connection, stored if recipe is None else change(stored, recipe=recipe))
     finally:
         connection.close()
 
@@ -104,6 +107,7 @@ CASES = [
     ("written by an attempt that never held", "UPDATE scores_j{j} SET attempt = 99 WHERE ord = 1"),
     ("written by an attempt that never held", "UPDATE scores_j{j} SET attempt = 0 WHERE ord = 1"),
     ("written by an attempt that never held", "UPDATE scores_j{j} SET shard_id = 9999 WHERE ord = 1"),
+    ("cancellation of an extension left", "UPDATE shards SET state = 'cancelled' WHERE job_id = {j} AND first_ord = 0"),
     ("live shards of a cancelled job", "UPDATE jobs SET cancelled_at = now() WHERE id = {j};"
      "UPDATE shards SET state = 'ready' WHERE job_id = {j} AND first_ord = 0"),
 ]  # fmt: skip

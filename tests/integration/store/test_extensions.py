@@ -2,32 +2,42 @@
 
 from __future__ import annotations
 
-from dataclasses import replace as change
-
 import pytest
 from msgspec.structs import replace
 
-from rprm_jobs.errors import ConfigError, Conflict, NotFound
-from rprm_jobs.store.jobs import extensions, jobs
+from rprm_jobs.errors import ConfigError, Conflict, LeaseLost, NotFound
+from rprm_jobs.store.jobs import extensions, jobs, retries
 from rprm_jobs.store.queue import failures
-from rprm_jobs.store.records import JobState, Lease, StoredSolution
+from rprm_jobs.store.records import JobState, Lease
 from rprm_jobs.store.session import Database
-from rprm_jobs.store.upkeep import audit
-from rprm_jobs.types import KeepCritiques, SolutionScore
+from rprm_jobs.store.upkeep import audit, repair
+from rprm_jobs.types import KeepCritiques
 from tests.support.jobs import make_recipe, make_solutions, take_in
-from tests.support.store import claim, fail, finish, judge, lapse, load, record, run, work_off_all
+from tests.support.store import (
+    claim,
+    fail,
+    finish,
+    judge,
+    judge_on,
+    lapse,
+    load,
+    record,
+    run,
+    try_claim,
+    work_off,
+    work_off_all,
+)
 
 pytestmark = pytest.mark.integration
 
 
 def extend(database: Database, job: int, k: int) -> None:
-    with database.transaction() as connection:
-        extensions.extend(connection, job, k)
+    extensions.extend(database, job, k)
 
 
 def clean(database: Database, job: int) -> bool:
     with database.transaction() as connection:
-        return audit.audit(connection, job, jobs.get(connection, job).recipe) == []
+        return audit.audit(connection, jobs.get(connection, job)) == []
 
 
 def verdicts(database: Database, job: int) -> list[tuple[object, ...]]:
@@ -35,15 +45,8 @@ def verdicts(database: Database, job: int) -> list[tuple[object, ...]]:
     return [tuple(row) for row in run(database, query)]
 
 
-def judge_on(solution: StoredSolution, k: int) -> SolutionScore:
-    """As a worker does: the critiques that are there, and new ones up to `k`."""
-    fresh = judge(solution, k=k)
-    have = {(one.step, one.k): one for one in solution.previous_critiques}
-    return change(fresh, critiques=tuple(have.get((one.step, one.k), one) for one in fresh.critiques))
-
-
 def work_on(database: Database, lease: Lease, k: int) -> None:
-    record(database, lease, [judge_on(s, k) for s in load(database, lease)])
+    record(database, lease, [judge_on(s, k=k) for s in load(database, lease)])
     finish(database, lease)
 
 
@@ -59,7 +62,7 @@ def test_more_critiques_join_those_that_are_there(database: Database) -> None:
     extend(database, job, 5)
     with database.transaction() as connection:
         assert jobs.get(connection, job).recipe.k == 5
-        assert jobs.progress(connection, job).state(jobs.get(connection, job)) is JobState.RUNNING
+        assert jobs.progress(connection, job).state(jobs.get(connection, job)) is JobState.QUEUED
     lease = claim(database)
     loaded = load(database, lease)
     assert [len(s.previous_critiques) for s in loaded] == [6, 6]
@@ -93,13 +96,13 @@ def test_an_outcome_stands_until_it_is_replaced(database: Database) -> None:
     assert clean(database, job)
     lease = claim(database)
     first = load(database, lease)[0]
-    record(database, lease, [judge_on(first, 3)])
+    record(database, lease, [judge_on(first, k=3)])
     assert clean(database, job)
     assert [s.ord for s in load(database, lease)] == [1]
     before = verdicts(database, job)
-    assert record(database, lease, [judge_on(first, 3)]).ok == 0
+    assert record(database, lease, [judge_on(first, k=3)]).ok == 0
     assert verdicts(database, job) == before
-    with pytest.raises(Conflict, match="is running"):
+    with pytest.raises(Conflict, match=r"is (queued|running)"):
         extend(database, job, 4)
 
 
@@ -107,7 +110,7 @@ def test_a_worker_that_lost_its_lease_replaces_nothing(database: Database) -> No
     job = finished(database, shard=4)
     extend(database, job, 3)
     lease = claim(database)
-    scores = [judge_on(s, 3) for s in load(database, lease)]
+    scores = [judge_on(s, k=3) for s in load(database, lease)]
     lapse(database, lease.shard_id)
     with database.transaction() as connection:
         failures.fail_lapsed(connection, lease.shard_id)
@@ -191,6 +194,27 @@ def test_failed_solutions_are_tried_with_more(database: Database) -> None:
     assert clean(database, job)
 
 
+def test_a_failure_in_an_extension_replaces_no_reward(database: Database) -> None:
+    job = finished(database, n=2)
+    before = verdicts(database, job)
+    extend(database, job, 4)
+    lease = claim(database)
+    first, second = load(database, lease)
+    recorded = record(database, lease, [fail(first, "the server refuses it \x00"), judge_on(second, k=4)])
+    assert (recorded.ok, recorded.failed, recorded.steps) == (2, 0, 6)
+    finish(database, lease)
+    rows = run(database, f"SELECT status, reason, critiques_per_step[1] AS n FROM scores_j{job} ORDER BY ord")
+    reason = "not extended: the server refuses it \ufffd"
+    assert [tuple(row) for row in rows] == [("ok", reason, 2), ("ok", None, 4)]
+    assert [row for row in verdicts(database, job) if row[0] == 0] == [row for row in before if row[0] == 0]
+    assert clean(database, job)
+    # It did not crash anything, so the next extension tries it again.
+    extend(database, job, 5)
+    work_on(database, claim(database), 5)
+    assert [row.n for row in run(database, f"SELECT critiques_per_step[1] AS n FROM scores_j{job}")] == [5, 5]
+    assert clean(database, job)
+
+
 def test_texts_that_were_not_kept_are_no_obstacle(database: Database) -> None:
     job = take_in(database, make_solutions(1)).job_id
     lease = claim(database)
@@ -235,3 +259,150 @@ def test_a_plan_of_fewer_critiques_goes(database: Database) -> None:
     run(database, f"INSERT INTO plans (job_id, version, steps, prior) VALUES ({job}, 1, 6, '{{0.5,0.2,0.3}}')")
     extend(database, job, 3)
     assert run(database, "SELECT 1 FROM plans") == []
+
+
+def cancel(database: Database, job: int) -> bool:
+    return extensions.cancel(database, job)
+
+
+def state_of(database: Database, job: int) -> tuple[JobState, int]:
+    """The job's state and K."""
+    with database.transaction() as connection:
+        stored = jobs.get(connection, job)
+        return jobs.progress(connection, job).state(stored), stored.recipe.k
+
+
+def test_a_cancelled_extension_leaves_the_job_as_it_was(database: Database) -> None:
+    job = finished(database)
+    rows = f"SELECT ord, status, rewards, first_error, critiques_per_step FROM scores_j{job} ORDER BY ord"
+    before, outcomes = verdicts(database, job), run(database, rows)
+    extend(database, job, 6)
+    assert cancel(database, job)
+    assert state_of(database, job) == (JobState.DONE, 2)
+    assert (verdicts(database, job), run(database, rows)) == (before, outcomes)
+    with database.transaction() as connection:
+        progress = jobs.progress(connection, job)
+    assert (progress.ok, progress.steps, progress.critiques, progress.waiting) == (4, 12, 24, 0)
+    assert clean(database, job)
+    assert try_claim(database) is None
+    # It answers for its input again, and no second cancel kills it.
+    assert take_in(database, make_solutions(4), make_recipe(k=2), shard=2, dedupe=True).job_id == job
+    assert not cancel(database, job)
+    with database.transaction() as connection, pytest.raises(Conflict, match="is finished"):
+        jobs.cancel(connection, job)
+
+
+def test_what_a_cancelled_extension_has_judged_on_stays(database: Database) -> None:
+    job = finished(database)
+    extend(database, job, 6)
+    work_on(database, claim(database), 6)
+    lease = claim(database)
+    record(database, lease, [judge_on(load(database, lease)[0], k=6)])
+    late = [judge_on(s, k=6) for s in load(database, lease)]
+    assert cancel(database, job)
+    with pytest.raises(LeaseLost):
+        record(database, lease, late)
+    assert state_of(database, job) == (JobState.DONE, 2)
+    counts = run(database, f"SELECT critiques_per_step[1] AS n FROM scores_j{job} ORDER BY ord")
+    assert [row.n for row in counts] == [6, 6, 6, 2]
+    with database.transaction() as connection:
+        progress = jobs.progress(connection, job)
+    assert (progress.ok, progress.steps, progress.critiques) == (4, 12, 3 * 3 * 6 + 3 * 2)
+    assert clean(database, job)
+
+
+@pytest.mark.parametrize("k", [3, 4, 6, 8])
+def test_a_job_is_extended_again_after_a_cancel(database: Database, k: int) -> None:
+    job = finished(database)
+    extend(database, job, 6)
+    work_on(database, claim(database), 6)
+    cancel(database, job)
+    extend(database, job, k)
+    while (lease := _next(database)) is not None:
+        work_on(database, lease, k)
+    counts = run(database, f"SELECT critiques_per_step[1] AS n FROM scores_j{job} ORDER BY ord")
+    assert [row.n for row in counts] == [max(6, k)] * 2 + [k] * 2
+    assert state_of(database, job) == (JobState.DONE, k)
+    assert clean(database, job)
+
+
+def test_a_cancelled_extension_can_be_retried_and_repaired(database: Database) -> None:
+    job = take_in(database, make_solutions(4), shard=2).job_id
+    for _ in range(2):
+        lease = claim(database)
+        record(database, lease, [fail(s) if s.ord in (1, 2) else judge(s) for s in load(database, lease)])
+        finish(database, lease)
+    extend(database, job, 4)
+    lease = claim(database)
+    record(database, lease, [judge_on(load(database, lease)[0], k=4)])
+    with pytest.raises(Conflict, match="is being extended"):
+        retries.retry_failed(database, job, quarantined=False)
+    cancel(database, job)
+    assert clean(database, job)
+    assert retries.retry_failed(database, job, quarantined=False) == 2
+    run(database, f"DELETE FROM scores_j{job} WHERE ord = 0")
+    assert repair.repair(database, job).requeued >= 1
+    work_off_all(database)
+    assert state_of(database, job) == (JobState.DONE, 2)
+    assert clean(database, job)
+
+
+def test_a_second_cancel_after_a_retry_is_one_of_the_job(database: Database) -> None:
+    """An extension that has come to its end is no longer running, whatever is queued afterwards."""
+    job = take_in(database, make_solutions(2), shard=2).job_id
+    lease = claim(database)
+    record(database, lease, [fail(load(database, lease)[0]), judge(load(database, lease)[1])])
+    finish(database, lease)
+    extend(database, job, 3)
+    lease = claim(database)
+    record(database, lease, [fail(load(database, lease)[0]), judge_on(load(database, lease)[1], k=3)])
+    finish(database, lease)
+    retries.retry_failed(database, job, quarantined=False)
+    with database.transaction() as connection:
+        assert jobs.progress(connection, job).extension(jobs.get(connection, job)) is None
+    assert not cancel(database, job)
+
+
+def test_a_solution_without_any_outcome_stays_in_the_queue(database: Database) -> None:
+    job = finished(database)
+    extend(database, job, 4)
+    run(database, f"UPDATE scores_j{job} SET rewards[1] = rewards[1] / 2 + 0.01 WHERE ord = 3")
+    assert repair.repair(database, job).dropped == 1
+    cancel(database, job)
+    assert state_of(database, job)[1] == 2
+    lease = claim(database)
+    assert [s.ord for s in load(database, lease)] == [3]
+    work_off(database, lease)
+    assert state_of(database, job) == (JobState.DONE, 2)
+    assert clean(database, job)
+
+
+def test_a_newer_equal_job_keeps_its_key_when_an_extension_is_cancelled(database: Database) -> None:
+    job = finished(database)
+    extend(database, job, 4)
+    newer = take_in(database, make_solutions(4), make_recipe(k=2), shard=2, dedupe=True).job_id
+    assert newer != job
+    cancel(database, job)
+    assert take_in(database, make_solutions(4), make_recipe(k=2), shard=2, dedupe=True).job_id == newer
+    assert take_in(database, make_solutions(4), make_recipe(k=4), shard=2, dedupe=True).created
+
+
+def test_a_running_extension_shows_its_progress_beside_the_jobs(database: Database) -> None:
+    job = take_in(database, make_solutions(4), shard=2).job_id
+    for _ in range(2):
+        lease = claim(database)
+        record(database, lease, [fail(s) if s.ord == 3 else judge(s) for s in load(database, lease)])
+        finish(database, lease)
+    extend(database, job, 5)
+    work_on(database, claim(database), 5)
+    with database.transaction() as connection:
+        stored, progress = jobs.get(connection, job), jobs.progress(connection, job)
+    (extension, outcomes) = (progress.extension(stored), progress.outcomes(stored))
+    assert extension is not None
+    assert (extension.previous_k, progress.ok, progress.failed, progress.solutions) == (2, 2, 0, 2)
+    assert (outcomes.ok, outcomes.failed, outcomes.solutions, outcomes.steps) == (3, 1, 4, 12)
+    work_on(database, claim(database), 5)
+    with database.transaction() as connection:
+        progress = jobs.progress(connection, job)
+    assert progress.extension(stored) is None
+    assert progress.outcomes(stored).ok == 4

@@ -9,7 +9,7 @@ import pytest
 
 from rprm_jobs.errors import Conflict, NotFound
 from rprm_jobs.services.context import Context
-from rprm_jobs.store.jobs import jobs
+from rprm_jobs.store.jobs import jobs, retries
 from rprm_jobs.store.records import JobState
 from rprm_jobs.store.session import Database
 from rprm_jobs.types import ItemStatus, Verdict
@@ -39,8 +39,7 @@ def cancel(database: Database, job_id: int) -> bool:
 
 
 def retry(database: Database, job_id: int, *, quarantined: bool = False) -> int:
-    with database.transaction() as connection:
-        return jobs.retry_failed(connection, job_id, quarantined=quarantined)
+    return retries.retry_failed(database, job_id, quarantined=quarantined)
 
 
 def delete(database: Database, job_id: int) -> None:

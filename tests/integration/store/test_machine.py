@@ -1,4 +1,4 @@
-"""The SQL layer against a model, under any order of claims, lapses, late writers, failures, cancels and retries.
+"""The SQL layer against a model, in any order of claims, lapses, late writers, failures, cancels, retries, extensions.
 
 After every step the shards and outcomes are the model's; the audit is clean on the way and when, in the end, everything
 left is worked off, and every solution has its outcome once. Time passes by writing `lease_until`.
@@ -12,18 +12,26 @@ from typing import Any
 import pytest
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule, run_state_machine_as_test
+from hypothesis.stateful import (
+    RuleBasedStateMachine,
+    initialize,
+    invariant,
+    precondition,
+    rule,
+    run_state_machine_as_test,
+)
 
 from rprm_jobs.errors import Conflict, LeaseLost
 from rprm_jobs.services.upkeep.sweep import sweep
-from rprm_jobs.store.jobs import jobs
+from rprm_jobs.store.jobs import extensions, jobs, retries
 from rprm_jobs.store.queue import leases
 from rprm_jobs.store.records import Lease, StoredSolution
 from rprm_jobs.store.session import Database
 from rprm_jobs.store.upkeep import audit
+from rprm_jobs.types import SolutionScore
 from tests.support import store
 from tests.support.jobs import make_recipe, make_solutions, take_in
-from tests.support.shard_model import Model, Shard
+from tests.support.shard_model import Model, Outcome, Shard
 from tests.support.store import run
 
 pytestmark = pytest.mark.integration
@@ -45,9 +53,18 @@ class StoreMachine(RuleBasedStateMachine):
         self.job = take_in(database, make_solutions(N, steps=2), recipe, shard=SHARD).job_id
         run(database, "UPDATE shards SET queue = :q WHERE job_id = :job", q=self.queue, job=self.job)
         self.solutions = self._solutions()
-        self.model = Model({r.id: Shard(r.first_ord, r.last_ord) for r in store.shard_rows(database, self.job)})
+        self.model = Model(K, {r.id: Shard(r.first_ord, r.last_ord) for r in store.shard_rows(database, self.job)})
         self.leases: list[Lease] = []
         self.steps = 0
+
+    @initialize(finished=st.booleans(), more=st.integers(0, 2))
+    def some_begin_finished_or_extended(self, finished: bool, more: int) -> None:
+        """Few random walks would get there."""
+        while finished and self.model.next_ready() is not None:
+            self.claim("w1")
+            self.record_all_and_finish(-1)
+        if finished and more:
+            self.extend(more)
 
     def _solutions(self) -> list[StoredSolution]:
         rows = run(self.database, f"SELECT ord, ext_id, problem, steps FROM solutions_j{self.job} ORDER BY ord")
@@ -68,7 +85,8 @@ class StoreMachine(RuleBasedStateMachine):
         shard = self.model.shards[expected]
         shard.state, shard.owner, shard.attempt = "leased", owner, shard.attempt + 1
         assert lease == Lease(
-            expected, self.job, shard.attempt, owner, shard.first, shard.last, shard.retry_epoch, shard.failures
+            expected, self.job, shard.attempt, owner, shard.first, shard.last, shard.retry_epoch, shard.failures,
+            self.model.generation,
         )  # fmt: skip
         self.leases.append(lease)
 
@@ -86,13 +104,18 @@ class StoreMachine(RuleBasedStateMachine):
     @rule(pick=_PICK, which=st.sets(st.integers(0, N - 1), max_size=3), failing=st.booleans())
     def record(self, pick: int, which: set[int], failing: bool) -> None:
         lease = self._lease(pick)
-        mine = [self.solutions[o] for o in sorted(which) if lease.first_ord <= o <= lease.last_ord]
-        make = store.fail if failing else lambda s: store.judge(s, k=K, retry_epoch=lease.retry_epoch)
-        self._write(lease, lambda: store.record(self.database, lease, [make(s) for s in mine]))
+        loaded = {solution.ord: solution for solution in store.load(self.database, lease)}
+        ords = [o for o in sorted(which) if lease.first_ord <= o <= lease.last_ord]
+        scores = [self._score(loaded.get(o, self.solutions[o]), lease, failing=failing) for o in ords]
+        self._write(lease, lambda: store.record(self.database, lease, scores))
         if self.model.holds(lease):
-            status = "failed" if failing else "ok"
-            for solution in mine:
-                self.model.outcomes.setdefault(solution.ord, (status, lease.retry_epoch, lease.shard_id))
+            for score in scores:
+                self.model.record(score.ord, Outcome(score.status.value, lease.shard_id, rewards=score.rewards))
+
+    def _score(self, solution: StoredSolution, lease: Lease, *, failing: bool = False) -> SolutionScore:
+        if failing:
+            return store.fail(solution)
+        return store.judge_on(solution, k=self.model.k, retry_epoch=lease.retry_epoch)
 
     @precondition(lambda self: self.leases)
     @rule(pick=_PICK)
@@ -100,12 +123,12 @@ class StoreMachine(RuleBasedStateMachine):
         lease = self._lease(pick)
         todo = store.load(self.database, lease)
         held = self.model.holds(lease)
-        scores = [store.judge(s, k=K, retry_epoch=lease.retry_epoch) for s in todo]
+        scores = [self._score(s, lease) for s in todo]
         self._write(lease, lambda: store.record(self.database, lease, scores))
         self._write(lease, lambda: store.finish(self.database, lease))
         if held:
-            for solution in todo:
-                self.model.outcomes[solution.ord] = ("ok", lease.retry_epoch, lease.shard_id)
+            for score in scores:
+                self.model.record(score.ord, Outcome("ok", lease.shard_id, rewards=score.rewards))
             self.model.shards[lease.shard_id].release("done")
 
     def _write(self, lease: Lease, act: Any) -> None:
@@ -161,6 +184,12 @@ class StoreMachine(RuleBasedStateMachine):
     @precondition(lambda self: len(self.leases) > 4)
     @rule()
     def cancel(self) -> None:
+        self.model.settle()
+        extending = self.model.previous_k is not None and not self.model.cancelled
+        assert extensions.cancel(self.database, self.job) == extending
+        if extending:
+            self.model.cancel_extension()
+            return
         live = [s for s in self.model.shards.values() if s.state in ("ready", "leased")]
         with self.database.transaction() as connection:
             if self.model.cancelled:
@@ -175,21 +204,30 @@ class StoreMachine(RuleBasedStateMachine):
         for shard in live:
             shard.release("cancelled")
 
+    @rule(more=st.integers(1, 2))
+    def extend(self, more: int) -> None:
+        if self.model.cancelled or not self.model.done():
+            with pytest.raises(Conflict):
+                extensions.extend(self.database, self.job, self.model.k + more)
+            return
+        extensions.extend(self.database, self.job, self.model.k + more)
+        self.model.extend(self.model.k + more)
+
     @rule(quarantined=st.booleans())
     def retry(self, quarantined: bool) -> None:
-        with self.database.transaction() as connection:
-            if self.model.cancelled:
-                with pytest.raises(Conflict):
-                    jobs.retry_failed(connection, self.job, quarantined=quarantined)
-                return
-            count = jobs.retry_failed(connection, self.job, quarantined=quarantined)
+        self.model.settle()
+        if self.model.cancelled or self.model.previous_k is not None:
+            with pytest.raises(Conflict):
+                retries.retry_failed(self.database, self.job, quarantined=quarantined)
+            return
+        count = retries.retry_failed(self.database, self.job, quarantined=quarantined)
         statuses = {"failed", "quarantined"} if quarantined else {"failed"}
         gone = 0
         for shard in self.model.shards.values():
             again = [
                 o
                 for o in range(shard.first, shard.last + 1)
-                if shard.state == "done" and self.model.outcomes[o][0] in statuses
+                if shard.state == "done" and self.model.outcomes[o].status in statuses
             ]
             for ord_ in again:
                 del self.model.outcomes[ord_]
@@ -209,12 +247,13 @@ class StoreMachine(RuleBasedStateMachine):
         }  # fmt: skip
         outcomes = run(self.database, f"SELECT ord, status, shard_id, rewards FROM scores_j{self.job}")
         assert {r.ord: (r.status, r.shard_id) for r in outcomes} == {
-            o: (status, recorder) for o, (status, _, recorder) in self.model.outcomes.items()
+            o: (outcome.status, outcome.recorder) for o, outcome in self.model.outcomes.items()
         }
         for row in outcomes:
             if row.status == "ok":
-                retry_epoch = self.model.outcomes[row.ord][1]
-                assert tuple(row.rewards) == store.judge(self.solutions[row.ord], k=K, retry_epoch=retry_epoch).rewards
+                assert tuple(row.rewards) == tuple(self.model.outcomes[row.ord].rewards)
+        with self.database.transaction() as connection:
+            assert jobs.get(connection, self.job).recipe.k == self.model.k
 
     @invariant()
     def the_audit_is_clean(self) -> None:
@@ -223,7 +262,7 @@ class StoreMachine(RuleBasedStateMachine):
         if self.steps % 4:
             return
         with self.database.snapshot() as connection:
-            assert audit.audit(connection, self.job, make_recipe(k=K)) == []
+            assert audit.audit(connection, jobs.get(connection, self.job)) == []
 
     def teardown(self) -> None:
         self.sweep()
@@ -233,9 +272,10 @@ class StoreMachine(RuleBasedStateMachine):
                 shard.lapsed = True
         self.sweep()
         while (lease := store.try_claim(self.database, "last", queue=self.queue)) is not None:
-            store.work_off(self.database, lease)
+            store.record(self.database, lease, [self._score(s, lease) for s in store.load(self.database, lease)])
+            store.finish(self.database, lease)
         with self.database.snapshot() as connection:
-            assert audit.audit(connection, self.job, make_recipe(k=K)) == []
+            assert audit.audit(connection, jobs.get(connection, self.job)) == []
         done = run(self.database, f"SELECT count(*) AS n FROM scores_j{self.job}")[0].n
         assert done == N or self.model.cancelled
         with self.database.transaction() as connection:

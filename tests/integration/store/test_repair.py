@@ -41,12 +41,11 @@ def outcomes(database: Database, job: int) -> list[Any]:
 
 def clean(database: Database, job: int) -> bool:
     with database.transaction() as connection:
-        return audit(connection, job, jobs.get(connection, job).recipe) == []
+        return audit(connection, jobs.get(connection, job)) == []
 
 
-def hint(database: Database, job: int) -> Repaired:
-    with database.transaction() as connection:
-        return repair(connection, job)
+def repaired(database: Database, job: int) -> Repaired:
+    return repair(database, job)
 
 
 def judge_again(database: Database) -> None:
@@ -65,7 +64,7 @@ def test_what_the_audit_finds_is_mended(database: Database, check: str, damage: 
     run(database, f"UPDATE scores_j{job} SET reason = 'x' WHERE ord = 7")
     with database.transaction() as connection:
         connection.execute(text(damage.replace("{j}", str(job)).replace("judge_steps = '{0,2}'", "judge_steps = NULL")))
-    hint(database, job)
+    repaired(database, job)
     assert clean(database, job), check
     judge_again(database)
     assert clean(database, job)
@@ -75,7 +74,7 @@ def test_what_the_audit_finds_is_mended(database: Database, check: str, damage: 
 def test_a_clean_job_is_left_as_it_is(database: Database) -> None:
     job = finished(database)
     before = outcomes(database, job)
-    assert hint(database, job) == Repaired(0, 0, 0, 0)
+    assert repaired(database, job) == Repaired(0, 0, 0, 0)
     assert outcomes(database, job) == before
     assert try_claim(database) is None
 
@@ -85,11 +84,11 @@ def test_what_a_worker_holds_is_left_to_it(database: Database) -> None:
     lease = claim(database)
     record(database, lease, [judge(load(database, lease)[0])])
     run(database, f"UPDATE scores_j{job} SET rewards[1] = 0.123 WHERE ord = 0")
-    assert hint(database, job).dropped == 0
+    assert repaired(database, job).dropped == 0
     finish_rest = [judge(s) for s in load(database, lease)]
     record(database, lease, finish_rest)
     finish(database, lease)
-    assert hint(database, job) == Repaired(1, 3, 1, 0)
+    assert repaired(database, job) == Repaired(1, 1, 1, 0)
     while (lease_ := try_claim(database)) is not None:
         work_off(database, lease_)
     assert clean(database, job)
@@ -98,12 +97,12 @@ def test_what_a_worker_holds_is_left_to_it(database: Database) -> None:
 def test_the_holder_of_a_lapsed_lease_cannot_undo_a_repair(database: Database) -> None:
     job = finished(database)
     run(database, f"DELETE FROM scores_j{job} WHERE ord = 1")
-    hint(database, job)
+    repaired(database, job)
     lease = claim(database, "old")
     scores = [judge(s) for s in load(database, lease)]
     lapse(database, lease.shard_id)
     run(database, f"UPDATE shards SET state = 'ready', owner = NULL, lease_until = NULL WHERE id = {lease.shard_id}")
-    hint(database, job)
+    repaired(database, job)
     with pytest.raises(Exception, match="no longer held"):
         record(database, lease, scores)
     judge_again(database)
@@ -116,7 +115,7 @@ def test_a_cancelled_job_only_loses_its_live_shards(database: Database) -> None:
         jobs.cancel(connection, job)
     run(database, f"UPDATE shards SET state = 'ready' WHERE job_id = {job}")
     assert not clean(database, job)
-    assert hint(database, job) == Repaired(0, 0, 2, 0)
+    assert repaired(database, job) == Repaired(0, 0, 2, 0)
     assert clean(database, job)
 
 
@@ -134,5 +133,5 @@ def test_other_jobs_are_not_touched(database: Database) -> None:
     one, other = finished(database), take_in(database, make_solutions(3), make_recipe(k=3)).job_id
     run(database, f"DELETE FROM scores_j{one}")
     before = run(database, f"SELECT * FROM shards WHERE job_id = {other}")
-    hint(database, one)
+    repaired(database, one)
     assert run(database, f"SELECT * FROM shards WHERE job_id = {other}") == before

@@ -10,7 +10,7 @@ from rprm_jobs.aggregation import failed_solution
 from rprm_jobs.errors import LeaseLost
 from rprm_jobs.services.context import Context
 from rprm_jobs.services.upkeep.audit import audit
-from rprm_jobs.store.jobs import jobs
+from rprm_jobs.store.jobs import jobs, retries
 from rprm_jobs.store.records import Lease
 from rprm_jobs.store.results import recording, responses
 from rprm_jobs.store.session import Database
@@ -82,8 +82,7 @@ def test_a_search_that_failed_is_begun_anew_by_a_retry(database: Database, lease
     record(database, lease, [written(response(n, "a")) for n in (1, 2, 3)])
     with database.transaction() as connection:
         store.leases.finish(connection, lease)
-    with database.transaction() as connection:
-        assert jobs.retry_failed(connection, lease.job_id, quarantined=False) == 1
+    assert retries.retry_failed(database, lease.job_id, quarantined=False) == 1
     assert sorted(stored(database, lease.job_id)) == [1, 2, 3]
 
 
@@ -109,8 +108,7 @@ def test_the_audit_finds_what_is_missing_and_repair_has_it_written_again(databas
         "missing: solutions called written without their text": 1,
         "disagreeing: steps of a search and their rewards": 1,
     }
-    with database.transaction() as connection:
-        assert repair.repair(connection, job).requeued == 2
+    assert repair.repair(database, job).requeued == 2
     assert sorted(stored(database, job)) == [0, 3]
     assert_clean(context, job)
 
