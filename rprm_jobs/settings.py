@@ -15,6 +15,9 @@ from typing import Any
 
 from rprm_jobs.errors import ConfigError
 
+# Steps are numbered from 0 in a SMALLINT.
+MOST_STEPS = 32_767
+
 
 @dataclass(frozen=True, slots=True)
 class Limits:
@@ -160,6 +163,12 @@ def _checked(settings: Settings) -> Settings:
             "RPRM_DATABASE_DIRECT_URL is set without RPRM_DATABASE_URL",
             where="environment",
             hint="set RPRM_DATABASE_URL to the pooler's URL, or without a pooler to this one",
+        )
+    if settings.limits.max_steps > MOST_STEPS:
+        raise ConfigError(
+            f"RPRM_MAX_STEPS={settings.limits.max_steps} is more than the {MOST_STEPS:,} that the database can number",
+            where="environment",
+            hint="set RPRM_MAX_STEPS to that or less, and split longer solutions",
         )
     return settings
 

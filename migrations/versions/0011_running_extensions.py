@@ -1,4 +1,4 @@
-"""What a job had when its extension began, so that the extension can be taken back; an index of failed shards."""
+"""What a job had when its extension began, so that the extension can be taken back."""
 
 from alembic import op
 
@@ -9,8 +9,6 @@ depends_on = None
 
 STATEMENTS = [
     "ALTER TABLE jobs ADD COLUMN extension JSONB",
-    # A claim that passes over shards which failed before asks for the few of them.
-    "CREATE INDEX ix_shards_failed ON shards (queue, priority DESC, id) WHERE state = 'ready' AND failures > 0",
     # Extensions that run now: what they had is counted again, and K is the most critiques that a step had.
     """
     UPDATE jobs AS j

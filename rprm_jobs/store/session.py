@@ -5,6 +5,7 @@ This layer never retries: a caller that may repeat a transaction does so itself 
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
@@ -18,6 +19,7 @@ from sqlalchemy.engine import Connection
 from rprm_jobs.errors import (
     CommitUnknown,
     ConfigError,
+    Deleted,
     NotPermitted,
     RowRefused,
     SchemaError,
@@ -49,6 +51,8 @@ _LINK_OPTIONS = {
     "keepalives_count": 3,
     "tcp_user_timeout": 20_000,
 }
+# The partition of a job or of a training set, as a message names it in whatever language.
+_PARTITION = re.compile(r"\w_([js])(\d+)\"")
 # As PgBouncer says it.
 _STARTUP_REFUSED = "unsupported startup parameter"
 
@@ -190,7 +194,7 @@ def _translate(error: Exception, url: str) -> StoreError:
     cause = error.orig if isinstance(error, exc.DBAPIError) else error
     where = mask_url(url)
     if isinstance(cause, pg.UndefinedTable) and (partition := _PARTITION.search(str(cause))):
-        what = "job" if partition[1] == "j" else "training set"
+        what = {"j": "job", "s": "training set"}[partition[1]]
         return Deleted(f"the {what} was deleted while it was read", where=f"{what} {partition[2]}",
                        hint=f"list what there is: rprm-jobs {'jobs' if what == 'job' else 'pairs list'}")  # fmt: skip
     if isinstance(cause, pg.UndefinedTable | pg.UndefinedColumn | pg.UndefinedFunction):

@@ -81,6 +81,13 @@ def test_others_variables_are_left_alone() -> None:
     assert load_settings(others) == load_settings({})
 
 
+def test_more_steps_than_the_database_can_number_are_refused() -> None:
+    assert load_settings({"RPRM_HOME": "/x", "RPRM_MAX_STEPS": "32767"}).limits.max_steps == 32_767
+    with pytest.raises(ConfigError, match="32,767") as caught:
+        load_settings({"RPRM_HOME": "/x", "RPRM_MAX_STEPS": "32768"})
+    assert "RPRM_MAX_STEPS" in caught.value.hint
+
+
 @pytest.mark.parametrize("name", ["RPRM_LEASE_S", "RPRM_SHARD_SOLUTIONS", "RPRM_MAX_STEPS"])
 @pytest.mark.parametrize("value", ["", "0", "-1", "many", "nan", "inf", "-inf", "1e999"])
 def test_a_number_that_is_none_is_refused_by_name(name: str, value: str) -> None:

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from rprm_jobs.errors import BadLine, Conflict, InputError
+from rprm_jobs.errors import BadLine, ConfigError, Conflict, InputError
 from rprm_jobs.formats import InputRow, ReadOptions, read_solutions
 from rprm_jobs.judge.prompt import PromptTemplate
 from rprm_jobs.judge.recipe import Recipe
@@ -20,6 +20,7 @@ from rprm_jobs.store.jobs.intake import Intake, NewJob
 from rprm_jobs.store.queue import dependents
 from rprm_jobs.types import JobKind, KeepCritiques, Sampling, Solution
 
+MAX_PRIORITY = 1_000_000
 _MANY = 2_000_000_000
 # Bytes in Postgres: a verdict row with its index entry; a critique's text after zstd (600 tokens of about 4 characters
 # at a ratio of 3); a solution's outcome row.
@@ -115,8 +116,21 @@ def estimate_bytes(critiques: int, solutions: int, keep: KeepCritiques) -> int:
     return int(critiques * (_VERDICT_BYTES + kept_part * _TEXT_BYTES) + solutions * _OUTCOME_BYTES)
 
 
+def check_priority(priority: int) -> None:
+    """Raises ConfigError unless the priority is in -MAX_PRIORITY..MAX_PRIORITY."""
+    if abs(priority) > MAX_PRIORITY:
+        raise ConfigError(
+            f"--priority {priority} is not in -{MAX_PRIORITY:,}..{MAX_PRIORITY:,}",
+            hint="choose a smaller number; jobs with a higher one go first, and most have 0",
+        )
+
+
 def submit(context: Context, request: SubmitRequest) -> Submission:
-    """Store the job and notify workers. Raises InputError, with the first bad lines, when the input is refused."""
+    """Store the job and notify workers. Raises InputError, with the first bad lines, when the input is refused.
+
+    Raises ConfigError for a priority beyond what the queue can order by.
+    """
+    check_priority(request.priority)
     refusals = Refusals(skip=request.skip_bad)
     try:
         try:

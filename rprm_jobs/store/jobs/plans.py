@@ -11,6 +11,10 @@ from sqlalchemy.engine import Connection
 
 from rprm_jobs.store.schema.partitions import partition
 
+# The first half of the advisory locks on fits ("RPRF"), apart from those on dependent jobs.
+_FIT_CLASS = 0x52505246
+# A plan is fitted to about so many steps: more of them change next to nothing, and reading them takes ever longer.
+MOST_STEPS = 50_000
 _VOTE = "coalesce(p_yes, CASE verdict WHEN 'yes' THEN 1.0 ELSE 0.0 END)"
 
 
@@ -49,25 +53,47 @@ def latest(connection: Connection, job_id: int) -> StoredPlan | None:
     return StoredPlan(row.version, row.steps, tuple(row.prior), None if row.wrong is None else tuple(row.wrong))
 
 
+def try_fit(connection: Connection, job_id: int) -> bool:
+    """Become the one that fits the job's next plan, until the transaction ends; False when another worker is at it."""
+    query = text("SELECT pg_try_advisory_xact_lock(:class, CAST(:id % 2147483648 AS integer))")
+    return bool(connection.execute(query, {"class": _FIT_CLASS, "id": job_id}).scalar_one())
+
+
 def judged_steps(connection: Connection, job_id: int) -> int:
-    """How many steps of the job have been judged."""
-    query = text("SELECT coalesce(sum(steps_done), 0) FROM shards WHERE job_id = :job")
+    """How many steps of the job have been judged, of an extension by that alone."""
+    query = text(
+        "SELECT coalesce(sum(steps_done), 0) FROM shards WHERE job_id = :job"
+        " AND extension = (SELECT max(extension) FROM shards WHERE job_id = :job)"
+    )
     return int(connection.execute(query, {"job": job_id}).scalar_one())
 
 
 def votes(connection: Connection, job_id: int, k: int) -> Votes:
-    """All votes of the job so far."""
+    """The votes of the steps that were judged with up to `k` critiques, of about MOST_STEPS steps where there are more.
+
+    Those are whole shards in an order that has nothing to do with the input. What an extension has yet to judge on is
+    left out: it has the votes of an earlier K, which another rule stopped.
+    """
     query = text(
         f"""
-        SELECT parsed, total, count(*) AS n FROM (
+        WITH current AS (
+          SELECT first_ord, last_ord, extension, steps_done,
+                 sum(steps_done) OVER (ORDER BY hashint8(id), id) - steps_done AS before
+          FROM shards WHERE job_id = :job AND steps_done > 0
+            AND extension = (SELECT max(extension) FROM shards WHERE job_id = :job))
+        SELECT v.parsed, v.total, count(*) AS n
+        FROM current AS c CROSS JOIN LATERAL (
           SELECT count(*) FILTER (WHERE verdict IN ('yes', 'no')) AS parsed,
                  coalesce(sum({_VOTE}) FILTER (WHERE verdict IN ('yes', 'no')), 0) AS total
-          FROM {partition("verdicts", job_id)} GROUP BY ord, step) AS step
-        GROUP BY parsed, total"""
+          FROM {partition("verdicts", job_id)} AS v
+          WHERE v.ord BETWEEN c.first_ord AND c.last_ord AND v.k < :k AND EXISTS (
+            SELECT 1 FROM {partition("scores", job_id)} AS r WHERE r.ord = v.ord AND r.extension >= c.extension)
+          GROUP BY v.ord, v.step) AS v
+        WHERE c.before < :most GROUP BY v.parsed, v.total"""
     )
     seen: Counter[tuple[int, int]] = Counter()
     totals: list[float] = []
-    for row in connection.execute(query, {}):
+    for row in connection.execute(query, {"job": job_id, "k": k, "most": MOST_STEPS}):
         seen[row.parsed, int(row.total + 0.5)] += row.n
         if row.parsed == k:
             totals += [row.total] * row.n

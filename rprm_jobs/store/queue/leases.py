@@ -4,7 +4,8 @@
 statement that finds no row means that the lease is lost, and its caller writes nothing more.
 
 A shard that failed before is judged by a worker that holds nothing else: when a worker dies, every shard that it held
-fails with it, so only a shard that failed alone can be split or quarantined without harming others.
+fails with it, so only a shard that failed alone can be split or quarantined without harming others. One worker makes
+room for it by finishing what it holds, while the others pass it by.
 """
 
 from __future__ import annotations
@@ -17,29 +18,52 @@ from sqlalchemy.engine import Connection
 
 from rprm_jobs.crash import crash_point
 from rprm_jobs.errors import LeaseLost
+from rprm_jobs.store.queue.workers import SILENT_AFTER_S
 from rprm_jobs.store.records import Lease
 
 _LEASE_COLUMNS = "s.id, s.job_id, s.attempt, s.owner, s.first_ord, s.last_ord, s.round, s.failures, s.extension"
 
 _READY = "shards WHERE queue = :queue AND state = 'ready' AND job_id <> ALL (CAST(:without AS bigint[]))"
-_MOST_URGENT = f"next AS (SELECT id FROM {_READY} ORDER BY priority DESC, id LIMIT 1 FOR UPDATE SKIP LOCKED)"
-_ONE_BY_JOB = "ORDER BY job_id, id LIMIT 1 FOR UPDATE SKIP LOCKED"
+_BY_URGENCY = "ORDER BY priority DESC, id LIMIT 1"
+_BY_JOB = "ORDER BY job_id, id LIMIT 1"
+# Whether this worker takes the shard if it failed before; a worker that holds others takes only such as did not.
+_FITS = "(:exclusive OR failures = 0) AND NOT EXISTS (SELECT 1 FROM room)"
+_LOCKED = "FOR UPDATE SKIP LOCKED"
+_MOST_URGENT = (
+    f"(SELECT id, failures FROM {_READY} {_BY_URGENCY})",
+    f"next AS (SELECT id FROM {_READY} AND {_FITS} {_BY_URGENCY} {_LOCKED})",
+)
 # Two steps along an index, however many jobs wait and shards there are. To ask which job was longest not claimed from
 # took seconds with 1,000 jobs, and a claim is taken under a lock of its worker.
-_NEXT_IN_TURN = f"""
-    later AS (SELECT id FROM {_READY} AND job_id > :after {_ONE_BY_JOB}),
-    first AS (SELECT id FROM {_READY} AND job_id <= :after AND NOT EXISTS (SELECT 1 FROM later) {_ONE_BY_JOB}),
-    next AS (SELECT id FROM later UNION ALL SELECT id FROM first)"""
+_NEXT_IN_TURN = (
+    f"""(SELECT id, failures FROM {_READY} AND job_id > :after {_BY_JOB})
+        UNION ALL (SELECT id, failures FROM {_READY} AND job_id <= :after {_BY_JOB}) LIMIT 1""",
+    f"""
+    later AS (SELECT id FROM {_READY} AND job_id > :after AND {_FITS} {_BY_JOB} {_LOCKED}),
+    first AS (SELECT id FROM {_READY} AND job_id <= :after AND {_FITS} AND NOT EXISTS (SELECT 1 FROM later)
+              {_BY_JOB} {_LOCKED}),
+    next AS (SELECT id FROM later UNION ALL SELECT id FROM first)""",
+)
 
 
-def _claim_of(next_: str) -> TextClause:
+def _claim_of(head_and_next: tuple[str, str]) -> TextClause:
+    # `room` has a row when the shard whose turn it is failed before, and this worker is the one that makes room for it:
+    # the alive worker that comes first in an order of the shard's own, so that all agree and the others go on.
+    head, next_ = head_and_next
     return text(
         f"""
-    WITH {next_}
+    WITH head AS ({head}),
+    room AS (
+      SELECT 1 FROM head
+      WHERE NOT :exclusive AND head.failures > 0 AND :owner = coalesce((
+        SELECT w.id FROM workers AS w
+        WHERE w.queue = :queue AND w.trouble IS NULL AND w.seen_at > now() - make_interval(secs => {SILENT_AFTER_S})
+        ORDER BY hashtext(w.id || ':' || head.id), w.id LIMIT 1), :owner)),
+    {next_}
     UPDATE shards AS s
     SET state = 'leased', attempt = attempt + 1, owner = :owner, engine = :engine, claimed_at = now(),
         lease_until = now() + make_interval(secs => :lease_s)
-    FROM next WHERE s.id = next.id AND (:alone OR s.failures = 0)
+    FROM next WHERE s.id = next.id
     RETURNING {_LEASE_COLUMNS}"""
     )
 
@@ -80,12 +104,12 @@ def claim(
     """Lease the queue's most urgent ready shard (priority, then age), or None where there is none.
 
     `after`: whatever its priority, the oldest shard of the waiting job that comes after this job, and after the last
-    the first; a caller that goes on from job to job passes none over. `exclusive`: the worker holds no other; when it
-    does, and the shard failed before, the answer is None too: the worker finishes what it holds and comes back.
-    `without`: jobs whose shards are left to others.
+    the first; a caller that goes on from job to job passes none over. `exclusive`: the worker holds no other. When it
+    does, and that shard failed before, one worker of the queue gets None, finishes what it holds and comes back for it;
+    the others get the next shard that did not fail. `without`: jobs whose shards are left to others.
     """
-    values: dict[str, Any] = {"queue": queue, "owner": owner, "engine": engine, "lease_s": lease_s, "alone": exclusive}
-    values["without"] = list(without)
+    values: dict[str, Any] = {"queue": queue, "owner": owner, "engine": engine, "lease_s": lease_s}
+    values |= {"exclusive": exclusive, "without": list(without)}
     statement, turn = (_CLAIM, {}) if after is None else (_CLAIM_IN_TURN, {"after": after})
     row = connection.execute(statement, {**values, **turn}).one_or_none()
     if row is None:

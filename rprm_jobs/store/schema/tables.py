@@ -96,13 +96,6 @@ shards = Table(
     CheckConstraint("first_ord <= last_ord", name="range"),
     Index("ix_shards_ready", "queue", text("priority DESC"), "id", postgresql_where=text("state = 'ready'")),
     Index("ix_shards_in_turn", "queue", "job_id", "id", postgresql_where=text("state = 'ready'")),
-    Index(
-        "ix_shards_failed",
-        "queue",
-        text("priority DESC"),
-        "id",
-        postgresql_where=text("state = 'ready' AND failures > 0"),
-    ),
     Index("ix_shards_leased", "id", postgresql_where=text("state = 'leased'")),
     Index("ix_shards_job_id", "job_id", "first_ord"),
     postgresql_with={"fillfactor": "50"},

@@ -109,5 +109,7 @@ def refuse_used(connection: Connection, job_id: int, what: str) -> None:
 
 def delete(connection: Connection, set_id: int) -> None:
     """Remove the set and its rows; its jobs stay as they are."""
+    # The set's row first, as readers of its rows do: the other way round each would wait for what the other holds.
+    connection.execute(text("SELECT 1 FROM training_sets WHERE id = :id FOR UPDATE"), {"id": set_id})
     drop_child(connection, rows_partition(set_id))
     connection.execute(text("DELETE FROM training_sets WHERE id = :id"), {"id": set_id})

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import pytest
 
-from rprm_jobs.errors import NotFound
+from rprm_jobs.errors import Deleted, NotFound
 from rprm_jobs.services.context import Context
 from rprm_jobs.services.jobs.results import result_rows
 from rprm_jobs.store.jobs import jobs
 from rprm_jobs.store.results.export import Outcome, read_outcomes, read_verdicts
+from rprm_jobs.store.results.judged import read_judged
+from rprm_jobs.store.results.responses import read_rollout_rows
 from rprm_jobs.store.session import Database
 from rprm_jobs.types import Solution
 from tests.support.jobs import make_solutions, take_in
@@ -34,6 +36,24 @@ def test_pages_are_in_the_order_of_the_input(database: Database, batch: int, sca
     assert all(len(page) == batch for page in pages[:-1])
     assert [(o.problem, o.steps) for page in pages for o in page] == [(s.problem, list(s.steps)) for s in given]
     assert [o.line for page in pages for o in page] == list(range(1, 8))
+
+
+def test_a_job_that_is_deleted_while_it_is_read_is_said_to_be(database: Database) -> None:
+    job = take_in(database, make_solutions(4), shard=2).job_id
+    work_off_all(database)
+    with database.transaction() as connection:
+        stored = jobs.get(connection, job)
+    pages = read_outcomes(database, stored, batch=2)
+    next(pages)
+    with database.transaction() as connection:
+        jobs.delete(connection, job)
+    with pytest.raises(Deleted, match="was deleted while it was read") as caught:
+        next(pages)
+    assert (caught.value.where, caught.value.exit_code) == (f"job {job}", NotFound.exit_code)
+    assert "upgrade" not in str(caught.value)
+    for read_on in (read_judged(database, job), read_rollout_rows(database, stored)):
+        with pytest.raises(Deleted, match=r"job \d+: the job was deleted"):
+            next(read_on)
 
 
 def test_what_is_not_judged_yet_has_no_outcome_and_no_row(context: Context, database: Database) -> None:

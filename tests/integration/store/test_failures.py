@@ -178,15 +178,24 @@ def test_sweepers_at_once_count_one_failure(context: Context, database: Database
     assert_clean(context)
 
 
-def test_a_split_during_a_cancel_leaves_no_live_half(context: Context, database: Database) -> None:
+@pytest.mark.parametrize("lapses", [False, True])
+def test_a_split_during_a_cancel_leaves_no_live_half(context: Context, database: Database, lapses: bool) -> None:
     job = take_in(database, make_solutions(4), shard=4).job_id
     fail_held(database, claim(database))
     lease = claim(database)
+    if lapses:
+        lapse(database, lease.shard_id)
     split, go_on = threading.Event(), threading.Event()
 
     def slow_split() -> None:
         with database.transaction() as connection:
-            failures.fail_held(connection, lease, "boom")
+            settled = (
+                failures.fail_lapsed(connection, lease.shard_id)
+                if lapses
+                else failures.fail_held(connection, lease, "boom")
+            )
+            assert settled is not None
+            assert settled.outcome == "split"
             split.set()
             go_on.wait(10)
 

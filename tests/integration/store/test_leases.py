@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
@@ -12,8 +13,8 @@ from sqlalchemy import text
 
 from rprm_jobs.errors import LeaseLost
 from rprm_jobs.store.jobs import jobs
-from rprm_jobs.store.queue import leases
-from rprm_jobs.store.records import Lease
+from rprm_jobs.store.queue import leases, workers
+from rprm_jobs.store.records import Lease, WorkerInfo
 from rprm_jobs.store.session import Database
 from tests.support.jobs import JUDGE, make_recipe, make_solutions, take_in
 from tests.support.store import (
@@ -77,7 +78,7 @@ def test_a_claim_in_turn_looks_at_one_shard_however_many_wait(database: Database
         "owner": "w1",
         "engine": "e",
         "lease_s": 60,
-        "alone": True,
+        "exclusive": False,
         "after": 7,
         "without": [],
     }
@@ -85,7 +86,8 @@ def test_a_claim_in_turn_looks_at_one_shard_however_many_wait(database: Database
         # The table is small enough to be read whole: what counts is that it need not be.
         connection.execute(text("SET LOCAL enable_seqscan = off"))
         plan = connection.execute(text(f"EXPLAIN {leases._CLAIM_IN_TURN.text}"), values).scalars().all()
-    assert "Sort" not in "".join(plan)
+    # The alive workers are few; shards are not to be sorted.
+    assert all("hashtext" in line for line in plan if "Sort Key" in line)
     assert "ix_shards_in_turn" in "".join(plan)
 
 
@@ -132,6 +134,87 @@ def test_a_suspect_goes_to_a_worker_that_holds_nothing_else(database: Database) 
     other = claim_beside_others()
     assert other is not None
     assert not other.previously_failed
+
+
+def announce(database: Database, *names: str, queue: str = JUDGE.queue) -> None:
+    for name in names:
+        info = WorkerInfo(name, queue, "j", "e", "h", 1, 4, datetime.now(UTC), 0.0, 0, 0, None)
+        with database.transaction() as connection:
+            workers.announce(connection, info)
+
+
+def claim_as(database: Database, owner: str, *, exclusive: bool, after: int | None = None) -> Lease | None:
+    with database.transaction() as connection:
+        return leases.claim(
+            connection, queue=JUDGE.queue, owner=owner, engine="e", lease_s=60, exclusive=exclusive, after=after
+        )
+
+
+@pytest.mark.parametrize("after", [None, 0])
+def test_one_worker_makes_room_for_a_shard_that_failed_and_the_others_pass_it_by(
+    database: Database, after: int | None
+) -> None:
+    names = [f"w{i}" for i in range(5)]
+    announce(database, *names)
+    take_in(database, make_solutions(12), shard=1)
+    failed = claim(database)
+    fail_held(database, failed)
+    claimed = {name: claim_as(database, name, exclusive=False, after=after) for name in names}
+    (chosen,) = [name for name, lease in claimed.items() if lease is None]
+    assert [lease.first_ord for lease in claimed.values() if lease] == [1, 2, 3, 4]
+    # Asked again it is the same one, as long as the shard waits.
+    assert claim_as(database, chosen, exclusive=False, after=after) is None
+    taken = claim_as(database, chosen, exclusive=True, after=after)
+    assert taken is not None
+    assert (taken.shard_id, taken.previously_failed) == (failed.shard_id, True)
+    assert all(claim_as(database, name, exclusive=False, after=after) for name in names if name != chosen)
+
+
+def test_the_one_that_makes_room_is_replaced_when_it_falls_silent_or_cannot_claim(database: Database) -> None:
+    names = [f"w{i}" for i in range(4)]
+    announce(database, *names)
+    take_in(database, make_solutions(40), shard=1)
+    fail_held(database, claim(database))
+    gone: set[str] = set()
+    for statement in ("seen_at = now() - interval '61 s'", "trouble = 'disk full'", "queue = 'another'"):
+        (chosen,) = [n for n in names if n not in gone and claim_as(database, n, exclusive=False) is None]
+        run(database, f"UPDATE workers SET {statement} WHERE id = :id", id=chosen)
+        gone.add(chosen)
+    assert len(gone) == 3
+
+
+def test_a_shard_that_failed_is_not_starved_by_a_stream_of_work(database: Database) -> None:
+    """Two workers of two slots each, under work that never ends: the failed shard is judged, alone."""
+    announce(database, "a", "b")
+    take_in(database, make_solutions(1), shard=1)
+    failed = claim(database)
+    take_in(database, make_solutions(60), make_recipe(seed=1), shard=1)
+    held = {name: [claim(database, name)] for name in ("a", "b")}
+    fail_held(database, failed)
+    for turn in range(20):
+        for name, mine in held.items():
+            while len(mine) < 2 and not any(lease.previously_failed for lease in mine):
+                lease = claim_as(database, name, exclusive=not mine)
+                if lease is None:
+                    break
+                mine.append(lease)
+            if any(lease.shard_id == failed.shard_id for lease in mine):
+                assert len(mine) == 1
+                assert turn <= 3
+                assert len(held["b" if name == "a" else "a"]) > 0
+                return
+            # Of what it holds one shard ends at a time, so that it is never empty by itself.
+            work_off(database, mine.pop(0))
+    raise AssertionError("nobody took it")
+
+
+def test_an_urgent_job_goes_before_a_shard_that_failed(database: Database) -> None:
+    take_in(database, make_solutions(1), shard=1)
+    fail_held(database, claim(database))
+    urgent = take_in(database, make_solutions(1), make_recipe(seed=1), shard=1, priority=5).job_id
+    lease = claim_as(database, "a", exclusive=False)
+    assert lease is not None
+    assert lease.job_id == urgent
 
 
 def test_a_claim_that_was_rolled_back_never_was(database: Database) -> None:

@@ -6,11 +6,11 @@ import pytest
 from msgspec.structs import replace
 
 from rprm_jobs.services.upkeep.plans import refit
-from rprm_jobs.store.jobs import plans
+from rprm_jobs.store.jobs import extensions, plans
 from rprm_jobs.store.jobs.plans import StoredPlan
 from rprm_jobs.store.session import Database
 from tests.support.jobs import make_recipe, make_solutions, take_in
-from tests.support.store import claim, run, work_off
+from tests.support.store import claim, finish, judge_on, load, record, run, work_off, work_off_all
 
 pytestmark = pytest.mark.integration
 
@@ -47,6 +47,51 @@ def test_the_votes_are_counted_as_the_verdicts_have_them(database: Database) -> 
         votes = plans.votes(connection, job, 2)
     assert (votes.steps, dict(votes.seen)) == (4, {(1, 1): 1, (2, 0): 3})
     assert list(votes.totals) == pytest.approx([0.4] * 3)
+
+
+def test_a_plan_is_fitted_to_a_bounded_number_of_votes(database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
+    job = take_in(database, make_solutions(20), PLANNED, shard=2).job_id
+    work_off_all(database)
+    monkeypatch.setattr(plans, "MOST_STEPS", 12)
+    with database.transaction() as connection:
+        assert plans.votes(connection, job, 2).steps == 12
+    plan = refit(database, job)
+    assert plan is not None
+    # It is due again when twice as many are judged, not twice as many as were read.
+    assert plan.steps == 60
+    assert refit(database, job) is None
+
+
+def test_an_extension_is_planned_by_its_own_votes(database: Database) -> None:
+    job = take_in(database, make_solutions(8), PLANNED, shard=1).job_id
+    work_off_all(database)
+    extensions.extend(database, job, 4)
+    assert refit(database, job) is None
+    fitted = []
+    for _ in range(8):
+        lease = claim(database)
+        record(database, lease, [judge_on(s, k=4) for s in load(database, lease)])
+        finish(database, lease)
+        with database.transaction() as connection:
+            votes = plans.votes(connection, job, 4)
+        # Those of the earlier K, which another rule stopped, are no votes on this one.
+        assert {parsed for parsed, _ in votes.seen} == {4}
+        plan = refit(database, job)
+        fitted.append(None if plan is None else plan.steps)
+    assert fitted == [None, 6, None, 12, None, None, None, 24]
+    extensions.extend(database, job, 5)
+    extensions.cancel(database, job)
+    with database.transaction() as connection:
+        assert {parsed for parsed, _ in plans.votes(connection, job, 2).seen} == {2}
+
+
+def test_of_workers_that_find_a_plan_due_one_fits(database: Database) -> None:
+    job = take_in(database, make_solutions(2), PLANNED, shard=2).job_id
+    work_off_all(database)
+    with database.transaction() as connection:
+        assert plans.try_fit(connection, job)
+        assert refit(database, job) is None
+    assert refit(database, job) is not None
 
 
 def test_a_version_is_stored_once_and_goes_with_its_job(database: Database) -> None:

@@ -22,7 +22,7 @@ JOB = Job.from_row(
     {
         "id": 7, "kind": "score", "recipe": make_recipe(k=4).to_builtins(), "queue": "q", "judge": "scripted",
         "priority": 2, "n_solutions": 200, "n_steps": 600, "keep_critiques": "all", "sources": ["a.jsonl"],
-        "gathered": True, "created_at": START, "cancelled_at": None,
+        "gathered": True, "created_at": START, "cancelled_at": None, "extension": None,
     }
 )  # fmt: skip
 HALF = Progress(
