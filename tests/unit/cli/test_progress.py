@@ -13,7 +13,7 @@ from rprm_jobs.cli.shared.progress import LiveStatus, status_json, status_lines,
 from rprm_jobs.judge.recipe import GenerationConfig
 from rprm_jobs.search.guided import SearchOptions
 from rprm_jobs.services.jobs.query import JobStatus, rates_between
-from rprm_jobs.store.records import Job, Progress, WorkerInfo
+from rprm_jobs.store.records import Counts, Extension, Job, Progress, WorkerInfo
 from rprm_jobs.types import JobKind, Sampling
 from tests.support.jobs import make_recipe
 
@@ -26,7 +26,7 @@ JOB = Job.from_row(
     }
 )  # fmt: skip
 HALF = Progress(
-    shards=10, ready=4, leased=1, finished=5, ok=97, failed=2, quarantined=1, steps=300, critiques=1200, tokens=60_000,
+    shards=10, waiting=0, ready=4, leased=1, finished=5, ok=97, failed=2, quarantined=1, steps=300, critiques=1200, tokens=60_000,
     started_at=START, finished_at=None, now=START + timedelta(seconds=100), last_error="engine: lost\nTraceback",
 )  # fmt: skip
 
@@ -188,3 +188,29 @@ def test_bytes(count: float, text: str) -> None:
 )
 def test_times(seconds: float, text: str) -> None:
     assert human_time(seconds) == text
+
+
+def extended(k: int, waiting: int = 0) -> JobStatus:
+    """A job with 100 outcomes of two critiques a step, and an extension that has come to 30 of 200."""
+    had = Counts(ok=190, failed=9, quarantined=1, steps=600, critiques=1200, tokens=60_000)
+    extension = Extension(1, 2, 6, True, START, had)
+    job = replace(JOB, recipe=msgspec.structs.replace(JOB.recipe, k=k), extension=extension)
+    progress = replace(HALF, ok=30, failed=0, quarantined=0, steps=90, critiques=1560, tokens=78_000, waiting=waiting)
+    return replace(status(), job=job, progress=progress)
+
+
+def test_an_extension_shows_its_progress_beside_the_jobs() -> None:
+    lines = status_lines(extended(6))
+    assert lines[1].endswith("100.0%  200 of 200 solutions")
+    assert lines[2] == "  ok 190  failed 9  quarantined 1"
+    assert lines[3] == "  extension from 2 to 6 critiques a step: 30 of 200 solutions  ok 30  failed 0"
+    shown = status_json(extended(6))
+    assert shown["done"]["solutions"] == 200
+    assert shown["extension"]["done"]["solutions"] == 30
+    assert (shown["extension"]["done"]["critiques"], shown["extension"]["previous_k"]) == (360, 2)
+    assert status_json(status())["extension"] is None
+
+
+@pytest.mark.parametrize(("k", "waiting", "command"), [(6, 5, "rprm-jobs extend 7 -k 6"), (2, 5, "rprm-jobs cancel 7")])
+def test_an_interrupted_extension_says_how_to_go_on(k: int, waiting: int, command: str) -> None:
+    assert any(line.endswith(command) for line in status_lines(extended(k, waiting)))

@@ -54,7 +54,7 @@ class Waiting:
         return self.children[-1]
 
     def tend(self, *, solutions: int = 0, others: tuple[WorkerInfo, ...] = ()) -> None:
-        progress = Progress(1, 1, 0, 0, solutions, 0, 0, 0, 0, 0, None, None, NOW, None)
+        progress = Progress(1, 0, 1, 0, 0, solutions, 0, 0, 0, 0, 0, None, None, NOW, None)
         job: Any = None
         self.own.tend(JobStatus(job, progress, JobState.RUNNING, None, others), "rprm-jobs worker")
 
