@@ -26,7 +26,8 @@ JOB = Job.from_row(
     }
 )  # fmt: skip
 HALF = Progress(
-    shards=10, waiting=0, ready=4, leased=1, finished=5, ok=97, failed=2, quarantined=1, steps=300, critiques=1200, tokens=60_000,
+    shards=10, waiting=0, ready=4, leased=1, finished=5, ok=97, failed=2, quarantined=1,
+    steps=300, critiques=1200, tokens=60_000,
     started_at=START, finished_at=None, now=START + timedelta(seconds=100), last_error="engine: lost\nTraceback",
 )  # fmt: skip
 
