@@ -8,7 +8,7 @@ from typing import Annotated, Any
 import typer
 
 from rprm_jobs.cli.shared.command import JOBS, add_command, needs
-from rprm_jobs.cli.shared.common import connected, print_json, say
+from rprm_jobs.cli.shared.common import print_json, say
 from rprm_jobs.cli.shared.options import (
     WORKER,
     EngineArgOption,
@@ -20,6 +20,7 @@ from rprm_jobs.cli.shared.options import (
 )
 from rprm_jobs.cli.shared.submitting import NO_WORKER_RULE
 from rprm_jobs.errors import ConfigError
+from rprm_jobs.launch.servers import connected
 
 
 def cancel(job: JobArgument, as_json: JsonOption = False) -> None:

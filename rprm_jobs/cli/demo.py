@@ -9,10 +9,11 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from rprm_jobs.cli.shared.command import JOBS, add_command
-from rprm_jobs.cli.shared.common import connected, print_json, say
+from rprm_jobs.cli.shared.common import print_json, say
 from rprm_jobs.cli.shared.options import CritiquesOption, EngineOption, JsonOption
 from rprm_jobs.cli.shared.tables import cell_width, reward_glyph, terminal_width
 from rprm_jobs.errors import NotFound
+from rprm_jobs.launch.servers import connected
 
 if TYPE_CHECKING:
     from rich.console import Console

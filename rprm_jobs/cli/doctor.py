@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from rprm_jobs.cli.shared.command import SERVERS, add_command, needs
-from rprm_jobs.cli.shared.common import connected, print_json, say
+from rprm_jobs.cli.shared.common import print_json, say
 from rprm_jobs.cli.shared.options import EngineArgOption, EngineOption, JsonOption, OwnWorkerOption
 from rprm_jobs.cli.shared.submitting import NO_WORKER_RULE
 from rprm_jobs.errors import ConfigError
+from rprm_jobs.launch.servers import connected
 
 if TYPE_CHECKING:
     from rprm_jobs.evaluation.canary import CanaryCounts

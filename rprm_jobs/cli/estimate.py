@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from rprm_jobs.cli.shared.command import JOBS, add_command
-from rprm_jobs.cli.shared.common import connected, human_bytes, human_time, print_json
+from rprm_jobs.cli.shared.common import human_bytes, human_time, print_json
 from rprm_jobs.cli.shared.options import (
     CritiquesOption,
     FilesArgument,
@@ -19,6 +19,7 @@ from rprm_jobs.cli.shared.options import (
     SeparatorOption,
     SplitOption,
 )
+from rprm_jobs.launch.servers import connected
 from rprm_jobs.types import KeepCritiques
 
 if TYPE_CHECKING:

@@ -11,7 +11,7 @@ from typing import Annotated
 import typer
 
 from rprm_jobs.cli.shared.command import ANSWERS, add_command, excludes, needs, new_group
-from rprm_jobs.cli.shared.common import connected, say
+from rprm_jobs.cli.shared.common import say
 from rprm_jobs.cli.shared.options import (
     CritiquesOption,
     EngineArgOption,
@@ -42,6 +42,7 @@ from rprm_jobs.cli.shared.submitting import NO_WORKER_RULE
 from rprm_jobs.cli.shared.waiting import wait_for
 from rprm_jobs.errors import ConfigError
 from rprm_jobs.launch.judging import Judging
+from rprm_jobs.launch.servers import connected
 from rprm_jobs.types import JobKind
 
 eval_app = new_group("Measure a judge on benchmarks.")

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from rprm_jobs.cli.shared.command import TRAINING, add_command
-from rprm_jobs.cli.shared.common import connected, print_json, say
+from rprm_jobs.cli.shared.common import print_json, say
 from rprm_jobs.cli.shared.options import (
     CritiquesOption,
     EngineArgOption,
@@ -22,6 +22,7 @@ from rprm_jobs.cli.shared.options import (
 from rprm_jobs.cli.shared.submitting import NO_WORKER_RULE
 from rprm_jobs.cli.shared.waiting import wait_for
 from rprm_jobs.errors import ConfigError
+from rprm_jobs.launch.servers import connected
 
 if TYPE_CHECKING:
     from rprm_jobs.launch.improve import Round

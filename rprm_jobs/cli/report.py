@@ -8,9 +8,10 @@ from typing import Annotated
 import typer
 
 from rprm_jobs.cli.shared.command import ANSWERS, add_command
-from rprm_jobs.cli.shared.common import connected, human_bytes, print_json, say
+from rprm_jobs.cli.shared.common import human_bytes, print_json, say
 from rprm_jobs.cli.shared.options import JobArgument, JsonOption
 from rprm_jobs.errors import ConfigError
+from rprm_jobs.launch.servers import connected
 
 
 def report(

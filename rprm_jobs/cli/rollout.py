@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from rprm_jobs.cli.shared.command import JOBS, Rule, add_command, needs
-from rprm_jobs.cli.shared.common import connected, say
+from rprm_jobs.cli.shared.common import say
 from rprm_jobs.cli.shared.generating import (
     NO_WORKER_RULE,
     AnswerPatternOption,
@@ -46,6 +46,7 @@ from rprm_jobs.cli.shared.stopping import (
     StoppingOption,
     stopping_options,
 )
+from rprm_jobs.launch.servers import connected
 
 
 def rollout(

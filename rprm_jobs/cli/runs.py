@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from rprm_jobs.cli.shared.command import TRAINING, add_command
-from rprm_jobs.cli.shared.common import connected, print_json
+from rprm_jobs.cli.shared.common import print_json
 from rprm_jobs.cli.shared.options import JsonOption
+from rprm_jobs.launch.servers import connected
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

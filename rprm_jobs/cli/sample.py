@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from rprm_jobs.cli.shared.command import TRAINING, add_command
-from rprm_jobs.cli.shared.common import connected, say
+from rprm_jobs.cli.shared.common import say
 from rprm_jobs.cli.shared.options import (
     CRITIQUES,
     INPUT,
@@ -34,6 +34,7 @@ from rprm_jobs.cli.shared.options import (
 )
 from rprm_jobs.cli.shared.submitting import WAIT_RULES, announce, conclude
 from rprm_jobs.errors import ConfigError
+from rprm_jobs.launch.servers import connected
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -7,7 +7,6 @@ from typing import Annotated
 import typer
 
 from rprm_jobs.cli.shared.command import JOBS, Rule, add_command, needs
-from rprm_jobs.cli.shared.common import connected
 from rprm_jobs.cli.shared.generating import (
     NO_WORKER_RULE,
     AnswerPatternOption,
@@ -34,6 +33,7 @@ from rprm_jobs.cli.shared.options import (
     SplitOption,
     WaitOption,
 )
+from rprm_jobs.launch.servers import connected
 
 # A heading of its help.
 SEARCH = "Search"

@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING
 import typer
 
 from rprm_jobs.cli.shared.command import SERVERS, add_command, new_group
-from rprm_jobs.cli.shared.common import connected, print_json, say
+from rprm_jobs.cli.shared.common import print_json, say
 from rprm_jobs.cli.shared.options import JsonOption
+from rprm_jobs.launch.servers import connected
 
 if TYPE_CHECKING:
     from rprm_jobs.local import ServiceStatus

@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from rprm_jobs.cli.shared.command import JOBS, add_command
-from rprm_jobs.cli.shared.common import connected, print_json, say
+from rprm_jobs.cli.shared.common import print_json, say
 from rprm_jobs.cli.shared.options import JobArgument, JsonOption
+from rprm_jobs.launch.servers import connected
 
 if TYPE_CHECKING:
     from rprm_jobs.store.records import FailedAttempt

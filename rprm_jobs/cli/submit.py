@@ -5,7 +5,6 @@ from __future__ import annotations
 import typer
 
 from rprm_jobs.cli.shared.command import JOBS, add_command
-from rprm_jobs.cli.shared.common import connected
 from rprm_jobs.cli.shared.options import (
     CritiquesOption,
     EngineArgOption,
@@ -44,6 +43,7 @@ from rprm_jobs.cli.shared.stopping import (
     stopping_options,
 )
 from rprm_jobs.cli.shared.submitting import WAIT_RULES, announce, conclude
+from rprm_jobs.launch.servers import connected
 from rprm_jobs.types import KeepCritiques
 
 

@@ -11,8 +11,9 @@ from typing import Annotated
 import typer
 
 from rprm_jobs.cli.shared.command import TRAINING, add_command, new_group
-from rprm_jobs.cli.shared.common import connected, print_json, say
+from rprm_jobs.cli.shared.common import print_json, say
 from rprm_jobs.cli.shared.options import JsonOption
+from rprm_jobs.launch.servers import connected
 
 train_app = new_group("Train a judge with SFT or DPO.")
 # The options are those of the training program, which refuses unknown ones itself.

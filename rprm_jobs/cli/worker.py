@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from rprm_jobs.cli.shared.command import SERVERS, Rule, add_command, needs
-from rprm_jobs.cli.shared.common import connected, say
+from rprm_jobs.cli.shared.common import say
 from rprm_jobs.cli.shared.options import (
     WORKER,
     EngineArgOption,
@@ -18,6 +18,7 @@ from rprm_jobs.cli.shared.options import (
     PolicyEngineOption,
 )
 from rprm_jobs.errors import ConfigError
+from rprm_jobs.launch.servers import connected
 from rprm_jobs.logs import LogFormat
 
 # A heading of its help.

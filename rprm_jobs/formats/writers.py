@@ -9,7 +9,7 @@ import gzip
 import os
 import secrets
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -152,7 +152,6 @@ class _Columns:
         import pyarrow as pa
 
         self._schema = schema.columns()
-        self._typed = frozenset(self._schema.names) - {"metadata"}
         self._table = pa.Table
         self._writer: Any = self._open(file)
         self._rows: list[dict[str, Any]] = []
@@ -172,9 +171,7 @@ class _Columns:
         self._writer.close()
 
     def write(self, row: dict[str, Any]) -> None:
-        rest = {key: value for key, value in row.items() if key not in self._typed}
-        typed = {key: value for key, value in row.items() if key in self._typed}
-        self._rows.append({**typed, "metadata": msgspec.json.encode(rest).decode()} if rest else typed)
+        self._rows.append(as_columns(row, self._schema.names))
         if len(self._rows) >= _GROUP_ROWS:
             self._flush()
 
@@ -184,6 +181,7 @@ class _Columns:
             self._rows = []
 
 
+<<<<<<< HEAD
 class _Parquet(_Columns):
     def _open(self, file: IO[bytes]) -> Any:
         import pyarrow.parquet as pq
@@ -196,6 +194,13 @@ class _Parquet(_Columns):
         finally:
             # Else it tries again when it is collected, onto a file that is closed by then.
             self._writer.is_open = False
+=======
+def as_columns(row: dict[str, Any], names: Collection[str]) -> dict[str, Any]:
+    """The row by columns: fields without a column of their own are the JSON text `metadata`."""
+    typed = {key: value for key, value in row.items() if key in names and key != "metadata"}
+    rest = {key: value for key, value in row.items() if key not in typed}
+    return {**typed, "metadata": msgspec.json.encode(rest).decode()} if rest else typed
+>>>>>>> 65dd3cc (A Python client: jobs from rows, files and tables, plain and for asyncio; the servers of a command are opened in launch)
 
 
 def write_all(path: str, rows: Iterable[dict[str, Any]], schema: Schema = RESULTS) -> int:

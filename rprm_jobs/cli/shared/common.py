@@ -1,20 +1,14 @@
-"""What all commands share: the way to an open context, and how messages, errors and JSON are printed."""
+"""What all commands share: how messages, errors and JSON are printed."""
 
 from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from rprm_jobs.cli.shared.streams import forget_messages
 from rprm_jobs.errors import InputError, RprmError
-
-if TYPE_CHECKING:
-    from rprm_jobs.services.context import Context
-    from rprm_jobs.settings import Settings
 
 
 @dataclass
@@ -22,31 +16,6 @@ class State:
     """What the global options set."""
 
     debug: bool = False
-
-
-def server_settings() -> Settings:
-    """The settings with the URLs of both servers; a server that is not configured is embedded, and started."""
-    from rprm_jobs.settings import load_settings
-
-    settings = load_settings()
-    if settings.database_url and settings.redis_url:
-        return settings
-    from rprm_jobs.local import ensure_services
-
-    return ensure_services(settings)
-
-
-@contextmanager
-def connected(*, check_schema: bool = True) -> Iterator[Context]:
-    """An open context. An embedded database is migrated on the way; a configured one is left to `db upgrade`."""
-    from rprm_jobs.services.context import open_context, upgrade_schema
-    from rprm_jobs.settings import load_settings
-
-    embedded = load_settings().database_url is None
-    with open_context(server_settings(), check_schema=check_schema and not embedded) as context:
-        if embedded:
-            upgrade_schema(context)
-        yield context
 
 
 def say(message: str) -> None:

@@ -11,9 +11,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from rprm_jobs.cli.shared.command import add_command, excludes
-from rprm_jobs.cli.shared.common import connected, print_json, say
+from rprm_jobs.cli.shared.common import print_json, say
 from rprm_jobs.cli.shared.options import JsonOption, OutputOption
 from rprm_jobs.errors import ConfigError
+from rprm_jobs.launch.servers import connected
 
 if TYPE_CHECKING:
     from rprm_jobs.pairs.rules import Rules, SetKind

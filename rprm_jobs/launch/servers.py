@@ -1,0 +1,41 @@
+"""The servers that a command or a client works with: configured ones as they are, missing ones embedded and started."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from rprm_jobs.services.context import Context
+    from rprm_jobs.settings import Settings
+
+
+def server_settings(settings: Settings | None = None) -> Settings:
+    """The settings (default: the environment's) with the URLs of both servers; one that is missing is started here."""
+    from rprm_jobs.settings import load_settings
+
+    settings = load_settings() if settings is None else settings
+    if settings.database_url and settings.redis_url:
+        return settings
+    from rprm_jobs.local import ensure_services
+
+    return ensure_services(settings)
+
+
+@contextmanager
+def connected(settings: Settings | None = None, *, check_schema: bool = True) -> Iterator[Context]:
+    """An open context. An embedded database is migrated on the way; a configured one is left to `db upgrade`."""
+    from rprm_jobs.services.context import open_context
+    from rprm_jobs.settings import load_settings
+
+    given = load_settings() if settings is None else settings
+    ready = server_settings(given)
+    if given.database_url is None:
+        from rprm_jobs.store.schema import migrations
+        from rprm_jobs.store.session import Database
+
+        with closing(Database(ready.database_url or "", application="rprm-jobs upgrade")) as database:
+            migrations.upgrade(database)
+    with open_context(ready, check_schema=check_schema) as context:
+        yield context
