@@ -9,16 +9,9 @@ from typing import Annotated, Any
 
 import typer
 
-<<<<<<< HEAD
 from rprm_jobs.cli.shared.command import ANSWERS, add_command, excludes
-from rprm_jobs.cli.shared.common import print_json, say
-from rprm_jobs.launch.servers import connected
-=======
-from rprm_jobs.cli.shared.command import ANSWERS, add_command
-from rprm_jobs.cli.shared.common import print_json, say
->>>>>>> 65dd3cc (A Python client: jobs from rows, files and tables, plain and for asyncio; the servers of a command are opened in launch)
+from rprm_jobs.cli.shared.common import connected, print_json, say
 from rprm_jobs.cli.shared.options import JobArgument, JsonOption, OutputOption
-from rprm_jobs.launch.servers import connected
 
 
 def results(

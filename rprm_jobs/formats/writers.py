@@ -181,7 +181,6 @@ class _Columns:
             self._rows = []
 
 
-<<<<<<< HEAD
 class _Parquet(_Columns):
     def _open(self, file: IO[bytes]) -> Any:
         import pyarrow.parquet as pq
@@ -194,13 +193,13 @@ class _Parquet(_Columns):
         finally:
             # Else it tries again when it is collected, onto a file that is closed by then.
             self._writer.is_open = False
-=======
+
+
 def as_columns(row: dict[str, Any], names: Collection[str]) -> dict[str, Any]:
     """The row by columns: fields without a column of their own are the JSON text `metadata`."""
     typed = {key: value for key, value in row.items() if key in names and key != "metadata"}
     rest = {key: value for key, value in row.items() if key not in typed}
     return {**typed, "metadata": msgspec.json.encode(rest).decode()} if rest else typed
->>>>>>> 65dd3cc (A Python client: jobs from rows, files and tables, plain and for asyncio; the servers of a command are opened in launch)
 
 
 def write_all(path: str, rows: Iterable[dict[str, Any]], schema: Schema = RESULTS) -> int:
