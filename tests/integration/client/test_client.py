@@ -108,7 +108,7 @@ def test_what_cannot_be_is_refused_by_row(client: Client) -> None:
 
 def test_a_wait_ends_at_its_time_and_a_cancel_ends_a_wait(client: Client) -> None:
     job = client.submit(ROWS, judge="scripted")
-    with pytest.raises(Timeout, match="is queued after 0.3 s"):
+    with pytest.raises(Timeout, match=r"is queued after 0\.3 s"):
         job.wait(0.3, worker=False)
     with pytest.raises(Conflict, match=r"job\.wait"):
         client.submit(ROWS[:1], judge="scripted").judgement()
