@@ -44,10 +44,10 @@ def as_paths(solutions: Solutions) -> tuple[str, ...] | None:
         return (str(solutions),)
     if not isinstance(solutions, list | tuple) or not solutions:
         return None
-    kinds = {isinstance(one, str | Path) for one in solutions}
+    kinds = {isinstance(item, str | Path) for item in solutions}
     if kinds == {True, False}:
         raise InputError("the list holds paths and rows", hint="submit files and rows in two calls")
-    return tuple(str(one) for one in solutions) if kinds == {True} else None
+    return tuple(str(item) for item in solutions) if kinds == {True} else None
 
 
 def as_rows(solutions: Any, options: ReadOptions, limits: Limits) -> Iterator[InputRow | BadLine]:

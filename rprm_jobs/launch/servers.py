@@ -29,9 +29,9 @@ def connected(settings: Settings | None = None, *, check_schema: bool = True) ->
     from rprm_jobs.services.context import open_context
     from rprm_jobs.settings import load_settings
 
-    given = load_settings() if settings is None else settings
-    ready = server_settings(given)
-    if given.database_url is None:
+    requested = load_settings() if settings is None else settings
+    ready = server_settings(requested)
+    if requested.database_url is None:
         from rprm_jobs.store.schema import migrations
         from rprm_jobs.store.session import Database
 
