@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -26,16 +26,12 @@ def server_settings(settings: Settings | None = None) -> Settings:
 @contextmanager
 def connected(settings: Settings | None = None, *, check_schema: bool = True) -> Iterator[Context]:
     """An open context. An embedded database is migrated on the way; a configured one is left to `db upgrade`."""
-    from rprm_jobs.services.context import open_context
+    from rprm_jobs.services.context import open_context, upgrade_schema
     from rprm_jobs.settings import load_settings
 
     requested = load_settings() if settings is None else settings
-    ready = server_settings(requested)
-    if requested.database_url is None:
-        from rprm_jobs.store.schema import migrations
-        from rprm_jobs.store.session import Database
-
-        with closing(Database(ready.database_url or "", application="rprm-jobs upgrade")) as database:
-            migrations.upgrade(database)
-    with open_context(ready, check_schema=check_schema) as context:
+    embedded = requested.database_url is None
+    with open_context(server_settings(requested), check_schema=check_schema and not embedded) as context:
+        if embedded:
+            upgrade_schema(context)
         yield context
