@@ -10,8 +10,9 @@ from typing import Annotated, Any
 import typer
 
 from rprm_jobs.cli.shared.command import ANSWERS, add_command, excludes
-from rprm_jobs.cli.shared.common import connected, print_json, say
+from rprm_jobs.cli.shared.common import print_json, say
 from rprm_jobs.cli.shared.options import JobArgument, JsonOption, OutputOption
+from rprm_jobs.launch.servers import connected
 
 
 def results(
