@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     import pyarrow
 
     from rprm_jobs.services.context import Context
+    from rprm_jobs.services.jobs.control import Cancelled
     from rprm_jobs.services.jobs.query import JobStatus
     from rprm_jobs.services.training.sets import Built
 
@@ -129,8 +130,8 @@ class Job:
 
         return datasets.Dataset(self.to_arrow(critiques=critiques, steps=steps))
 
-    def cancel(self) -> bool:
-        """Cancel the job; what was judged stays. False: it was cancelled before. Raises Conflict when done."""
+    def cancel(self) -> Cancelled:
+        """Cancel the job, or its extension; what was judged stays. Raises Conflict on a job that is done."""
         from rprm_jobs.services.jobs.control import cancel
 
         return cancel(self._context, self.id)
