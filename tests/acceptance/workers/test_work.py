@@ -24,6 +24,18 @@ def test_one_worker_judges_a_job_and_signs_off(trial: Trial) -> None:
     assert "Traceback" not in worker.log()
 
 
+def test_a_worker_says_how_far_a_job_is_in_lines_that_a_machine_can_read(trial: Trial) -> None:
+    job = trial.take_in(8, shard=4)
+    worker = trial.workers.start(RPRM_LOG_FORMAT="json")
+    trial.finish(job)
+    assert worker.stop() == 0
+    lines = [msgspec.json.decode(line) for line in worker.log().splitlines()]
+    (named,) = {line["worker"] for line in lines if line["logger"] == "workers.progress"}
+    assert f":{worker.pid}:" in named
+    assert any(line["message"] == f"job {job}: 8 of 8 done" and line["job"] == job for line in lines), lines
+    assert {"time", "level", "logger", "message"} <= set(lines[0])
+
+
 def test_two_workers_share_a_job_and_no_shard_is_judged_twice(trial: Trial) -> None:
     first, second = (trial.start("--shards-in-flight", "2") for _ in range(2))
     job = trial.take_in(32, shard=2)
