@@ -8,7 +8,7 @@ from rprm_jobs.services.context import Context
 from rprm_jobs.services.jobs.query import failed_attempts
 from rprm_jobs.services.upkeep.sweep import sweep
 from rprm_jobs.store.jobs import jobs
-from rprm_jobs.store.queue import attempts
+from rprm_jobs.store.queue import attempts, failures
 from rprm_jobs.store.records import FailedAttempt
 from rprm_jobs.store.session import Database
 from tests.support.jobs import assert_clean, make_recipe, make_solutions, take_in
@@ -97,3 +97,30 @@ def test_any_reason_is_storable_and_bounded(context: Context, database: Database
     fail_held(database, claim(database), reason)
     (found,) = failed_attempts(context, job)
     assert 0 < len(found.reason) <= 2000
+
+
+def engine_died(database: Database, *, progress: bool) -> str:
+    lease = claim(database, "w1")
+    with database.transaction() as connection:
+        settlement = failures.engine_died(connection, lease, "EngineDied: vLLM stopped", progress=progress)
+    assert settlement is not None
+    return settlement.outcome
+
+
+def test_the_deaths_of_engines_count_from_the_fourth_without_a_result(context: Context, database: Database) -> None:
+    job = take_in(database, make_solutions(4), shard=4).job_id
+    outcomes = [engine_died(database, progress=progress) for progress in (True, False, True, False, False, True)]
+    assert outcomes == ["handed back", "engine died", "handed back", "engine died", "engine died", "handed back"]
+    assert run(database, "SELECT sum(failures) AS n FROM shards")[0].n == 0
+    assert [engine_died(database, progress=False) for _ in range(2)] == ["again", "split"]
+    # Both halves have the history of the whole, so the next death is counted at once.
+    assert engine_died(database, progress=False) in ("again", "split")
+    assert {attempt.reason for attempt in failed_attempts(context, job)} == {"EngineDied: vLLM stopped"}
+
+
+def test_a_lease_that_is_lost_has_no_death_to_report(database: Database) -> None:
+    take_in(database, make_solutions(2))
+    lease = claim(database, "w1")
+    hand_back(database, lease)
+    with database.transaction() as connection:
+        assert failures.engine_died(connection, lease, "dead", progress=False) is None
