@@ -14,6 +14,7 @@ from rprm_jobs.errors import Refused
 from rprm_jobs.judge.verdict import MARKER
 from rprm_jobs.types import Finish
 from tests.support.chat_server import GOOD, completion
+from workers.engines.openai.refusals import Overflow
 from workers.engines.openai.reply import read_reply
 from workers.engines.openai.retry import Retryable
 
@@ -189,13 +190,28 @@ def spoiled(draw: st.DrawFn) -> Any:
 
 @given(spoiled() | JSON)
 def test_any_json_is_a_reply_or_a_known_error(document: Any) -> None:
-    with contextlib.suppress(Retryable, Refused):
+    with contextlib.suppress(Retryable, Refused, Overflow):
         reply = read_reply(json.dumps(document).encode())
         assert isinstance(reply.stopped_in_thinking(), bool)
         assert reply.free_text(("\n",)).p_yes is None
         generation = reply.critique()
         assert generation.p_yes is None or 0 <= generation.p_yes <= 1
         assert 0 <= generation.tokens < 2**31
+
+
+@pytest.mark.parametrize(
+    ("document", "kind"),
+    [
+        ({"error": {"message": "maximum context length is 10 tokens. your prompt has 12 input tokens"}}, Overflow),
+        ({"object": "error", "message": "maximum context length is 10 tokens", "code": 400}, Overflow),
+        ({"error": {"message": "Your input was flagged", "code": 403}}, Refused),
+        ({"error": {"message": "no provider is available"}}, Retryable),
+        ({"error": [1], "choices": []}, Retryable),
+    ],
+)
+def test_an_error_that_comes_with_a_status_of_success(document: dict[str, Any], kind: type[Exception]) -> None:
+    with pytest.raises(kind):
+        read_reply(body(document))
 
 
 @given(st.binary(max_size=60))

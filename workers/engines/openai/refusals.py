@@ -81,12 +81,7 @@ def read_error(body: bytes) -> ErrorBody:
         document = msgspec.json.decode(body)
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
         return ErrorBody(message=body[:300].decode(errors="replace"))
-    return _error(document, body)
-
-
-def describe_error(document: Any) -> str:
-    """The message of an error in a reply's document."""
-    return _error(document, msgspec.json.encode(document) if isinstance(document, dict) else b"").message[:300]
+    return as_error(document, body)
 
 
 def refusal(error: ErrorBody) -> Overflow | Refused:
@@ -123,7 +118,8 @@ def _first_number(match: re.Match[str]) -> int | None:
     return next((int(group[:18]) for group in match.groups() if group), None)
 
 
-def _error(document: Any, body: bytes) -> ErrorBody:
+def as_error(document: Any, body: bytes = b"no reason given") -> ErrorBody:
+    """The error in a document; `body` is what counts as its message where there is none to be found."""
     inner = document.get("error", document) if isinstance(document, dict) else document
     if isinstance(inner, str):
         return ErrorBody(message=inner)

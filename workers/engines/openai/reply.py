@@ -1,7 +1,7 @@
 """Reading a chat completion, or a completion: the critique in it, or why there is none. Pure, and safe with any bytes.
 
-A reply that is not as agreed is Retryable, and one that the server would not write is Refused; nothing else is raised,
-and nothing is guessed: what is missing beside the text costs P(Yes) or a count of tokens, never the critique.
+A reply that is not as agreed is Retryable; one that the server would not write is Refused or an Overflow. Nothing else
+is raised, and nothing is guessed: what is missing beside the text costs P(Yes) or a number, never the critique.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from rprm_jobs.errors import Refused
 from rprm_jobs.judge.verdict import STOP_STRINGS, cut_critique
 from rprm_jobs.types import Finish
 from workers.engines.openai.logprobs import read_p_yes, read_tokens
-from workers.engines.openai.refusals import describe_error
+from workers.engines.openai.refusals import as_error, is_filtered, read_overflow
 from workers.engines.openai.retry import Retryable
 from workers.engines.stop_strings import cut_at_stop
 
@@ -42,7 +42,7 @@ class Reply:
     @property
     def nothing_written(self) -> bool:
         """The token limit was met before the first token: what some servers say of a prompt that leaves no room."""
-        empty = not self.content and not self.reasoning and not self.completion_tokens
+        empty = not self.content and not self.reasoning and self.completion_tokens == 0
         return empty and self.finish is Finish.LENGTH
 
     def stopped_in_thinking(self) -> bool:
@@ -68,7 +68,10 @@ class Reply:
 
 
 def read_reply(body: bytes) -> Reply:
-    """The first choice of a completion. Raises Refused for one that was filtered, Retryable for what is none."""
+    """The first choice of a completion. Raises Refused for one that was filtered, Retryable for what is none.
+
+    Raises Overflow for an error about the window that came with a status of success.
+    """
     document = _decode(body)
     choice = _first_choice(document)
     message = choice.get("message")
@@ -109,13 +112,24 @@ def _decode(body: bytes) -> dict[str, Any]:
 def _first_choice(document: dict[str, Any]) -> dict[str, Any]:
     choices = document.get("choices")
     if not isinstance(choices, list) or not choices:
-        if document.get("error") is not None:
-            raise Retryable(f"the server's answer is an error: {describe_error(document)}", answered=True)
-        raise _bad("it has no choices")
+        raise _no_choices(document)
     first = next((c for c in choices if isinstance(c, dict) and c.get("index") == 0), choices[0])
     if not isinstance(first, dict):
         raise _bad("its first choice is no object")
     return first
+
+
+def _no_choices(document: dict[str, Any]) -> Exception:
+    """What an answer without choices is. Routers in front of a server send its errors on with a status of success."""
+    if document.get("error") is None and document.get("object") != "error":
+        return _bad("it has no choices")
+    error = as_error(document)
+    overflow = read_overflow(error)
+    if overflow is not None:
+        return overflow
+    if is_filtered(error):
+        return Refused(f"the server refused: {error.message}")
+    return Retryable(f"the server's answer is an error: {error.message}"[:300], answered=True)
 
 
 def _finish_reason(value: Any) -> str:
