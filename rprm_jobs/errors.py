@@ -130,6 +130,30 @@ class AuditFailed(RprmError):
     exit_code = 7
 
 
+class SomeFailed(RprmError):
+    """Some solutions of the job failed."""
+
+    exit_code = 9
+
+
+class NoneSucceeded(RprmError):
+    """No solution of the job succeeded."""
+
+    exit_code = 10
+
+
+class JobCancelled(RprmError):
+    """The job was cancelled."""
+
+    exit_code = 11
+
+
+class NotFinished(RprmError):
+    """The job has not finished."""
+
+    exit_code = 12
+
+
 class LeaseLost(RprmError):
     """Another worker holds the shard, or the job was cancelled: nothing more may be written for this attempt."""
 

@@ -18,6 +18,7 @@ from rprm_jobs.cli.shared.options import (
     OwnWorkerOption,
     WaitOption,
 )
+from rprm_jobs.cli.shared.outcome import FailOn, FailOnOption, check_outcome
 from rprm_jobs.cli.shared.submitting import NO_WORKER_RULE
 from rprm_jobs.errors import ConfigError
 from rprm_jobs.launch.servers import connected
@@ -73,6 +74,7 @@ def extend(
         ),
     ] = None,
     wait: WaitOption = False,
+    fail_on: FailOnOption = FailOn.ANY,
     worker: OwnWorkerOption = True,
     engine: EngineOption = "auto",
     engine_arg: EngineArgOption = None,
@@ -96,6 +98,8 @@ def extend(
             result.update(wait_for(context, job, choice))
     if as_json:
         print_json(result)
+    if wait:
+        check_outcome(job, result, fail_on)
 
 
 def delete(
@@ -128,7 +132,7 @@ def register(app: typer.Typer) -> None:
         "rprm-jobs extend 7 -k 16 --wait",
         group=JOBS,
         rules=(
-            needs("wait", "judge", "worker", "engine", "engine_arg"),
+            needs("wait", "judge", "fail_on", "worker", "engine", "engine_arg"),
             NO_WORKER_RULE,
         ),
     )

@@ -34,7 +34,7 @@ def demo(
     as_json: JsonOption = False,
 ) -> None:
     """Judge the shipped examples and show what the judge says."""
-    from rprm_jobs.cli.shared.waiting import wait_for
+    from rprm_jobs.cli.shared.waiting import wait_until_done
     from rprm_jobs.formats import ReadOptions
     from rprm_jobs.judge.resolve import resolve_judge
     from rprm_jobs.launch.workers import WorkerChoice
@@ -47,7 +47,7 @@ def demo(
         say(
             f"job {submission.job_id}: {submission.solutions} solutions, {submission.steps} steps, {k} critiques a step"
         )
-        wait_for(context, submission.job_id, WorkerChoice("tiny", engine, ()))
+        wait_until_done(context, submission.job_id, WorkerChoice("tiny", engine, ()))
         rows = list(result_rows(context, submission.job_id, critiques=True, steps=True))
     if as_json:
         print_json({"job_id": submission.job_id, "results": rows})

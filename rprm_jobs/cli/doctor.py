@@ -85,7 +85,7 @@ def _checkup(as_json: bool) -> None:
 def _canary(
     judge: str, k: int, solutions: list[str], worker: bool, engine: str, engine_args: tuple[str, ...], as_json: bool
 ) -> None:
-    from rprm_jobs.cli.shared.waiting import wait_for
+    from rprm_jobs.cli.shared.waiting import wait_until_done
     from rprm_jobs.judge.resolve import resolve_judge
     from rprm_jobs.launch.workers import WorkerChoice
     from rprm_jobs.services.evaluation.canary import count_canaries, submit_canaries
@@ -94,7 +94,7 @@ def _canary(
     with connected() as context:
         submission = submit_canaries(context, make_recipe(resolve_judge(judge), k=k), solutions)
         say(f"job {submission.job_id}{'' if submission.created else ' (found)'}: {submission.steps:,} wrong steps")
-        wait_for(context, submission.job_id, WorkerChoice(judge, engine, engine_args) if worker else None)
+        wait_until_done(context, submission.job_id, WorkerChoice(judge, engine, engine_args) if worker else None)
         tallies = count_canaries(context, submission.job_id)
     if as_json:
         rows = [{**asdict(tally), "false_yes": tally.false_yes} for tally in tallies]

@@ -24,6 +24,7 @@ from rprm_jobs.cli.shared.options import (
     SeedOption,
     SystemPromptOption,
     ThresholdOption,
+    in_unit,
 )
 from rprm_jobs.cli.shared.stopping import (
     STOPPING_OPTIONS,
@@ -39,7 +40,7 @@ from rprm_jobs.cli.shared.stopping import (
     stopping_options,
 )
 from rprm_jobs.cli.shared.submitting import NO_WORKER_RULE
-from rprm_jobs.cli.shared.waiting import wait_for
+from rprm_jobs.cli.shared.waiting import wait_until_done
 from rprm_jobs.errors import ConfigError
 from rprm_jobs.launch.judging import Judging
 from rprm_jobs.launch.servers import connected
@@ -105,7 +106,7 @@ def processbench(
         answers = read_predictions(predictions, items, limits, threshold)
     else:
         with connected() as context:
-            job_id = judging.run(context, files or [], wait=wait_for, say=say) if job is None else job
+            job_id = judging.run(context, files or [], wait=wait_until_done, say=say) if job is None else job
             answers = read_job(context, job_id, items, threshold=threshold)
     report = evaluate(answers.items, answers.answers, allow_incomplete=allow_incomplete, seed=seed)
     show_processbench(report, as_json=as_json)
@@ -122,6 +123,7 @@ def prmbench(
             metavar="REWARD",
             help="A step with a lower score is called invalid.",
             show_default="the rows' own labels, else 0.5",
+            callback=in_unit,
         ),
     ] = None,
     judge: JudgeOption = "tiny",
@@ -164,7 +166,7 @@ def prmbench(
         results = read_predictions(predictions, benchmark, limits)
     else:
         with connected() as context:
-            job_id = judging.run(context, files, benchmark.rows, wait=wait_for, say=say) if job is None else job
+            job_id = judging.run(context, files, benchmark.rows, wait=wait_until_done, say=say) if job is None else job
             results = read_job(context, job_id, benchmark)
     report = evaluate(benchmark.items, results, threshold)
     show_prmbench(report, as_json=as_json)
@@ -212,7 +214,7 @@ def best_of_n(
                     judge or "", k, {"kind": "fixed"}, 0.5, seed, engine, tuple(engine_arg or ()), worker,
                     prompt=prompt, system_prompt=system_prompt,
                 )  # fmt: skip
-                job = judging.run(context, [file], read.rows, wait=wait_for, say=say)
+                job = judging.run(context, [file], read.rows, wait=wait_until_done, say=say)
             problems = with_rewards_of(context, job, problems)
     report = evaluate(problems, ns, seed=seed)
     show_best_of_n(report, as_json=as_json)

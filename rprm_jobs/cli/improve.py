@@ -20,7 +20,7 @@ from rprm_jobs.cli.shared.options import (
     SeedOption,
 )
 from rprm_jobs.cli.shared.submitting import NO_WORKER_RULE
-from rprm_jobs.cli.shared.waiting import wait_for
+from rprm_jobs.cli.shared.waiting import wait_until_done
 from rprm_jobs.errors import ConfigError
 from rprm_jobs.launch.servers import connected
 
@@ -67,7 +67,7 @@ def improve(
 
     loop = Loop(
         tuple(labelled), tuple(validate), judge, out, rounds, k, eval_k, seed, training_options(train_arg or ()),
-        engine, tuple(engine_arg or ()), worker, wait_for, say,
+        engine, tuple(engine_arg or ()), worker, wait_until_done, say,
     )  # fmt: skip
     done: list[Round] = []
     with connected() as context:

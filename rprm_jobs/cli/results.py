@@ -5,14 +5,18 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from rprm_jobs.cli.shared.command import ANSWERS, add_command, excludes
 from rprm_jobs.cli.shared.common import print_json, say
 from rprm_jobs.cli.shared.options import JobArgument, JsonOption, OutputOption
+from rprm_jobs.errors import JobCancelled, NotFinished
 from rprm_jobs.launch.servers import connected
+
+if TYPE_CHECKING:
+    from rprm_jobs.services.jobs.query import JobStatus
 
 
 def results(
@@ -28,7 +32,7 @@ def results(
 ) -> None:
     """Write the results of a job, one row for each solution.
 
-    Solutions that have no outcome yet are left out.
+    Solutions that have no outcome yet are left out; then the exit status says that the job is not finished.
     """
     from rprm_jobs.formats import write_all
     from rprm_jobs.formats.saved import save_dataset
@@ -37,19 +41,34 @@ def results(
 
     target = output if dataset is None else str(dataset)
     with connected() as context:
-        total = job_status(context, job).job.n_solutions
-        rows = _with_bar(result_rows(context, job, critiques=critiques, steps=steps), total, target)
+        before = job_status(context, job)
+        if not before.outcomes.solutions:
+            # Before the output is opened: an empty file would look like the results of an empty job.
+            _refuse_unfinished(before)
+        rows = _with_bar(result_rows(context, job, critiques=critiques, steps=steps), before.job.n_solutions, target)
         wanted = (row for row in rows if not failed or row["status"] != "ok")
         written = write_all(output, wanted) if dataset is None else save_dataset(dataset, wanted)
         now = job_status(context, job)
     missing = now.job.n_solutions - now.outcomes.solutions
-    if missing:
-        say(f"job {job} is {now.state.value}: {missing:,} solutions have no outcome yet")
     if target != "-":
         if as_json:
             print_json({"job_id": job, "rows": written, "missing": missing, "output": target})
         else:
             say(f"{written:,} rows in {target}")
+    _refuse_unfinished(now)
+
+
+def _refuse_unfinished(status: JobStatus) -> None:
+    """Raises NotFinished or JobCancelled when solutions have no outcome."""
+    from rprm_jobs.store.records import JobState
+
+    job_id, missing = status.job.id, status.job.n_solutions - status.outcomes.solutions
+    if not missing:
+        return
+    what = f"job {job_id} is {status.state.value}: {missing:,} of {status.job.n_solutions:,} solutions have no outcome"
+    if status.state is JobState.CANCELLED:
+        raise JobCancelled(what, hint="submit its files again to judge the rest")
+    raise NotFinished(f"{what} yet", hint=f"wait for it: rprm-jobs status {job_id} --watch")
 
 
 def _with_bar(rows: Iterable[dict[str, Any]], total: int, output: str) -> Iterable[dict[str, Any]]:

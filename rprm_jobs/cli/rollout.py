@@ -34,6 +34,7 @@ from rprm_jobs.cli.shared.options import (
     SplitOption,
     WaitOption,
 )
+from rprm_jobs.cli.shared.outcome import FailOn, FailOnOption
 from rprm_jobs.cli.shared.stopping import (
     STOPPING_OPTIONS,
     STOPPING_RULES,
@@ -81,6 +82,7 @@ def rollout(
     skip_bad: SkipBadOption = False,
     new: NewOption = False,
     wait: WaitOption = False,
+    fail_on: FailOnOption = FailOn.ANY,
     worker: OwnWorkerOption = True,
     policy_engine: PolicyEngineOption = "auto",
     policy_engine_arg: PolicyEngineArgOption = None,
@@ -118,7 +120,15 @@ def rollout(
             say(f"  then judged by {judge}, {k} critiques a step")
         writer = WorkerChoice(None, "auto", (), policy, policy_engine, tuple(policy_engine_arg or ()))
         then = WorkerChoice(judge, engine, tuple(engine_arg or ())) if then_score else None
-        conclude(context, submission, wait=wait, choice=writer if worker else None, as_json=as_json, then=then)
+        conclude(
+            context,
+            submission,
+            wait=wait,
+            fail_on=fail_on,
+            choice=writer if worker else None,
+            as_json=as_json,
+            then=then,
+        )
 
 
 def register(app: typer.Typer) -> None:
@@ -138,7 +148,7 @@ def register(app: typer.Typer) -> None:
             ),
             needs("then_score", "judge", "k", *STOPPING_OPTIONS),
             *STOPPING_RULES,
-            needs("wait", "worker", "engine", "engine_arg", "policy_engine", "policy_engine_arg"),
+            needs("wait", "fail_on", "worker", "engine", "engine_arg", "policy_engine", "policy_engine_arg"),
             NO_WORKER_RULE,
         ),
     )

@@ -32,6 +32,7 @@ from rprm_jobs.cli.shared.options import (
     TopPOption,
     WaitOption,
 )
+from rprm_jobs.cli.shared.outcome import FailOn, FailOnOption
 from rprm_jobs.cli.shared.submitting import WAIT_RULES, announce, conclude
 from rprm_jobs.errors import ConfigError
 from rprm_jobs.launch.servers import connected
@@ -71,6 +72,7 @@ def sample(
     skip_bad: SkipBadOption = False,
     new: NewOption = False,
     wait: WaitOption = False,
+    fail_on: FailOnOption = FailOn.ANY,
     worker: OwnWorkerOption = True,
     engine: EngineOption = "auto",
     engine_arg: EngineArgOption = None,
@@ -105,7 +107,7 @@ def sample(
         _announce_labels(labelled.labels)
         serving = (judge, engine, engine_arg) if worker else None
         more = {"labels": asdict(labelled.labels)}
-        conclude(context, labelled.submission, wait=wait, worker=serving, as_json=as_json, more=more)
+        conclude(context, labelled.submission, wait=wait, fail_on=fail_on, worker=serving, as_json=as_json, more=more)
 
 
 def _template(judge: Judge, prompt: Path | None, system_prompt: str | None, teacher: bool) -> PromptTemplate:

@@ -33,6 +33,7 @@ from rprm_jobs.cli.shared.options import (
     SplitOption,
     WaitOption,
 )
+from rprm_jobs.cli.shared.outcome import FailOn, FailOnOption
 from rprm_jobs.launch.servers import connected
 
 # A heading of its help.
@@ -83,6 +84,7 @@ def search(
     skip_bad: SkipBadOption = False,
     new: NewOption = False,
     wait: WaitOption = False,
+    fail_on: FailOnOption = FailOn.ANY,
     worker: OwnWorkerOption = True,
     policy_engine: PolicyEngineOption = "auto",
     policy_engine_arg: PolicyEngineArgOption = None,
@@ -117,7 +119,7 @@ def search(
         choice = WorkerChoice(
             judge, engine, tuple(engine_arg or ()), policy, policy_engine, tuple(policy_engine_arg or ())
         )
-        conclude(context, submission, wait=wait, choice=choice if worker else None, as_json=as_json)
+        conclude(context, submission, wait=wait, fail_on=fail_on, choice=choice if worker else None, as_json=as_json)
 
 
 def register(app: typer.Typer) -> None:
@@ -136,7 +138,7 @@ def register(app: typer.Typer) -> None:
         group=JOBS,
         rules=(
             beam,
-            needs("wait", "worker", "engine", "engine_arg", "policy_engine", "policy_engine_arg"),
+            needs("wait", "fail_on", "worker", "engine", "engine_arg", "policy_engine", "policy_engine_arg"),
             NO_WORKER_RULE,
         ),
     )

@@ -28,6 +28,7 @@ from rprm_jobs.cli.shared.options import (
     TopPOption,
     WaitOption,
 )
+from rprm_jobs.cli.shared.outcome import FailOn, FailOnOption
 from rprm_jobs.cli.shared.stopping import (
     STOPPING_RULES,
     ChangedOption,
@@ -72,6 +73,7 @@ def submit(
     skip_bad: SkipBadOption = False,
     new: NewOption = False,
     wait: WaitOption = False,
+    fail_on: FailOnOption = FailOn.ANY,
     worker: OwnWorkerOption = True,
     engine: EngineOption = "auto",
     engine_arg: EngineArgOption = None,
@@ -110,7 +112,7 @@ def submit(
         submission = submit_job(context, request)
         announce(submission, k)
         serving = (judge, engine, engine_arg) if worker else None
-        conclude(context, submission, wait=wait, worker=serving, as_json=as_json)
+        conclude(context, submission, wait=wait, fail_on=fail_on, worker=serving, as_json=as_json)
 
 
 def register(app: typer.Typer) -> None:

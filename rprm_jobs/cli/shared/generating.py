@@ -10,6 +10,7 @@ import typer
 from rprm_jobs.cli.shared.command import Rule
 from rprm_jobs.cli.shared.common import print_json, say
 from rprm_jobs.cli.shared.options import POLICY
+from rprm_jobs.cli.shared.outcome import FailOn, check_outcome
 from rprm_jobs.cli.shared.submitting import announce_refused
 
 if TYPE_CHECKING:
@@ -63,6 +64,7 @@ def conclude(
     submission: Submission,
     *,
     wait: bool,
+    fail_on: FailOn,
     choice: WorkerChoice | None,
     as_json: bool,
     then: WorkerChoice | None = None,
@@ -81,7 +83,7 @@ def conclude(
         from rprm_jobs.cli.shared.waiting import wait_for
 
         result.update(wait_for(context, submission.job_id, choice))
-        if then is not None:
+        if then is not None and result["state"] != "cancelled":
             from rprm_jobs.services.upkeep.dependents import dependent_job_of
 
             scores = dependent_job_of(context, submission.job_id)
@@ -91,3 +93,7 @@ def conclude(
         print_json(result)
     else:
         print(submission.job_id)
+    if wait:
+        check_outcome(submission.job_id, result, fail_on)
+        if then is not None:
+            check_outcome(result["scores"]["job_id"], result["scores"], fail_on)

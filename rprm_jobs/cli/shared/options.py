@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from rprm_jobs.errors import ConfigError
 from rprm_jobs.types import KeepCritiques
 
 # Headings of a command's help. Options without one stand first.
@@ -19,8 +20,18 @@ JudgeOption = Annotated[
     str, typer.Option("--judge", metavar="JUDGE", help="A shipped judge, a model folder, or a hub id.")
 ]
 CritiquesOption = Annotated[int, typer.Option("-k", "--critiques", metavar="K", help="Critiques of each step.")]
+
+
+def in_unit(value: float | None) -> float | None:
+    """Check a threshold on rewards. Raises ConfigError."""
+    if value is not None and not 0 <= value <= 1:
+        raise ConfigError(f"--threshold {value:g} is not in [0, 1]", hint="rewards are in [0, 1]: --threshold 0.5")
+    return value
+
+
 ThresholdOption = Annotated[
-    float, typer.Option("--threshold", metavar="REWARD", help="A step with a lower reward is called wrong.")
+    float,
+    typer.Option("--threshold", metavar="REWARD", help="A step with a lower reward is called wrong.", callback=in_unit),
 ]
 
 FilesArgument = Annotated[

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from rprm_jobs.cli.shared.command import Rule, needs
 from rprm_jobs.cli.shared.common import human_bytes, print_json, say
+from rprm_jobs.cli.shared.outcome import FailOn, check_outcome
 
 if TYPE_CHECKING:
     from rprm_jobs.services.context import Context
@@ -19,7 +20,7 @@ NO_WORKER_RULE = Rule(
     "with --no-worker",
     "leave out --no-worker or {option}",
 )
-WAIT_RULES = (needs("wait", "worker", "engine", "engine_arg"), NO_WORKER_RULE)
+WAIT_RULES = (needs("wait", "fail_on", "worker", "engine", "engine_arg"), NO_WORKER_RULE)
 
 
 def announce(submission: Submission, k: int) -> None:
@@ -44,11 +45,15 @@ def conclude(
     submission: Submission,
     *,
     wait: bool,
+    fail_on: FailOn,
     worker: tuple[str, str, list[str] | None] | None,
     as_json: bool,
     more: dict[str, Any] | None = None,
 ) -> None:
-    """Wait when asked to, with a worker of (judge, engine, engine options) where none serves; then print the answer."""
+    """Wait when asked to, with a worker of (judge, engine, engine options) where none serves; then print the answer.
+
+    Raises what `check_outcome` does.
+    """
     result: dict[str, Any] = {**asdict(submission), **(more or {})}
     if wait:
         from rprm_jobs.cli.shared.waiting import wait_for
@@ -60,3 +65,5 @@ def conclude(
         print_json(result)
     else:
         print(submission.job_id)
+    if wait:
+        check_outcome(submission.job_id, result, fail_on)

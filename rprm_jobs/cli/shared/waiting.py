@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import typer
 
 from rprm_jobs.cli.shared.common import say
+from rprm_jobs.cli.shared.outcome import FailOn, check_outcome
 from rprm_jobs.launch.workers import OwnWorker, WorkerChoice
 
 if TYPE_CHECKING:
@@ -34,6 +35,15 @@ def wait_for(context: Context, job_id: int, choice: WorkerChoice | None) -> dict
     return _summary(status)
 
 
+def wait_until_done(context: Context, job_id: int, choice: WorkerChoice | None) -> dict[str, Any]:
+    """`wait_for` by a command that needs the job's results. Raises JobCancelled."""
+    summary = wait_for(context, job_id, choice)
+    check_outcome(job_id, summary, FailOn.NONE)
+    if summary["failed"] + summary["quarantined"]:
+        say(f"  see why: rprm-jobs results {job_id} --failed; try again: rprm-jobs retry {job_id}")
+    return summary
+
+
 def _follow(context: Context, job_id: int, own_worker: OwnWorker) -> JobStatus:
     from rprm_jobs.cli.shared.progress import LiveStatus, worker_command
     from rprm_jobs.services.jobs.query import job_status
@@ -55,6 +65,4 @@ def _summary(status: JobStatus) -> dict[str, Any]:
     job_id, done = status.job.id, status.progress
     counts = {"ok": done.ok, "failed": done.failed, "quarantined": done.quarantined}
     say(f"job {job_id} is {status.state.value}: {', '.join(f'{count:,} {name}' for name, count in counts.items())}")
-    if done.failed + done.quarantined:
-        say(f"  see why: rprm-jobs results {job_id} --failed; try again: rprm-jobs retry {job_id}")
     return {"state": status.state.value, **counts}

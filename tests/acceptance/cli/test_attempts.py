@@ -16,7 +16,7 @@ pytestmark = pytest.mark.acceptance
 @pytest.mark.usefixtures("served")
 def test_the_failed_attempts_of_a_job_are_listed_with_their_errors(cli: Cli, tmp_path: Path) -> None:
     file = jobs.write_jsonl(tmp_path / "s.jsonl", jobs.make_solutions(4, marks={2: "[[scripted:raise]]"}))
-    job = str(cli.json("submit", str(file), "--judge", "scripted", "-k", "2", "--wait", code=0)["job_id"])
+    job = str(cli.json("submit", str(file), "--judge", "scripted", "-k", "2", "--wait", code=9)["job_id"])
     assert "attempts" not in cli.json("status", job)
     attempts = cli.json("status", job, "--attempts")["attempts"]
     assert attempts[-1]["outcome"] == "quarantined"

@@ -64,9 +64,9 @@ def test_an_unserved_job_says_so_and_waits(cli: Cli, solutions: Path) -> None:
     status = cli.json("status", job)
     assert (status["state"], status["unserved"]) == ("queued", True)
     assert "no worker serves this job; start one: rprm-jobs worker --judge scripted" in cli("status", job).stdout
-    partial = cli("results", job)
+    partial = cli("results", job, code=12)
     assert partial.stdout == ""
-    assert "20 solutions have no outcome yet" in partial.stderr
+    assert "20 of 20 solutions have no outcome yet" in partial.stderr
     assert cli.json("cancel", job) == {"job_id": int(job), "cancelled": True}
     assert cli.json("cancel", job)["cancelled"] is False
     assert cli.json("jobs")[0]["state"] == "cancelled"
@@ -128,7 +128,7 @@ def test_standard_input_and_a_closed_pipe(cli: Cli, solutions: Path) -> None:
 def test_failed_solutions_are_told_and_retried(cli: Cli, tmp_path: Path) -> None:
     marks = {1: "[[scripted:unparsed]]", 2: "[[scripted:too-long]]"}
     made.write_jsonl(tmp_path / "x.jsonl", made.make_solutions(4, marks=marks))
-    done = cli("submit", "x.jsonl", *SCRIPTED, "--wait", "--json")
+    done = cli("submit", "x.jsonl", *SCRIPTED, "--wait", "--json", code=9)
     result = json.loads(done.stdout)
     assert (result["ok"], result["failed"]) == (2, 2)
     job = str(result["job_id"])

@@ -117,7 +117,8 @@ RULES = [
 
 # A value that each option accepts; others take any text.
 VALUES = {
-    "k": "3", "job": "3", "seed": "3", "confidence": "0.9", "min_k": "2", "changed": "0.1", "price": "9", "pilot": "9",
+    "k": "3", "fail_on": "none", "job": "3", "seed": "3", "confidence": "0.9", "min_k": "2", "changed": "0.1",
+    "price": "9", "pilot": "9",
     "stopping": "exact", "max_pairs": "1", "max_length_difference": "0.5", "engine_arg": "a=b",
     "policy_engine_arg": "a=b",
 }  # fmt: skip
@@ -140,6 +141,16 @@ def test_an_option_without_effect_is_refused(name: str, otherwise: str, option: 
     spelled = max(parameter.opts, key=len)
     assert refused.value.what.startswith(f"{spelled} has no effect with")
     assert spelled in refused.value.hint or "--" in refused.value.hint
+
+
+@pytest.mark.parametrize("value", ["nan", "-0.1", "5", "inf"])
+@pytest.mark.parametrize(
+    "name", [name for name, command in COMMANDS.items() if any(one.name == "threshold" for one in command.params)]
+)
+def test_a_threshold_is_a_reward(name: str, value: str) -> None:
+    with pytest.raises(ConfigError, match=r"is not in \[0, 1\]") as refused:
+        COMMANDS[name].main([*REQUIRED.get(name, []), "--threshold", value], standalone_mode=False)
+    assert "--threshold 0.5" in refused.value.hint
 
 
 def test_every_command_that_can_start_a_worker_says_when_its_engine_has_none() -> None:

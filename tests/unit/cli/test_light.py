@@ -95,7 +95,7 @@ def test_wrong_usage_exits_with_2(arguments: list[str]) -> None:
     [
         (["submit", "x.jsonl", "--judge", "no-such-judge"], 4, "unknown judge 'no-such-judge'"),
         (["submit", "x.jsonl", "--judge", "scripted", "-k", "0"], 2, "k=0 is not in 1..1024"),
-        (["submit", "x.jsonl", "--judge", "scripted", "--threshold", "2"], 2, "threshold=2.0 is not in 0..1"),
+        (["submit", "x.jsonl", "--judge", "scripted", "--threshold", "2"], 2, "--threshold 2 is not in [0, 1]"),
         (["submit", "x.jsonl", "--judge", "scripted", "--prompt", "none.txt"], 2, "none.txt"),
         (["worker", "--judge", "scripted", "--gpus", "0,0"], 2, "not a list of distinct GPUs"),
     ],
