@@ -91,7 +91,7 @@ class LeaseKeeper:
     def held(self) -> list[Lease]:
         """The leases that this process knows it holds."""
         with self._lock:
-            return [one.lease for one in self._held.values()]
+            return [held_lease.lease for held_lease in self._held.values()]
 
     def stop(self) -> None:
         """Stop renewing and take the worker off the table."""
@@ -131,19 +131,19 @@ class LeaseKeeper:
             workers.announce(connection, self._worker, lock_key=self._lock_key())
             workers.heartbeat(connection, self._worker.id, self._stats(), self._troubles.current())
             kept = leases.renew(connection, [h.lease for h in held], owner=self._worker.id, lease_s=self._lease_s)
-        for one in held:
-            if (one.lease.shard_id, one.lease.attempt) not in kept and self._is_held(one):
-                _log.warning("the lease is lost", extra=one.lease.log_context())
-                one.lose()
+        for held_lease in held:
+            if (held_lease.lease.shard_id, held_lease.lease.attempt) not in kept and self._is_held(held_lease):
+                _log.warning("the lease is lost", extra=held_lease.lease.log_context())
+                held_lease.lose()
 
-    def _is_held(self, one: HeldLease) -> bool:
+    def _is_held(self, held_lease: HeldLease) -> bool:
         # A lease that was finished between the two looks is not lost.
         with self._lock:
-            return self._held.get(one.lease.shard_id) is one
+            return self._held.get(held_lease.lease.shard_id) is held_lease
 
     def _lose_all(self, refusal: StoreError | None) -> None:
         with self._lock:
             held = list(self._held.values())
-        for one in held:
-            one.refusal = refusal
-            one.lose()
+        for held_lease in held:
+            held_lease.refusal = refusal
+            held_lease.lose()

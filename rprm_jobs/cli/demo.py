@@ -123,7 +123,7 @@ def _show_critique(console: Console, row: dict[str, Any]) -> None:
 
     step = row["first_error"]
     critiques = row["critiques"][step]
-    critique = next((one for one in critiques if one["verdict"] == "no"), critiques[0])
+    critique = next((candidate for candidate in critiques if candidate["verdict"] == "no"), critiques[0])
     title = Text(f"{row['id']}, step {step + 1}")
     console.print(Panel(Text(_problem(row, step)), title=title, title_align="left"))
     opinion = critique["verdict"] if critique["p_yes"] is None else f"P(Yes) = {critique['p_yes']:.3f}"

@@ -41,7 +41,7 @@ def run(
     return asyncio.run(main())
 
 
-async def one(engine: OpenaiEngine, _: ChatServer) -> Any:
+async def sample_once(engine: OpenaiEngine, _: ChatServer) -> Any:
     (generation,) = await engine.sample(engine.encode("judge this"), [7], Sampling(max_new_tokens=100))
     return generation
 

@@ -96,7 +96,7 @@ class Command(TyperCommand):
         source = ctx.get_parameter_source(name)
         if source is None or source.name != "COMMANDLINE":
             return
-        parameter = next(one for one in self.params if one.name == name)
+        parameter = next(parameter for parameter in self.params if parameter.name == name)
         positional = parameter.param_type_name == "argument"
         option = "the file argument" if positional else max(parameter.opts, key=len)
         raise ConfigError(f"{option} has no effect {rule.otherwise}", hint=rule.hint.format(option=option))
@@ -107,7 +107,7 @@ def _refuse_foreign_bytes(parameter: Any, value: Any) -> None:
     if parameter.name == "output":
         return
     for text in map(str, value if isinstance(value, list | tuple) else [value]):
-        if not text.isascii() and any(0xDC80 <= ord(one) <= 0xDCFF for one in text):
+        if not text.isascii() and any(0xDC80 <= ord(character) <= 0xDCFF for character in text):
             shown = os.fsencode(text).decode(errors="backslashreplace")
             raise ConfigError(
                 "the name is not in UTF-8", where=shown, hint="rename it, or make a link with another name"

@@ -15,9 +15,9 @@ if TYPE_CHECKING:
 
 def show_processbench(report: processbench_report.ProcessBenchReport, *, as_json: bool) -> None:
     """Accuracies and F1 of each subset with their 95% intervals, and the mean F1."""
-    for subset, one in report.subsets.items():
-        if one.notes:
-            say(f"{subset}: {one.notes}")
+    for subset, score in report.subsets.items():
+        if score.notes:
+            say(f"{subset}: {score.notes}")
     if report.without_prediction:
         say(f"misses without a prediction: {_by_reason(report.without_prediction_by_reason)}")
     if report.missing:
@@ -29,9 +29,11 @@ def show_processbench(report: processbench_report.ProcessBenchReport, *, as_json
     table = Table(
         ("subset", "error", "correct", "error acc", "correct acc", "F1", "95% interval", "no prediction", "missing")
     )
-    for subset, one in report.subsets.items():
-        row = (one.n_error, one.n_correct, _percent(one.error_acc), _percent(one.correct_acc), _percent(one.f1, 3))
-        table.add_row(subset, *map(str, row), _interval(one.f1_interval), str(one.without_prediction), str(one.missing))
+    for subset, score in report.subsets.items():
+        accuracies = _percent(score.error_acc), _percent(score.correct_acc), _percent(score.f1, 3)
+        counts = str(score.without_prediction), str(score.missing)
+        row = (str(score.n_error), str(score.n_correct), *accuracies, _interval(score.f1_interval), *counts)
+        table.add_row(subset, *row)
     mean = _percent(report.average_f1, 3), _interval(report.average_f1_interval)
     table.add_row("mean", "", "", "", "", *mean, str(report.without_prediction), str(report.missing))
     print_table(table)

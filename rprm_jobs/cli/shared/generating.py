@@ -54,8 +54,8 @@ NO_WORKER_RULE = Rule(
 
 def announce(submission: Submission, what: str) -> None:
     """Say what the job is, on stderr."""
-    found = "" if submission.created else " (found: the same problems and recipe were submitted before)"
-    say(f"job {submission.job_id}{found}: {submission.solutions:,} {what}")
+    known = "" if submission.created else " (found: the same problems and recipe were submitted before)"
+    say(f"job {submission.job_id}{known}: {submission.solutions:,} {what}")
     announce_refused(submission)
 
 

@@ -136,12 +136,13 @@ def _list(kind: SetKind) -> Callable[..., None]:
         with connected() as context:
             sets = list_sets(context, kind)
         if as_json:
-            print_json([_as_json(one) for one in sets])
+            print_json([_as_json(training_set) for training_set in sets])
             return
         table = Table(("name", "train", "validation", "jobs", "digest"), left=("jobs", "digest"))
-        for one in sets:
-            jobs = cut_list([job for job, _ in one.jobs], _JOBS_SHOWN)
-            table.add_row(one.name, f"{one.n_train:,}", f"{one.n_validation:,}", jobs, one.digest[:12])
+        for training_set in sets:
+            jobs = cut_list([job for job, _ in training_set.jobs], _JOBS_SHOWN)
+            rows = f"{training_set.n_train:,}", f"{training_set.n_validation:,}"
+            table.add_row(training_set.name, *rows, jobs, training_set.digest[:12])
         print_table(table)
 
     return command
@@ -160,14 +161,15 @@ def _show(kind: SetKind) -> Callable[..., None]:
         from rprm_jobs.services.training.sets import get_set
 
         with connected() as context:
-            found = get_set(context, name, kind)
+            training_set = get_set(context, name, kind)
             first = list(islice(export.rows(context, name, kind, "train"), rows))
         if as_json:
-            print_json({**_as_json(found), "rows": first})
+            print_json({**_as_json(training_set), "rows": first})
             return
-        print(f"{found.name}: {found.n_train:,} train, {found.n_validation:,} validation, digest {found.digest[:12]}")
-        print("rules: " + ", ".join(f"{key} {value}" for key, value in found.rules.to_builtins().items()))
-        _print_counts(found.counts)
+        splits = f"{training_set.n_train:,} train, {training_set.n_validation:,} validation"
+        print(f"{training_set.name}: {splits}, digest {training_set.digest[:12]}")
+        print("rules: " + ", ".join(f"{key} {value}" for key, value in training_set.rules.to_builtins().items()))
+        _print_counts(training_set.counts)
         for row in first:
             for key, value in row.items():
                 print(f"--- {key}\n{value}")

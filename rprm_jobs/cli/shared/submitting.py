@@ -25,8 +25,8 @@ WAIT_RULES = (needs("wait", "fail_on", "worker", "engine", "engine_arg"), NO_WOR
 
 def announce(submission: Submission, k: int) -> None:
     """Say what the job is and what it takes, on stderr."""
-    found = "" if submission.created else " (found: the same solutions and recipe were submitted before)"
-    say(f"job {submission.job_id}{found}: {submission.solutions:,} solutions, {submission.steps:,} steps")
+    known = "" if submission.created else " (found: the same solutions and recipe were submitted before)"
+    say(f"job {submission.job_id}{known}: {submission.solutions:,} solutions, {submission.steps:,} steps")
     say(
         f"  at most {submission.critiques:,} critiques ({k} a step), about {human_bytes(submission.bytes)} in the"
         " database"

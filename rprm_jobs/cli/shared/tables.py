@@ -94,7 +94,7 @@ def terminal_width() -> int | None:
 
 def cell_width(text: str) -> int:
     """How many columns of a terminal `text` takes."""
-    return sum(0 if combining(one) else 2 if east_asian_width(one) in "WF" else 1 for one in text)
+    return sum(0 if combining(character) else 2 if east_asian_width(character) in "WF" else 1 for character in text)
 
 
 def folded(text: str, width: int | None) -> Iterator[str]:
@@ -112,8 +112,8 @@ def folded(text: str, width: int | None) -> Iterator[str]:
 def _prefix(text: str, width: int) -> int:
     """How many characters of `text` fit into `width` columns."""
     used = 0
-    for count, one in enumerate(text):
-        used += cell_width(one)
+    for count, character in enumerate(text):
+        used += cell_width(character)
         if used > width:
             return max(count, 1)
     return len(text)

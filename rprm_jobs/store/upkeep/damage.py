@@ -129,8 +129,8 @@ def repair_batch(connection: Connection, job_id: int, damage: Damage, after: int
     batch = batches.next_batch(connection, job_id, after, "state <> 'leased'")
     if batch is None:
         return None
-    found = damage.untrusted
-    within = found[bisect_left(found, batch.range["first"]) : bisect_right(found, batch.range["last"])]
+    untrusted = damage.untrusted
+    within = untrusted[bisect_left(untrusted, batch.range["first"]) : bisect_right(untrusted, batch.range["last"])]
     dropped = batch.holders(within)
     if dropped:
         sets.refuse_used(connection, job_id, "the repair would throw away critiques that")

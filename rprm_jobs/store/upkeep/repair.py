@@ -43,30 +43,30 @@ def repair(database: Database, job_id: int) -> Repaired:
         new_shards, covered = damage.repair_shards(connection, job_id)
     with database.snapshot() as connection:
         job = jobs.get(connection, job_id)
-        found = damage.read_damage(connection, job)
-    dropped, requeued, reopened = _repair_batches(database, job_id, found)
-    strays, orphans = _drop_orphans(database, job, found)
+        job_damage = damage.read_damage(connection, job)
+    dropped, requeued, reopened = _repair_batches(database, job_id, job_damage)
+    strays, orphans = _drop_orphans(database, job, job_damage)
     _correct_counters(database, job_id)
     return Repaired(dropped + strays, covered + requeued, new_shards + reopened, orphans)
 
 
-def _repair_batches(database: Database, job_id: int, found: Damage) -> tuple[int, int, int]:
+def _repair_batches(database: Database, job_id: int, job_damage: Damage) -> tuple[int, int, int]:
     dropped = requeued = reopened = 0
     after = -1
     while True:
         with database.transaction() as connection:
-            batch = damage.repair_batch(connection, job_id, found, after)
+            batch = damage.repair_batch(connection, job_id, job_damage, after)
         if batch is None:
             return dropped, requeued, reopened
         dropped, requeued, reopened = dropped + batch.dropped, requeued + batch.requeued, reopened + batch.shards
         after = batch.after
 
 
-def _drop_orphans(database: Database, job: Job, found: Damage) -> tuple[int, int]:
+def _drop_orphans(database: Database, job: Job, job_damage: Damage) -> tuple[int, int]:
     outcomes = rows = 0
-    for start in range(0, len(found.orphans), damage.ORDS):
+    for start in range(0, len(job_damage.orphans), damage.ORDS):
         with database.transaction() as connection:
-            dropped = damage.drop_orphans(connection, job, found.orphans[start : start + damage.ORDS])
+            dropped = damage.drop_orphans(connection, job, job_damage.orphans[start : start + damage.ORDS])
         outcomes, rows = outcomes + dropped[0], rows + dropped[1]
     return outcomes, rows
 

@@ -11,14 +11,14 @@ from rprm_jobs.judge.verdict import MARKER, find_verdicts
 from rprm_jobs.types import Finish, Sampling
 from tests.support.chat_server import GOOD, ChatServer, completion, hang, reply
 from tests.support.injections import INJECTIONS
-from tests.support.openai import JUDGE, one, run
+from tests.support.openai import JUDGE, run, sample_once
 from workers.engines.openai.engine import OpenaiEngine
 from workers.engines.openai.options import OpenaiOptions
 
 
 def test_a_good_answer() -> None:
     async def test(engine: OpenaiEngine, server: ChatServer) -> None:
-        generation = await one(engine, server)
+        generation = await sample_once(engine, server)
         assert generation.text == f"Fine.\n{MARKER} Yes"
         assert generation.finish is Finish.STOP
         assert generation.p_yes == pytest.approx(1 / (1 + math.exp(-2.2)))
@@ -52,7 +52,7 @@ def test_each_seed_is_a_request_and_answers_keep_their_order() -> None:
 
 def test_without_logprobs_there_is_no_p_yes() -> None:
     async def test(engine: OpenaiEngine, server: ChatServer) -> None:
-        generation = await one(engine, server)
+        generation = await sample_once(engine, server)
         assert find_verdicts(generation.text)
         assert generation.p_yes is None
         assert "logprobs" not in server.requests[0]
@@ -91,7 +91,7 @@ def test_a_cancelled_call_hangs_up() -> None:
 
 def test_vllm_servers_are_asked_to_stop_at_the_verdict() -> None:
     async def test(engine: OpenaiEngine, server: ChatServer) -> None:
-        await one(engine, server)
+        await sample_once(engine, server)
         assert server.requests[0]["include_stop_str_in_output"] is True
         assert len(server.requests[0]["stop"]) == 4
 

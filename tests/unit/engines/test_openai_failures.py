@@ -11,7 +11,7 @@ from rprm_jobs.errors import EngineDied, PromptTooLong, Refused, Unanswered
 from rprm_jobs.judge.verdict import MARKER
 from rprm_jobs.types import Sampling
 from tests.support.chat_server import GOOD, Behaviour, ChatServer, completion, cut, half, hang, reply
-from tests.support.openai import one, run
+from tests.support.openai import run, sample_once
 from tests.support.overflows import SHORTENED
 from workers.engines.openai.engine import OpenaiEngine
 from workers.engines.openai.retry import RetryPolicy
@@ -36,7 +36,7 @@ ERROR = {"error": {"message": "busy"}}
 )
 def test_what_may_pass_is_tried_again(failure: Behaviour) -> None:
     async def test(engine: OpenaiEngine, server: ChatServer) -> None:
-        assert (await one(engine, server)).p_yes is not None
+        assert (await sample_once(engine, server)).p_yes is not None
         assert len(server.requests) == 3
 
     run(test, failure, failure, timeout_s=0.3)
@@ -48,7 +48,7 @@ def test_a_server_that_stays_away_is_a_dead_engine_and_no_failed_item(failure: B
         server.default = failure
         began = time.monotonic()
         with pytest.raises(EngineDied, match="attempts in"):
-            await one(engine, server)
+            await sample_once(engine, server)
         assert time.monotonic() - began < 3
 
     run(test, timeout_s=0.2, policy=RetryPolicy(first_s=0.01, longest_s=0.05, deadline_s=0.5))
@@ -57,7 +57,7 @@ def test_a_server_that_stays_away_is_a_dead_engine_and_no_failed_item(failure: B
 def test_retry_after_is_honoured() -> None:
     async def test(engine: OpenaiEngine, server: ChatServer) -> None:
         began = time.monotonic()
-        await one(engine, server)
+        await sample_once(engine, server)
         assert 0.4 < time.monotonic() - began < 1.5
 
     run(test, reply(429, ERROR, Retry_After="0.4"))
@@ -67,7 +67,7 @@ def test_a_retry_after_beyond_the_deadline_gives_up_at_once() -> None:
     async def test(engine: OpenaiEngine, server: ChatServer) -> None:
         began = time.monotonic()
         with pytest.raises(EngineDied, match="status 429"):
-            await one(engine, server)
+            await sample_once(engine, server)
         assert time.monotonic() - began < 1
 
     run(test, reply(429, ERROR, Retry_After="3600"))
@@ -77,7 +77,7 @@ def test_a_retry_after_beyond_the_deadline_gives_up_at_once() -> None:
 def test_what_will_not_pass_ends_the_engine_without_another_try(status: int) -> None:
     async def test(engine: OpenaiEngine, server: ChatServer) -> None:
         with pytest.raises(EngineDied) as caught:
-            await one(engine, server)
+            await sample_once(engine, server)
         assert caught.value.hint
         assert len(server.requests) == 1
 
@@ -89,9 +89,9 @@ def test_a_prompt_over_the_window_fails_alone() -> None:
 
     async def test(engine: OpenaiEngine, server: ChatServer) -> None:
         with pytest.raises(PromptTooLong, match="2100 tokens"):
-            await one(engine, server)
+            await sample_once(engine, server)
         assert len(server.requests) == 1
-        assert (await one(engine, server)).p_yes is not None
+        assert (await sample_once(engine, server)).p_yes is not None
 
     run(test, reply(400, {"error": error}))
 
@@ -100,7 +100,7 @@ def test_a_critique_is_shortened_to_what_the_window_leaves() -> None:
     error = {"message": "maximum context length is 2048 tokens. you requested 2100 tokens (1980 in the messages"}
 
     async def test(engine: OpenaiEngine, server: ChatServer) -> None:
-        await one(engine, server)
+        await sample_once(engine, server)
         assert [r["max_tokens"] for r in server.requests] == [100, 68]
 
     run(test, reply(400, {"error": error}))
@@ -109,7 +109,7 @@ def test_a_critique_is_shortened_to_what_the_window_leaves() -> None:
 def test_a_filtered_prompt_is_refused() -> None:
     async def test(engine: OpenaiEngine, server: ChatServer) -> None:
         with pytest.raises(Refused, match="not nice"):
-            await one(engine, server)
+            await sample_once(engine, server)
 
     run(test, reply(400, {"error": {"code": "content_filter", "message": "not nice"}}))
 
@@ -127,7 +127,7 @@ def test_a_prompt_that_alone_is_never_answered_fails_alone(failure: Behaviour) -
     async def test(engine: OpenaiEngine, server: ChatServer) -> None:
         server.by_prompt = {ODD_PROMPT: failure}
         with pytest.raises(Unanswered, match=r"answers other prompts and not this one: .* \(3 attempts"):
-            await one(engine, server)
+            await sample_once(engine, server)
         (generation,) = await engine.sample(engine.encode("another"), [1], Sampling())
         assert generation.p_yes is not None
         assert sum(ODD_PROMPT in request["messages"][0]["content"] for request in server.requests) == 3
@@ -139,14 +139,14 @@ def test_a_prompt_on_which_the_server_hangs_fails_alone_at_the_deadline() -> Non
     async def test(engine: OpenaiEngine, server: ChatServer) -> None:
         server.by_prompt = {ODD_PROMPT: hang}
         with pytest.raises(Unanswered, match="no whole answer within"):
-            await one(engine, server)
+            await sample_once(engine, server)
 
     run(test, timeout_s=0.2, policy=RetryPolicy(first_s=0.01, longest_s=0.05, deadline_s=0.5))
 
 
 def test_a_server_that_fails_for_a_while_loses_no_prompt() -> None:
     async def test(engine: OpenaiEngine, server: ChatServer) -> None:
-        assert (await one(engine, server)).p_yes is not None
+        assert (await sample_once(engine, server)).p_yes is not None
 
     # More bad answers than tries, and bad answers to what asks whether others are answered too.
     run(test, *[reply(500, ERROR)] * 12, policy=RetryPolicy(first_s=0.01, longest_s=0.02, deadline_s=60, tries=3))
@@ -156,7 +156,7 @@ def test_a_server_that_is_overloaded_blames_no_prompt() -> None:
     async def test(engine: OpenaiEngine, server: ChatServer) -> None:
         server.by_prompt = {ODD_PROMPT: reply(429, ERROR)}
         with pytest.raises(EngineDied, match="status 429"):
-            await one(engine, server)
+            await sample_once(engine, server)
 
     run(test, policy=RetryPolicy(first_s=0.01, longest_s=0.05, deadline_s=0.3, tries=2))
 
@@ -165,10 +165,10 @@ def test_a_server_that_refuses_every_prompt_is_a_dead_engine() -> None:
     async def test(engine: OpenaiEngine, server: ChatServer) -> None:
         server.by_prompt = {ODD_PROMPT: reply(422, {"error": "no such field"})}
         with pytest.raises(Refused, match="no such field"):
-            await one(engine, server)
+            await sample_once(engine, server)
         server.default = reply(422, {"error": "no such field"})
         with pytest.raises(EngineDied, match="refuses every prompt"):
-            await one(engine, server)
+            await sample_once(engine, server)
 
     run(test)
 
@@ -176,7 +176,7 @@ def test_a_server_that_refuses_every_prompt_is_a_dead_engine() -> None:
 def test_a_prompt_that_moderation_turns_down_is_refused_although_the_status_is_403() -> None:
     async def test(engine: OpenaiEngine, server: ChatServer) -> None:
         with pytest.raises(Refused, match="flagged"):
-            await one(engine, server)
+            await sample_once(engine, server)
 
     run(test, reply(403, {"error": {"message": "Your input was flagged", "code": 403}}))
 
@@ -222,9 +222,9 @@ def test_behind_a_reasoning_parser_a_stop_in_the_thinking_is_gone_on_from() -> N
     stopped["choices"][0]["message"] |= {"content": None, "reasoning_content": f"Hm.\n{MARKER} Yes\n"}
 
     async def test(engine: OpenaiEngine, server: ChatServer) -> None:
-        assert (await one(engine, server)).text == f"Fine.\n{MARKER} Yes"
+        assert (await sample_once(engine, server)).text == f"Fine.\n{MARKER} Yes"
         assert ["stop" in request for request in server.requests] == [True, False]
-        await one(engine, server)
+        await sample_once(engine, server)
         assert "stop" not in server.requests[-1]
 
     models = {"data": [{"id": "judge", "owned_by": "vllm"}]}

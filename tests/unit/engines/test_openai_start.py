@@ -12,7 +12,7 @@ import pytest
 from rprm_jobs.errors import ConfigError, EngineError
 from rprm_jobs.judge.resolve import resolve_judge
 from tests.support.chat_server import Behaviour, ChatServer, hang, reply
-from tests.support.openai import JUDGE, one, run, start
+from tests.support.openai import JUDGE, run, sample_once, start
 from workers.engines import create_engine
 from workers.engines.openai.client import is_loopback
 from workers.engines.openai.engine import OpenaiEngine
@@ -35,7 +35,7 @@ def test_the_key_is_sent_and_shows_nowhere_else(
         shown.append(repr(engine) + repr(vars(engine)["_options"]) + repr(engine._transport._client.headers))
         for _ in range(2):
             with pytest.raises(EngineError) as caught:
-                await one(engine, server)
+                await sample_once(engine, server)
             shown.append(str(caught.value) + repr(caught.value) + repr(caught.value.__cause__))
 
     leak = {"error": {"message": f"Incorrect API key provided: {KEY}"}}
@@ -46,7 +46,7 @@ def test_the_key_is_sent_and_shows_nowhere_else(
 
 def test_without_a_key_none_is_sent() -> None:
     async def test(engine: OpenaiEngine, server: ChatServer) -> None:
-        await one(engine, server)
+        await sample_once(engine, server)
         assert "authorization" not in server.headers[-1].lower()
 
     run(test)

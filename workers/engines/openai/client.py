@@ -57,7 +57,7 @@ def proxy_of(url: str) -> str:
     if is_loopback(url):
         return ""
     names = [f"{urlsplit(url).scheme.upper()}_PROXY", "ALL_PROXY"]
-    return next((found for name in names for found in (name, name.lower()) if os.environ.get(found)), "")
+    return next((variable for name in names for variable in (name, name.lower()) if os.environ.get(variable)), "")
 
 
 def _certificates(url: str) -> ssl.SSLContext | bool:
@@ -69,7 +69,7 @@ def _certificates(url: str) -> ssl.SSLContext | bool:
 
 
 def _unusable(error: Exception) -> ConfigError:
-    for name in (found for upper in _PROXIES for found in (upper, upper.lower())):
+    for name in (variable for upper in _PROXIES for variable in (upper, upper.lower())):
         if reason := _bad_proxy(os.environ.get(name, "")):
             return ConfigError(f"the proxy in {name} cannot be used: {reason}", hint=f"correct or unset {name}")
     if isinstance(error, OSError):

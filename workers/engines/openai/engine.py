@@ -159,7 +159,7 @@ class OpenaiEngine:
         try:
             return await with_retries(lambda: self._ask(body), self._policy, self._answers)
         except GaveUp as error:
-            if error.alone:
+            if error.others_answered:
                 raise Unanswered(f"the server answers other prompts and not this one: {error}") from None
             raise EngineDied(
                 f"the server does not answer: {error}{self._transport.through}",

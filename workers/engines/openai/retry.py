@@ -32,10 +32,10 @@ class Retryable(Exception):
 
 
 class GaveUp(Exception):
-    """No call succeeded; `str()` is the reason of the last failure. `alone`: other calls are answered all the same."""
+    """No call succeeded; `str()` is the reason of the last failure. `others_answered`: this call alone is not."""
 
-    def __init__(self, last: Retryable, attempts: int, seconds: float, *, alone: bool) -> None:
-        self.alone = alone
+    def __init__(self, last: Retryable, attempts: int, seconds: float, *, others_answered: bool) -> None:
+        self.others_answered = others_answered
         super().__init__(f"{last} ({attempts} attempts in {seconds:.0f} s)")
 
 
@@ -80,9 +80,9 @@ async def with_retries(
             late = spent + wait > policy.deadline_s and not failure.overloaded
             hopeless = late or (failure.answered and bad_answers >= policy.tries)
             if hopeless and answers_others is not None and await answers_others():
-                raise GaveUp(failure, attempt, spent, alone=True) from failure
+                raise GaveUp(failure, attempt, spent, others_answered=True) from failure
             if spent + wait > policy.deadline_s:
-                raise GaveUp(failure, attempt, spent, alone=False) from failure
+                raise GaveUp(failure, attempt, spent, others_answered=False) from failure
         await asyncio.sleep(wait)
 
 

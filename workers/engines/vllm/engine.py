@@ -71,7 +71,7 @@ class VllmEngine:
         if len(ids) + room > self._max_len:
             raise PromptTooLong(tokens=len(ids), limit=self._max_len, room=room)
         limit = min(sampling.max_new_tokens, self._max_len - len(ids))
-        tasks = [asyncio.create_task(self._one(ids, sampling, seed, limit, stop)) for seed in seeds]
+        tasks = [asyncio.create_task(self._generate(ids, sampling, seed, limit, stop)) for seed in seeds]
         try:
             return list(await asyncio.gather(*tasks))
         finally:
@@ -119,7 +119,7 @@ class VllmEngine:
         except client_errors() as error:
             raise Refused(f"vLLM does not sample like this: {first_line(error)}") from error
 
-    async def _one(
+    async def _generate(
         self, ids: Sequence[int], sampling: Sampling, seed: int, limit: int, stop: Sequence[str] | None
     ) -> Generation:
         output = await self._run(ids, self._params(sampling, seed, limit, stop))
