@@ -66,7 +66,8 @@ def test_critiques_end_in_a_verdict_with_its_p_yes(engine: VllmEngine, runner: a
         assert generation.p_yes is not None
         assert 0 <= generation.p_yes <= 1
     after = engine.stats()
-    assert after.generated_tokens - before.generated_tokens == sum(g.tokens for g in made)
+    # Behind each verdict one token more was generated, which showed that the answer was whole.
+    assert after.generated_tokens - before.generated_tokens == sum(g.tokens for g in made) + len(parsed)
     assert after.prompt_tokens > before.prompt_tokens
     assert after.prefix_hit_rate is not None
     assert after.prefix_hit_rate > 0.3
