@@ -1,8 +1,8 @@
 """Migrations: bring a database to this version's schema, and say which it has.
 
-An advisory lock makes simultaneous upgrades wait for each other. Migrations go forward and lose no data. Their files
-are named by their revisions, which count up, so that only an upgrade has to load Alembic: every command asks for the
-revision first.
+An advisory lock makes simultaneous upgrades wait for each other. Migrations go forward and lose no data. Their
+revisions count up and are read out of the files' text, so that only an upgrade has to load Alembic: every command asks
+for the revision first.
 """
 
 from __future__ import annotations
@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 
 METADATA = metadata.metadata
 _UPGRADE_LOCK = 0x5250524E
+_REVISION = re.compile(r'^revision = "(\d{4})"$', re.MULTILINE)
 _PARTITION = re.compile(r"(solutions|scores|verdicts|critiques|responses)_j\d+|training_rows_s\d+")
 
 
@@ -53,7 +54,8 @@ def _config() -> Config:
 
 def revisions() -> list[str]:
     """All that this version knows, oldest first."""
-    return sorted(path.name[:4] for path in (migrations() / "versions").glob("[0-9][0-9][0-9][0-9]_*.py"))
+    texts = (path.read_text() for path in (migrations() / "versions").glob("[0-9][0-9][0-9][0-9]_*.py"))
+    return sorted(number for text_ in texts for number in _REVISION.findall(text_))
 
 
 def head_revision() -> str:
