@@ -21,6 +21,7 @@ from rprm_jobs.cli import (
     estimate,
     eval,
     improve,
+    inspect,
     judges,
     pairs,
     parity,
@@ -79,8 +80,8 @@ def _global(
 
 
 COMMANDS = (
-    demo, submit, rollout, search, estimate, status, control, results, report, eval, stopping, audit, parity, push,
-    sample, sft, pairs, train, runs, improve, worker, judges, servers, doctor,
+    demo, inspect, submit, rollout, search, estimate, status, control, results, report, eval, stopping, audit, parity,
+    push, sample, sft, pairs, train, runs, improve, worker, judges, servers, doctor,
 )  # fmt: skip
 for module in COMMANDS:
     module.register(app)

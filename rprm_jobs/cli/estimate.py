@@ -16,23 +16,22 @@ from rprm_jobs.cli.shared.options import (
     JsonOption,
     JudgeOption,
     KeepOption,
-    SeparatorOption,
-    SplitOption,
 )
+from rprm_jobs.cli.shared.reading import reading_options
 from rprm_jobs.launch.servers import connected
 from rprm_jobs.types import KeepCritiques
 
 if TYPE_CHECKING:
+    from rprm_jobs.formats import ReadOptions
     from rprm_jobs.judge.resolve import Judge
 
 
+@reading_options
 def estimate(
     files: FilesArgument,
     judge: JudgeOption = "tiny",
     k: CritiquesOption = 10,
     keep_critiques: KeepOption = KeepCritiques.ALL,
-    step_separator: SeparatorOption = None,
-    split: SplitOption = None,
     tokens_per_s: Annotated[
         float | None,
         typer.Option(
@@ -44,12 +43,13 @@ def estimate(
         ),
     ] = None,
     as_json: JsonOption = False,
+    *,
+    reading: ReadOptions,
 ) -> None:
     """Estimate what a job would cost in tokens, time and storage.
 
     Nothing is submitted and nothing is judged.
     """
-    from rprm_jobs.formats import ReadOptions
     from rprm_jobs.judge.resolve import resolve_judge
     from rprm_jobs.services.jobs.estimate import estimate as estimate_cost
     from rprm_jobs.services.jobs.submit import make_recipe
@@ -60,7 +60,7 @@ def estimate(
             context,
             tuple(files),
             make_recipe(resolved, k=k),
-            ReadOptions(step_separator, split),
+            reading,
             keep=keep_critiques,
             tokens_per_s=tokens_per_s,
             count_tokens=_tokenizer(resolved),

@@ -24,15 +24,14 @@ from rprm_jobs.cli.shared.options import (
     PriorityOption,
     PromptOption,
     SeedOption,
-    SeparatorOption,
     SkipBadOption,
-    SplitOption,
     SystemPromptOption,
     TemperatureOption,
     TopPOption,
     WaitOption,
 )
 from rprm_jobs.cli.shared.outcome import FailOn, FailOnOption
+from rprm_jobs.cli.shared.reading import reading_options
 from rprm_jobs.cli.shared.submitting import WAIT_RULES, announce, conclude
 from rprm_jobs.errors import ConfigError
 from rprm_jobs.launch.servers import connected
@@ -40,11 +39,13 @@ from rprm_jobs.launch.servers import connected
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from rprm_jobs.formats import ReadOptions
     from rprm_jobs.formats.readers.labelled import LabelCounts
     from rprm_jobs.judge.prompt import PromptTemplate
     from rprm_jobs.judge.resolve import Judge
 
 
+@reading_options
 def sample(
     files: FilesArgument,
     judge: JudgeOption = "tiny",
@@ -67,8 +68,6 @@ def sample(
     top_p: TopPOption = None,
     max_new_tokens: MaxNewTokensOption = None,
     priority: PriorityOption = 0,
-    step_separator: SeparatorOption = None,
-    split: SplitOption = None,
     skip_bad: SkipBadOption = False,
     new: NewOption = False,
     wait: WaitOption = False,
@@ -77,12 +76,13 @@ def sample(
     engine: EngineOption = "auto",
     engine_arg: EngineArgOption = None,
     as_json: JsonOption = False,
+    *,
+    reading: ReadOptions,
 ) -> None:
     """Sample critiques of labelled steps, for training sets.
 
     Labels are `label`, `step_labels`, or those of PRM800K's rows. All critiques are kept.
     """
-    from rprm_jobs.formats import ReadOptions
     from rprm_jobs.judge.resolve import resolve_judge
     from rprm_jobs.services.jobs.sample import SampleRequest
     from rprm_jobs.services.jobs.sample import sample as sample_job
@@ -98,9 +98,7 @@ def sample(
         top_p=top_p,
         max_new_tokens=max_new_tokens,
     )
-    request = SampleRequest(
-        tuple(files), recipe, ReadOptions(step_separator, split), priority, new, skip_bad, skip_neutral
-    )
+    request = SampleRequest(tuple(files), recipe, reading, priority, new, skip_bad, skip_neutral)
     with connected() as context:
         labelled = sample_job(context, request)
         announce(labelled.submission, k)
@@ -135,6 +133,8 @@ def _announce_labels(labels: LabelCounts) -> None:
     }
     if any(left_out.values()):
         say(f"  steps left out: {', '.join(f'{n:,} {what}' for what, n in left_out.items() if n)}")
+    if labels.neutral and not labels.wrong:
+        say("  warning: no step is labelled wrong, and 0 means neutral; a wrong step is -1 or false")
     if labels.rows_left_out:
         say(f"  {labels.rows_left_out:,} rows have no step to judge")
 

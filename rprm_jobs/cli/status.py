@@ -99,6 +99,7 @@ def jobs(
                     "failed": counts.failed + counts.quarantined,
                     "created_at": job.created_at.isoformat(),
                     "sources": list(job.sources),
+                    "reading": job.reading,
                 }
                 for job, counts in listed
             ]

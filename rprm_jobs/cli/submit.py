@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import typer
 
 from rprm_jobs.cli.shared.command import JOBS, add_command
@@ -19,9 +21,7 @@ from rprm_jobs.cli.shared.options import (
     PriorityOption,
     PromptOption,
     SeedOption,
-    SeparatorOption,
     SkipBadOption,
-    SplitOption,
     SystemPromptOption,
     TemperatureOption,
     ThresholdOption,
@@ -29,6 +29,7 @@ from rprm_jobs.cli.shared.options import (
     WaitOption,
 )
 from rprm_jobs.cli.shared.outcome import FailOn, FailOnOption
+from rprm_jobs.cli.shared.reading import reading_options
 from rprm_jobs.cli.shared.stopping import (
     STOPPING_RULES,
     ChangedOption,
@@ -47,7 +48,11 @@ from rprm_jobs.cli.shared.submitting import WAIT_RULES, announce, conclude
 from rprm_jobs.launch.servers import connected
 from rprm_jobs.types import KeepCritiques
 
+if TYPE_CHECKING:
+    from rprm_jobs.formats import ReadOptions
 
+
+@reading_options
 def submit(
     files: FilesArgument,
     judge: JudgeOption = "tiny",
@@ -68,8 +73,6 @@ def submit(
     max_new_tokens: MaxNewTokensOption = None,
     priority: PriorityOption = 0,
     keep_critiques: KeepOption = KeepCritiques.ALL,
-    step_separator: SeparatorOption = None,
-    split: SplitOption = None,
     skip_bad: SkipBadOption = False,
     new: NewOption = False,
     wait: WaitOption = False,
@@ -79,12 +82,13 @@ def submit(
     engine_arg: EngineArgOption = None,
     as_json: JsonOption = False,
     policy: OldPolicyOption = None,
+    *,
+    reading: ReadOptions,
 ) -> None:
     """Submit solutions to be judged.
 
     The same files with the same options find the job that is there already; --new makes another.
     """
-    from rprm_jobs.formats import ReadOptions
     from rprm_jobs.judge.resolve import resolve_judge
     from rprm_jobs.services.jobs.submit import SubmitRequest, make_recipe
     from rprm_jobs.services.jobs.submit import submit as submit_job
@@ -105,9 +109,7 @@ def submit(
         max_new_tokens=max_new_tokens,
         until_first_error=until_first_error,
     )
-    request = SubmitRequest(
-        tuple(files), recipe, ReadOptions(step_separator, split), priority, keep_critiques, new, skip_bad
-    )
+    request = SubmitRequest(tuple(files), recipe, reading, priority, keep_critiques, new, skip_bad)
     with connected() as context:
         submission = submit_job(context, request)
         announce(submission, k)

@@ -1,6 +1,7 @@
 """The way out: rows of results into JSON lines (plain, .gz, .zst), Parquet, Arrow, or standard output.
 
-A file appears under its name only when it is whole: it is written beside it, synced, and renamed at the end.
+A file appears under its name only when it is whole: it is written beside it, synced, and renamed at the end. At a
+remote location it is uploaded in parts, which are put together at the end.
 """
 
 from __future__ import annotations
@@ -18,6 +19,8 @@ from typing import IO, Any, Protocol
 import msgspec
 
 from rprm_jobs.errors import ConfigError
+from rprm_jobs.formats.remote import is_remote, where_of
+from rprm_jobs.formats.uploads import upload
 
 _BUFFER = 1 << 20
 _GROUP_ROWS = 5000
@@ -48,6 +51,7 @@ class ResultSchema:
                 ("rewards", pa.list_(pa.float64())),
                 ("first_error", pa.int32()),
                 ("critiques_per_step", pa.list_(pa.int32())),
+                ("step_offsets", pa.list_(pa.list_(pa.int32()))),
                 ("critiques", pa.list_(pa.list_(critique))),
                 ("steps", pa.list_(pa.string())),
                 ("label", pa.int32()),
@@ -90,13 +94,17 @@ def open_writer(path: str, schema: Schema = RESULTS) -> Iterator[Writer]:
         yield _Lines(sys.stdout.buffer)
         sys.stdout.buffer.flush()
         return
-    target = Path(path)
+    target = Path(where_of(path))
     if not target.name.endswith((".jsonl", ".jsonl.gz", ".jsonl.zst", ".parquet", ".arrow")):
         raise ConfigError(
             "the output's kind is not known by its name",
-            where=path,
+            where=where_of(path),
             hint="end it in .jsonl, .jsonl.gz, .jsonl.zst, .parquet or .arrow",
         )
+    if is_remote(path):
+        with upload(path) as file, _packed(file, target.name, schema) as writer:
+            yield writer
+        return
     temporary = target.with_name(f".{target.name}.{secrets.token_hex(4)}.part")
     try:
         with _opened(temporary, target.name, schema) as writer:
@@ -117,23 +125,29 @@ def open_writer(path: str, schema: Schema = RESULTS) -> Iterator[Writer]:
 
 @contextmanager
 def _opened(temporary: Path, name: str, schema: Schema) -> Iterator[Writer]:
-    with temporary.open("xb", buffering=_BUFFER) as file:
-        if name.endswith(".gz"):
-            with gzip.GzipFile(filename="", fileobj=file, mode="wb", compresslevel=6, mtime=0) as packed:
-                yield _Lines(packed)
-        elif name.endswith(".zst"):
-            import zstandard
+    with temporary.open("xb", buffering=_BUFFER) as file, _packed(file, name, schema) as writer:
+        yield writer
 
-            with zstandard.ZstdCompressor(level=3).stream_writer(file, closefd=False) as packed:
-                yield _Lines(packed)
-        elif name.endswith(".parquet"):
-            with _Parquet(file, schema) as writer:
-                yield writer
-        elif name.endswith(".arrow"):
-            with _Columns(file, schema) as writer:
-                yield writer
-        else:
-            yield _Lines(file)
+
+@contextmanager
+def _packed(file: IO[bytes], name: str, schema: Schema) -> Iterator[Writer]:
+    """A writer into an open file, in the form that the name tells."""
+    if name.endswith(".gz"):
+        with gzip.GzipFile(filename="", fileobj=file, mode="wb", compresslevel=6, mtime=0) as packed:
+            yield _Lines(packed)
+    elif name.endswith(".zst"):
+        import zstandard
+
+        with zstandard.ZstdCompressor(level=3).stream_writer(file, closefd=False) as packed:
+            yield _Lines(packed)
+    elif name.endswith(".parquet"):
+        with _Parquet(file, schema) as writer:
+            yield writer
+    elif name.endswith(".arrow"):
+        with _Columns(file, schema) as writer:
+            yield writer
+    else:
+        yield _Lines(file)
 
 
 class _Lines:

@@ -51,7 +51,10 @@ class Extension(msgspec.Struct, frozen=True):
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """A job as it was submitted. `n_steps` counts the steps to be judged; `extension` is None before the first."""
+    """A job as it was submitted. `n_steps` counts the steps to be judged; `extension` is None before the first.
+
+    `reading` is how its sources were read: formats, splitter, mapping (rprm_jobs.formats.readers.report).
+    """
 
     id: int
     kind: JobKind
@@ -63,6 +66,7 @@ class Job:
     n_steps: int
     keep_critiques: KeepCritiques
     sources: tuple[str, ...]
+    reading: Mapping[str, Any]
     grouped_by_problem: bool
     created_at: datetime
     cancelled_at: datetime | None
@@ -71,6 +75,7 @@ class Job:
     @classmethod
     def from_row(cls, row: Mapping[str, Any]) -> Job:
         """From a row of `jobs`. Raises ConfigError for a recipe that this version cannot read."""
+        sources = row["sources"]
         return cls(
             id=row["id"],
             kind=JobKind(row["kind"]),
@@ -81,7 +86,9 @@ class Job:
             n_solutions=row["n_solutions"],
             n_steps=row["n_steps"],
             keep_critiques=KeepCritiques(row["keep_critiques"]),
-            sources=tuple(row["sources"]),
+            # A job of an earlier version has the names alone.
+            sources=tuple(sources["files"] if isinstance(sources, dict) else sources),
+            reading=sources["reading"] if isinstance(sources, dict) else {},
             grouped_by_problem=row["gathered"],
             created_at=row["created_at"],
             cancelled_at=row["cancelled_at"],

@@ -12,6 +12,7 @@ from rprm_jobs.types import KeepCritiques
 
 # Headings of a command's help. Options without one stand first.
 INPUT, CRITIQUES, POLICY, WORKER = "Input", "Critiques", "Solutions", "Worker"
+CUTTING = "Cutting a solution's text into steps"
 PLACE = "Queue"
 
 JobArgument = Annotated[int, typer.Argument(metavar="JOB", help="The job's id.", min=1)]
@@ -40,13 +41,6 @@ FilesArgument = Annotated[
         metavar="FILE", help="JSONL (.gz, .zst), Parquet, a folder, a saved data set, a hub id, or - for stdin."
     ),
 ]
-SeparatorOption = Annotated[
-    str | None,
-    typer.Option(
-        "--step-separator", metavar="TEXT", help="What separates the steps of a solution's text.",
-        show_default="blank lines", rich_help_panel=INPUT,
-    ),
-]  # fmt: skip
 SplitOption = Annotated[
     str | None, typer.Option("--split", metavar="NAME", help="The split of a data set.", rich_help_panel=INPUT)
 ]

@@ -31,7 +31,14 @@ def announce(submission: Submission, k: int) -> None:
         f"  at most {submission.critiques:,} critiques ({k} a step), about {human_bytes(submission.bytes)} in the"
         " database"
     )
+    announce_reading(submission)
     announce_refused(submission)
+
+
+def announce_reading(submission: Submission) -> None:
+    """Say as what the input was read."""
+    for line in submission.read_as:
+        say(f"  {line}")
 
 
 def announce_refused(submission: Submission) -> None:

@@ -14,7 +14,7 @@ from typing import Any, NoReturn
 
 import msgspec
 
-from rprm_jobs.formats.readers.rows import BadRow
+from rprm_jobs.formats.readers.bad_row import BadRow
 
 # Beyond any real metadata, and far from where encoders and Postgres give up.
 MAX_DEPTH = 100

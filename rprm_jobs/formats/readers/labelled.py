@@ -7,9 +7,12 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from rprm_jobs.errors import BadLine
-from rprm_jobs.formats.readers import prm800k
-from rprm_jobs.formats.readers.reading import read_raw
-from rprm_jobs.formats.readers.rows import BadRow, InputRow, ReadOptions, to_solution
+from rprm_jobs.formats.readers.bad_row import BadRow
+from rprm_jobs.formats.readers.options import ReadOptions
+from rprm_jobs.formats.readers.reading import RowGroup, read_groups
+from rprm_jobs.formats.readers.report import ReadReport
+from rprm_jobs.formats.readers.row_formats.protocol import ReadContext
+from rprm_jobs.formats.readers.rows import InputRow, check_plain
 from rprm_jobs.pairs.labels import CORRECT, NEUTRAL, WRONG, contradiction, step_ratings
 from rprm_jobs.settings import Limits
 from rprm_jobs.types import Solution
@@ -32,45 +35,53 @@ class LabelCounts:
 
 
 def read_labelled(
-    paths: Sequence[str], options: ReadOptions, limits: Limits, counts: LabelCounts, *, skip_neutral: bool = False
+    paths: Sequence[str],
+    options: ReadOptions,
+    limits: Limits,
+    counts: LabelCounts,
+    *,
+    skip_neutral: bool = False,
+    report: ReadReport | None = None,
 ) -> Iterator[InputRow | BadLine]:
     """Read everything named, in order; a row of PRM800K becomes several. `counts` grows with what is read.
 
     A row needs `label`, `step_labels`, or PRM800K's ratings. Raises like `read_solutions`.
     """
-    for raw in read_raw(paths, limits, split=options.split):
-        if isinstance(raw, BadLine):
-            yield raw
+    report = report or ReadReport()
+    context = ReadContext(labelled=True)
+    for group in read_groups(paths, options, limits, report, context):
+        if isinstance(group, BadLine):
+            yield group
             continue
+        null_ratings, context.unlabelled = context.unlabelled, 0
         try:
-            solutions = _solutions(raw.value, options, limits)
-            unlabelled = prm800k.null_ratings(raw.value) if prm800k.is_row(raw.value) else None
+            solutions = [_labelled(row, group, options, limits, report) for row in group.rows]
         except BadRow as bad:
-            yield BadLine(raw.file, raw.line, str(bad))
+            yield BadLine(group.file, group.line, str(bad))
             continue
         to_judge = [j for s in solutions if (j := _to_judge(s, counts, skip_neutral)) is not None]
-        counts.unlabelled += _unlabelled(solutions) if unlabelled is None else unlabelled
+        # Of PRM800K, a completion counts once, though it stands in several solutions.
+        counts.unlabelled += null_ratings if context.rated else _unlabelled(solutions)
         counts.rows_left_out += not to_judge
-        yield from (InputRow(raw.file, raw.line, solution) for solution in to_judge)
+        yield from (InputRow(group.file, group.line, solution) for solution in to_judge)
 
 
-def _solutions(raw: Any, options: ReadOptions, limits: Limits) -> list[Solution]:
-    if prm800k.is_row(raw):
-        return [_rated(row, options, limits) for row in prm800k.plain_rows(raw) if row["steps"]]
-    solution = to_solution(raw, options, limits)
+def _labelled(
+    row: dict[str, Any] | BadRow, group: RowGroup, options: ReadOptions, limits: Limits, report: ReadReport
+) -> Solution:
+    if isinstance(row, BadRow):
+        raise row
+    id_ = row.get("id")
+    try:
+        solution = check_plain(row, options, limits, report, empty_steps=group.row_format.empty_steps)
+    except BadRow as bad:
+        raise BadRow(f"{id_}: {bad}" if id_ is not None else str(bad)) from bad
     if solution.label is None and solution.step_labels is None:
         raise BadRow("the row has no label: give label, the 0-based first wrong step (-1 for none), or step_labels")
     at_odds = contradiction(len(solution.steps), solution.label, solution.step_labels)
     if at_odds is not None:
         raise BadRow(f"label and step_labels do not agree on step {at_odds + 1}")
-    return [solution]
-
-
-def _rated(row: dict[str, Any], options: ReadOptions, limits: Limits) -> Solution:
-    try:
-        return to_solution(row, options, limits)
-    except BadRow as bad:
-        raise BadRow(f"{row['id']}: {bad}") from bad
+    return solution
 
 
 def _to_judge(solution: Solution, counts: LabelCounts, skip_neutral: bool) -> Solution | None:

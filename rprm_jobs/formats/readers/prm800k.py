@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from rprm_jobs.formats.readers.rows import BadRow
+from rprm_jobs.formats.readers.bad_row import BadRow
 
 _RATINGS = (-1, 0, 1, None)
 _OUTER = ("labeler", "timestamp", "generation")

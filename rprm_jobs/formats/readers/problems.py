@@ -1,4 +1,4 @@
-"""Problems to be solved: rows of `id` and `problem` (or `question`), with the correct `answer` where it is known."""
+"""Problems to be solved: `problem` (or `question`) with the correct `answer` where it is known, or verl's data."""
 
 from __future__ import annotations
 
@@ -7,8 +7,13 @@ from dataclasses import dataclass
 from typing import Any
 
 from rprm_jobs.errors import BadLine
-from rprm_jobs.formats.readers.reading import read_raw
-from rprm_jobs.formats.readers.rows import BadRow, id_of, kind_of, text_of
+from rprm_jobs.formats.readers.bad_row import BadRow, kind_of
+from rprm_jobs.formats.readers.ids import Ids
+from rprm_jobs.formats.readers.options import IdRule
+from rprm_jobs.formats.readers.reading import RawRow, read_raw
+from rprm_jobs.formats.readers.row_formats.protocol import ReadContext
+from rprm_jobs.formats.readers.row_formats.verl import DATASET
+from rprm_jobs.formats.readers.rows import id_of, text_of
 from rprm_jobs.settings import Limits
 
 
@@ -26,21 +31,25 @@ class ProblemRow:
 def read_problem_rows(
     paths: Sequence[str], limits: Limits, *, split: str | None = None
 ) -> Iterator[ProblemRow | BadLine]:
-    """Read everything named, in order; raises like `read_solutions`."""
+    """Read everything named, in order; raises like `read_solutions`. A row without an id gets one of file and line."""
+    ids = Ids(IdRule.LINE, list(paths))
     for raw in read_raw(paths, limits, split=split):
         if isinstance(raw, BadLine):
             yield raw
             continue
         try:
-            yield ProblemRow(raw.file, raw.line, *_checked(raw.value, limits))
+            yield _checked(raw, ids, limits)
         except BadRow as bad:
             yield BadLine(raw.file, raw.line, str(bad))
 
 
-def _checked(raw: Any, limits: Limits) -> tuple[str, str, dict[str, Any]]:
-    if type(raw) is not dict:
-        raise BadRow(f"the row is {kind_of(raw)}, not a JSON object")
-    rest = dict(raw)
+def _checked(raw: RawRow, ids: Ids, limits: Limits) -> ProblemRow:
+    if type(raw.value) is not dict:
+        raise BadRow(f"the row is {kind_of(raw.value)}, not a JSON object")
+    rest = next(iter(DATASET.convert(raw.value, ReadContext()))) if DATASET.fits(raw.value) else dict(raw.value)
+    if isinstance(rest, Exception):
+        raise rest
+    ids.give(rest, raw.file, raw.line, None, repeats=False)
     id_ = id_of(rest.pop("id", None))
     problem = text_of(rest, "problem" if "problem" in rest else "question", missing="problem (or question)")
     if len(problem) > limits.max_text_chars:
@@ -48,7 +57,7 @@ def _checked(raw: Any, limits: Limits) -> tuple[str, str, dict[str, Any]]:
     for name in ("answer", "answers"):
         if not _is_answer(rest.get(name)):
             raise BadRow(f"field {name} is {kind_of(rest[name])}, not a text or a list of texts")
-    return id_, problem, rest
+    return ProblemRow(raw.file, raw.line, id_, problem, rest)
 
 
 def _is_answer(value: Any) -> bool:

@@ -1,4 +1,7 @@
-"""The way in: every input, row by row, as solutions or as refused rows. A bad row never raises; a bad file does."""
+"""The way in: every input, row by row, as solutions or as refused rows. A bad row never raises; a bad file does.
+
+Four stages, each a generator: raw rows (decoded), groups (one a raw row, of plain rows), and solutions (checked).
+"""
 
 from __future__ import annotations
 
@@ -7,9 +10,17 @@ from typing import Any, NamedTuple
 
 from rprm_jobs.errors import BadLine, ConfigError
 from rprm_jobs.formats.locations import InputSource, find_sources
+from rprm_jobs.formats.readers.bad_row import BadRow, LeftOut
 from rprm_jobs.formats.readers.decode import decode_line, refuse_unstorable
+from rprm_jobs.formats.readers.ids import Ids
 from rprm_jobs.formats.readers.lines import read_lines
-from rprm_jobs.formats.readers.rows import BadRow, InputRow, ReadOptions, to_solution
+from rprm_jobs.formats.readers.mapping import mapped_format
+from rprm_jobs.formats.readers.options import ReadOptions
+from rprm_jobs.formats.readers.report import ReadReport
+from rprm_jobs.formats.readers.row_formats.openai_batch import request_problem
+from rprm_jobs.formats.readers.row_formats.protocol import ReadContext, RowFormat
+from rprm_jobs.formats.readers.row_formats.recognise import Recogniser
+from rprm_jobs.formats.readers.rows import InputRow, check_plain
 from rprm_jobs.formats.readers.tabular import as_row, read_dataset, read_parquet
 from rprm_jobs.settings import Limits
 
@@ -22,20 +33,103 @@ class RawRow(NamedTuple):
     value: Any
 
 
-def read_solutions(paths: Sequence[str], options: ReadOptions, limits: Limits) -> Iterator[InputRow | BadLine]:
-    """Read everything named, in order. Raises NotFound or InputError for an input that cannot be read as a whole,
-    ConfigError and MissingExtra for options that do not fit it.
+class RowGroup(NamedTuple):
+    """The plain rows of one raw row, with ids; one that cannot be judged is there as its reason."""
 
-    Whether an id is repeated is not asked here: the store's unique index decides.
+    file: str
+    line: int
+    rows: list[dict[str, Any] | BadRow]
+    row_format: RowFormat
+
+
+def read_solutions(
+    paths: Sequence[str], options: ReadOptions, limits: Limits, report: ReadReport | None = None
+) -> Iterator[InputRow | BadLine]:
+    """Read everything named, in order; `report` grows with what is recognised and done on the way.
+
+    Raises NotFound or InputError for an input that cannot be read as a whole, ConfigError and MissingExtra for options
+    that do not fit it. Whether an id is repeated is not asked here: the store's unique index decides.
     """
-    for raw in read_raw(paths, limits, split=options.split):
-        if isinstance(raw, BadLine):
-            yield raw
+    report = report or ReadReport()
+    for group in read_groups(paths, options, limits, report):
+        if isinstance(group, BadLine):
+            yield group
             continue
+        for row in group.rows:
+            try:
+                if isinstance(row, BadRow):
+                    raise row
+                solution = check_plain(row, options, limits, report, empty_steps=group.row_format.empty_steps)
+                yield InputRow(group.file, group.line, solution)
+            except BadRow as bad:
+                yield BadLine(group.file, group.line, str(bad))
+
+
+def read_groups(
+    paths: Sequence[str], options: ReadOptions, limits: Limits, report: ReadReport, context: ReadContext | None = None
+) -> Iterator[RowGroup | BadLine]:
+    """The plain rows of every row named, by its format. Raises like `read_solutions`."""
+    report.begin(options)
+    context = context or ReadContext()
+    context.notes = report.notes
+    if options.join is not None:
+        context.problems = _joined_problems(options.join, limits, context)
+    reader = _GroupReader(options, report, context, Ids(options.ids, list(paths)))
+    for raw in read_raw(paths, limits, split=options.split):
+        yield raw if isinstance(raw, BadLine) else reader.read(raw)
+
+
+class _GroupReader:
+    def __init__(self, options: ReadOptions, report: ReadReport, context: ReadContext, ids: Ids) -> None:
+        self._options, self._report, self._context, self._ids = options, report, context, ids
+        self._mapped = mapped_format(options.fields) if options.fields else None
+        self._file: str | None = None
+        self._recogniser = Recogniser(options.format)
+
+    def read(self, raw: RawRow) -> RowGroup | BadLine:
+        if raw.file != self._file:
+            self._file, self._recogniser = raw.file, Recogniser(self._options.format)
         try:
-            yield InputRow(raw.file, raw.line, to_solution(raw.value, options, limits))
+            row_format = self._mapped or self._recogniser.recognise(raw.value)
+            return RowGroup(raw.file, raw.line, self._rows(raw, row_format), row_format)
         except BadRow as bad:
-            yield BadLine(raw.file, raw.line, str(bad))
+            return BadLine(raw.file, raw.line, str(bad))
+
+    def _rows(self, raw: RawRow, row_format: RowFormat) -> list[dict[str, Any] | BadRow]:
+        if type(raw.value) is not dict:
+            raise BadRow("the row is not a JSON object")
+        self._report.recognised(raw.file, row_format)
+        try:
+            results = list(row_format.convert(raw.value, self._context))
+        except LeftOut as reason:
+            results = [reason]
+        rows: list[dict[str, Any] | BadRow] = []
+        for number, row in enumerate(results):
+            if isinstance(row, LeftOut):
+                self._report.left_out[str(row)] += 1
+                continue
+            if not isinstance(row, BadRow):
+                rollout = number if len(results) > 1 else None
+                self._ids.give(row, raw.file, raw.line, rollout, repeats=row_format.repeats)
+            rows.append(row)
+        self._report.made_ids = self._ids.count
+        return rows
+
+
+def _joined_problems(path: str, limits: Limits, context: ReadContext) -> dict[str, str]:
+    """The problem of every request of a batch's input file. Raises ConfigError for a file that is none."""
+    problems: dict[str, str] = {}
+    for raw in read_raw([path], limits):
+        try:
+            if isinstance(raw, BadLine):
+                raise BadRow(raw.reason)
+            custom_id, problem = request_problem(raw.value, context)
+        except BadRow as bad:
+            raise ConfigError(
+                f"--join: {bad}", where=f"{path}:{raw.line}", hint="name the file that was sent to the batch"
+            ) from bad
+        problems[custom_id] = problem
+    return problems
 
 
 def read_raw(paths: Sequence[str], limits: Limits, *, split: str | None = None) -> Iterator[RawRow | BadLine]:
@@ -55,9 +149,9 @@ def _read_lines(source: InputSource, limits: Limits) -> Iterator[RawRow | BadLin
         try:
             if line is None:
                 raise BadRow(f"the line has more than {limits.max_line_bytes} bytes (RPRM_MAX_LINE_BYTES)")
-            yield RawRow(source.path, number, decode_line(line))
+            yield RawRow(source.name, number, decode_line(line))
         except BadRow as bad:
-            yield BadLine(source.path, number, str(bad))
+            yield BadLine(source.name, number, str(bad))
 
 
 def _read_table(source: InputSource, split: str | None) -> Iterator[RawRow | BadLine]:
@@ -69,6 +163,6 @@ def _read_table(source: InputSource, split: str | None) -> Iterator[RawRow | Bad
         try:
             row = as_row(raw)
             refuse_unstorable(row)
-            yield RawRow(source.path, number, row)
+            yield RawRow(source.name, number, row)
         except BadRow as bad:
-            yield BadLine(source.path, number, str(bad))
+            yield BadLine(source.name, number, str(bad))

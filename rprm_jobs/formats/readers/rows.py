@@ -1,32 +1,29 @@
-"""From one decoded JSON object to a Solution, or to the reason why it is refused.
+"""From a plain row to a Solution, or to the reason why it is refused.
 
 A field is never corrected in silence: a row either is a solution as it stands or is refused with its field named.
 """
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass
 from typing import Any
 
-from rprm_jobs.errors import InputError
 from rprm_jobs.evaluation import prmbench_rows
+from rprm_jobs.formats.readers.bad_row import BadRow, kind_of
+from rprm_jobs.formats.readers.options import ReadOptions
+from rprm_jobs.formats.readers.report import ReadReport
+from rprm_jobs.formats.readers.row_formats.own import own_row
+from rprm_jobs.formats.readers.row_formats.prmbench import prmbench_row
+from rprm_jobs.formats.splitters import NoSuchPart
 from rprm_jobs.settings import Limits
 from rprm_jobs.types import Solution
 
-_BLANK_LINE = re.compile(r"\n[ \t\r]*\n")
 _MAX_ID_CHARS = 512
 # Booleans are what they say; ratings follow PRM800K: 1 correct, 0 neutral, -1 wrong; null is not labelled.
 _STEP_LABELS: dict[Any, int | None] = {True: 1, False: -1, None: None}
 _RATINGS = (-1, 0, 1)
-
-
-@dataclass(frozen=True, slots=True)
-class ReadOptions:
-    """`step_separator` cuts a solution's text into steps (default: blank lines); `split` names a data set's split."""
-
-    step_separator: str | None = None
-    split: str | None = None
+# Where the steps stand in the text that was cut, as [start, end] in characters.
+STEP_OFFSETS = "step_offsets"
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,48 +35,34 @@ class InputRow:
     solution: Solution
 
 
-class BadRow(Exception):
-    """The row is refused; `str()` is the reason."""
-
-
 def to_solution(raw: Any, options: ReadOptions, limits: Limits) -> Solution:
-    """Check one decoded row. Raises BadRow with the first reason found."""
+    """Check one decoded row of this package's own or of PRMBench. Raises BadRow with the first reason found."""
     if type(raw) is not dict:
         raise BadRow(f"the row is {kind_of(raw)}, not a JSON object")
     if prmbench_rows.is_row(raw):
-        rest = _prmbench(raw)
-    else:
-        _refuse_ambiguous(raw)
-        rest = dict(raw)
+        return check_plain(prmbench_row(raw), options, limits, ReadReport(), empty_steps=True)
+    return check_plain(own_row(raw), options, limits, ReadReport())
+
+
+def check_plain(
+    rest: dict[str, Any], options: ReadOptions, limits: Limits, report: ReadReport, *, empty_steps: bool = False
+) -> Solution:
+    """The Solution of a plain row, which is used up. Raises BadRow with the first reason found.
+
+    `empty_steps`: a benchmark's empty step is a step, since its labels count it.
+    """
     id_ = id_of(rest.pop("id", None))
-    problem = text_of(rest, "problem" if "problem" in rest else "question", missing="problem (or question)")
-    steps = _steps(rest, options, limits, empty_ones=prmbench_rows.is_row(raw))
+    problem = text_of(rest, "problem", missing="problem (or question)")
+    steps = _listed_steps(rest, empty_steps) if "steps" in rest else _cut_steps(rest, options, report)
+    if not steps:
+        raise BadRow("there are no steps")
+    if len(steps) > limits.max_steps:
+        raise BadRow(f"there are {len(steps)} steps, more than {limits.max_steps} (RPRM_MAX_STEPS); see --min-chars")
     if len(problem) + sum(map(len, steps)) > limits.max_text_chars:
         raise BadRow(f"problem and steps have more than {limits.max_text_chars} characters (RPRM_MAX_TEXT_CHARS)")
     label = _label(rest.pop("label", None), len(steps))
     step_labels = _step_labels(rest.pop("step_labels", None), len(steps))
-    return Solution(id_, problem, steps, label, step_labels, rest)
-
-
-def _prmbench(raw: dict[str, Any]) -> dict[str, Any]:
-    """The row of PRMBench with its fields under the names that are used here."""
-    try:
-        return prmbench_rows.solution_row(raw)
-    except InputError as error:
-        raise BadRow(error.what) from error
-
-
-def _refuse_ambiguous(raw: dict[str, Any]) -> None:
-    """Which of two texts is meant cannot be guessed: `solution` beside `response` is often a reference's."""
-    if "question" in raw and "problem" in raw and raw["question"] != raw["problem"]:
-        raise BadRow("fields problem and question differ: keep the one to be judged")
-    if "solution" in raw and "response" in raw and "steps" not in raw and raw["solution"] != raw["response"]:
-        raise BadRow("fields solution and response differ: keep the one to be judged, or give steps")
-
-
-def kind_of(value: Any) -> str:
-    names = {dict: "an object", list: "a list", str: "a text", bool: "a boolean", int: "a number", float: "a number"}
-    return "null" if value is None else names.get(type(value), type(value).__name__)
+    return Solution(id_, problem, tuple(steps), label, step_labels, rest)
 
 
 def id_of(value: Any) -> str:
@@ -105,27 +88,34 @@ def text_of(rest: dict[str, Any], name: str, *, missing: str) -> str:
     return value
 
 
-def _steps(rest: dict[str, Any], options: ReadOptions, limits: Limits, *, empty_ones: bool = False) -> tuple[str, ...]:
-    """`empty_ones`: a benchmark's empty step is a step, since its labels count it."""
-    if "steps" in rest:
-        steps = rest.pop("steps")
-        if type(steps) is not list:
-            raise BadRow(f"field steps is {kind_of(steps)}, not a list")
-        for number, step in enumerate(steps, 1):
-            if type(step) is not str:
-                raise BadRow(f"step {number} is {kind_of(step)}, not a text")
-            if not empty_ones and not step.strip():
-                raise BadRow(f"step {number} is empty")
-    else:
-        name = "solution" if "solution" in rest else "response"
-        text = text_of(rest, name, missing="steps (or solution, or response)")
-        pieces = text.split(options.step_separator) if options.step_separator else _BLANK_LINE.split(text)
-        steps = [piece.strip() for piece in pieces if piece.strip()]
-    if not steps:
-        raise BadRow("there are no steps")
-    if len(steps) > limits.max_steps:
-        raise BadRow(f"there are {len(steps)} steps, more than {limits.max_steps} (RPRM_MAX_STEPS)")
-    return tuple(steps)
+def _listed_steps(rest: dict[str, Any], empty_steps: bool) -> list[str]:
+    steps = rest.pop("steps")
+    if type(steps) is not list:
+        raise BadRow(f"field steps is {kind_of(steps)}, not a list")
+    for number, step in enumerate(steps, 1):
+        if type(step) is not str:
+            raise BadRow(f"step {number} is {kind_of(step)}, not a text")
+        if not empty_steps and (not step or step.isspace()):
+            raise BadRow(f"step {number} is empty")
+    return steps
+
+
+def _cut_steps(rest: dict[str, Any], options: ReadOptions, report: ReadReport) -> list[str]:
+    """The steps of the solution's text; where each stands goes to the metadata."""
+    text = text_of(rest, "solution", missing="steps (or solution, or response)")
+    reasoning = rest.get("reasoning")
+    if type(reasoning) is str and options.splitting.part in ("thinking", "all"):
+        del rest["reasoning"]
+        text = f"<think>\n{reasoning}\n</think>\n\n{text}"
+    try:
+        spans = options.splitting.cut(text)
+    except NoSuchPart as reason:
+        raise BadRow(str(reason)) from reason
+    report.cut(text, len(spans))
+    if STEP_OFFSETS in rest:
+        rest[f"metadata.{STEP_OFFSETS}"] = rest.pop(STEP_OFFSETS)
+    rest[STEP_OFFSETS] = [list(span) for span in spans]
+    return [text[start:end] for start, end in spans]
 
 
 def _label(value: Any, n_steps: int) -> int | None:

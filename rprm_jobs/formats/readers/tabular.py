@@ -7,12 +7,18 @@ import datetime
 import decimal
 import math
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 from rprm_jobs.errors import InputError, MissingExtra
-from rprm_jobs.formats.readers.rows import BadRow
+from rprm_jobs.formats.readers.bad_row import BadRow
+from rprm_jobs.formats.readers.row_formats.protocol import PLAIN
+from rprm_jobs.formats.remote import is_remote, where_of
+from rprm_jobs.formats.streams import open_file
 
 _BATCH_ROWS = 1000
+# Fields whose texts are judged in some format: bytes there must be texts.
+_JUDGED = PLAIN | {"prompt", "completion", "completions", "input", "output", "generation", "instruction", "text"}
 _BATCH_BYTES = 16 << 20
 
 
@@ -22,13 +28,25 @@ def read_parquet(path: str) -> Iterator[dict[str, Any] | BadRow]:
     import pyarrow.parquet as pq
 
     try:
-        with pq.ParquetFile(path) as file:
+        with _opened(path) as opened, pq.ParquetFile(opened) as file:
             _refuse_repeated(file.schema_arrow.names, path)
             for batch in file.iter_batches(batch_size=_batch_rows(file.metadata)):
                 yield from _python_rows(batch)
     except (pa.ArrowException, OSError) as error:
         reason = str(error).splitlines()[0]
-        raise InputError(f"not a readable Parquet file: {reason}", where=path, hint="write the file again") from error
+        raise InputError(
+            f"not a readable Parquet file: {reason}", where=where_of(path), hint="write the file again"
+        ) from error
+
+
+@contextmanager
+def _opened(path: str) -> Iterator[Any]:
+    """A local file by its name, which Arrow reads faster than a file of Python's."""
+    if is_remote(path):
+        with open_file(path) as file:
+            yield file
+    else:
+        yield path
 
 
 def _refuse_repeated(names: list[str], path: str) -> None:
@@ -121,11 +139,29 @@ def as_row(raw: dict[str, Any] | BadRow) -> dict[str, Any]:
                 row[name] = as_json(value)
             except BadRow as bad:
                 raise BadRow(f"field {name!a} {bad}") from None
+            if name in _JUDGED and _has_no_text(value):
+                raise BadRow(f"field {name!a} holds bytes that are no text in UTF-8")
     return row
 
 
+def _text_of(value: bytes) -> str | None:
+    try:
+        return None if b"\0" in value else value.decode()
+    except UnicodeDecodeError:
+        return None
+
+
+def _has_no_text(value: Any) -> bool:
+    if isinstance(value, list):
+        return any(_has_no_text(item) for item in value)
+    return isinstance(value, bytes) and bool(value) and _text_of(value) is None
+
+
 def as_json(value: Any) -> Any:
-    """`value` in JSON types: times as ISO text, durations as seconds, bytes as base64, decimals as text.
+    """`value` in JSON types: times as ISO text, durations as seconds, decimals as text.
+
+    Bytes are the text that they are in UTF-8 (columns often lack the mark that says so), or base64 of what is none.
+
 
     Raises BadRow for NaN, infinities and what has no form in JSON.
     """
@@ -146,5 +182,5 @@ def as_json(value: Any) -> Any:
     if isinstance(value, decimal.Decimal):
         return str(value)
     if isinstance(value, bytes):
-        return base64.b64encode(value).decode()
+        return _text_of(value) or base64.b64encode(value).decode()
     raise BadRow(f"holds a value of type {type(value).__name__}, which has no form in JSON")

@@ -11,8 +11,7 @@ from typing import Any
 
 from rprm_jobs.errors import BadLine, InputError
 from rprm_jobs.evaluation.best_of_n import Problem, complete, read_problem
-from rprm_jobs.formats import InputRow, ReadOptions
-from rprm_jobs.formats.readers.rows import BadRow, to_solution
+from rprm_jobs.formats import BadRow, InputRow, ReadOptions, to_solution
 from rprm_jobs.services.context import Context
 from rprm_jobs.services.evaluation.benchmark_rows import BadRows, FirstSeen, parse_rows
 from rprm_jobs.settings import Limits

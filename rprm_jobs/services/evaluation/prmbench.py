@@ -16,8 +16,7 @@ from rprm_jobs.evaluation.prmbench_rows import (
     first_of_each,
     read_item,
 )
-from rprm_jobs.formats import InputRow, RawRow, ReadOptions
-from rprm_jobs.formats.readers.rows import BadRow, to_solution
+from rprm_jobs.formats import BadRow, InputRow, RawRow, ReadOptions, to_solution
 from rprm_jobs.services.context import Context
 from rprm_jobs.services.evaluation.benchmark_rows import BadRows, parse_rows
 from rprm_jobs.settings import Limits

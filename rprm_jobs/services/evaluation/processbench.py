@@ -10,7 +10,7 @@ from rprm_jobs.errors import BadLine, InputError
 from rprm_jobs.evaluation.metrics import NO_ERROR
 from rprm_jobs.evaluation.processbench_answers import Answer, answer_of_status, predict, read_answer
 from rprm_jobs.evaluation.processbench_report import ProcessBenchItem, subset_of
-from rprm_jobs.formats.readers.rows import BadRow, ReadOptions, to_solution
+from rprm_jobs.formats import BadRow, ReadOptions, to_solution
 from rprm_jobs.services.context import Context
 from rprm_jobs.services.evaluation.benchmark_rows import BadRows, FirstSeen, parse_rows, row_id
 from rprm_jobs.settings import Limits

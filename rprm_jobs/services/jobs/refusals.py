@@ -82,9 +82,10 @@ class Refusals:
 
 
 def refused_path(source: str) -> str:
-    """Where the refused rows of this input go; those of standard input go to the working folder."""
+    """Where the refused rows of this input go; those of standard input, of a hub and of
+    a remote location go to the working folder."""
     if source in ("-", "<stdin>"):
         return "stdin.refused.jsonl"
     if not Path(source).exists():
-        return f"{source.replace('/', '_')}.refused.jsonl"
+        return f"{source.replace('://', '_').replace('/', '_')}.refused.jsonl"
     return f"{source}.refused.jsonl"

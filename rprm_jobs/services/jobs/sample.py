@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 from rprm_jobs.errors import BadLine, InputError
-from rprm_jobs.formats import InputRow, ReadOptions
+from rprm_jobs.formats import InputRow, ReadOptions, ReadReport
 from rprm_jobs.formats.readers.labelled import LabelCounts, read_labelled
 from rprm_jobs.judge.recipe import Recipe
 from rprm_jobs.services.context import Context
@@ -37,7 +37,7 @@ class SampleSubmission:
 
 def sample(context: Context, request: SampleRequest) -> SampleSubmission:
     """Store the job and notify workers. Raises InputError when a row has no label, or no step at all has one."""
-    counts = LabelCounts()
+    counts, report = LabelCounts(), ReadReport()
     submission = submit(
         context,
         SubmitRequest(
@@ -48,17 +48,23 @@ def sample(context: Context, request: SampleRequest) -> SampleSubmission:
             KeepCritiques.ALL,
             request.new,
             request.skip_bad,
-            rows=_rows(context, request, counts),
+            rows=_rows(context, request, counts, report),
+            report=report,
             kind=JobKind.SAMPLE,
         ),
     )
     return SampleSubmission(submission, counts)
 
 
-def _rows(context: Context, request: SampleRequest, counts: LabelCounts) -> Iterator[InputRow | BadLine]:
+def _rows(
+    context: Context, request: SampleRequest, counts: LabelCounts, report: ReadReport
+) -> Iterator[InputRow | BadLine]:
     any_step = False
     limits = context.settings.limits
-    for row in read_labelled(request.paths, request.reading, limits, counts, skip_neutral=request.skip_neutral):
+    rows = read_labelled(
+        request.paths, request.reading, limits, counts, skip_neutral=request.skip_neutral, report=report
+    )
+    for row in rows:
         any_step = True
         yield row
     if not any_step:

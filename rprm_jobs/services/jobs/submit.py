@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from rprm_jobs.errors import BadLine, ConfigError, Conflict, InputError
-from rprm_jobs.formats import InputRow, ReadOptions, read_solutions
+from rprm_jobs.formats import InputRow, ReadOptions, ReadReport, read_solutions
 from rprm_jobs.judge.prompt import PromptTemplate
 from rprm_jobs.judge.recipe import Recipe
 from rprm_jobs.judge.resolve import Judge
@@ -33,9 +33,9 @@ _OUTCOME_BYTES = 250
 class SubmitRequest:
     """What to judge, and how. `new` makes a job even when an equal one exists; `skip_bad` leaves bad rows out.
 
-    `rows` are judged instead of what the files at `paths` hold, where a caller reads those itself. `dependent`
-    is the job to create from this one's solutions, `depends_on` the job whose solutions these are
-    (rprm_jobs.services.upkeep.dependents).
+    `rows` are judged instead of what the files at `paths` hold, where a caller reads those itself and
+    reports it. `dependent` is the job to create from this one's solutions, `depends_on` the job whose solutions these
+    are (rprm_jobs.services.upkeep.dependents).
     """
 
     paths: tuple[str, ...]
@@ -46,6 +46,7 @@ class SubmitRequest:
     new: bool = False
     skip_bad: bool = False
     rows: Iterable[InputRow | BadLine] | None = None
+    report: ReadReport | None = None
     kind: JobKind = JobKind.SCORE
     dependent: Mapping[str, Any] | None = None
     depends_on: int | None = None
@@ -63,6 +64,7 @@ class Submission:
     bytes: int
     refused: int
     refused_files: tuple[str, ...]
+    read_as: tuple[str, ...] = ()
 
 
 class _SameJob(Exception):
@@ -131,10 +133,10 @@ def submit(context: Context, request: SubmitRequest) -> Submission:
     Raises ConfigError for a priority beyond what the queue can order by.
     """
     check_priority(request.priority)
-    refusals = Refusals(skip=request.skip_bad)
+    refusals, report = Refusals(skip=request.skip_bad), request.report or ReadReport()
     try:
         try:
-            job_id, created = _store(context, request, refusals), True
+            job_id, created = _store(context, request, refusals, report), True
         except _SameJob as same:
             job_id, created = same.job_id, False
     finally:
@@ -152,16 +154,17 @@ def submit(context: Context, request: SubmitRequest) -> Submission:
         bytes=estimate_bytes(critiques, job.n_solutions, job.keep_critiques),
         refused=refusals.count,
         refused_files=refusals.files,
+        read_as=tuple(report.lines()),
     )
 
 
-def _store(context: Context, request: SubmitRequest, refusals: Refusals) -> int:
+def _store(context: Context, request: SubmitRequest, refusals: Refusals, report: ReadReport) -> int:
     sources: dict[str, int] = {}
     with context.database.transaction() as connection:
         if request.depends_on is not None and not dependents.claim(connection, request.depends_on):
             raise Conflict(f"the dependent job of job {request.depends_on} exists or is being created")
         intake = Intake(connection, request.kind)
-        intake.load(_good_rows(context, request, refusals, sources))
+        intake.load(_good_rows(context, request, refusals, sources, report))
         _refuse_repeated(intake, list(sources), refusals, skip=request.skip_bad)
         refusals.check(sources)
         if intake.n_solutions == 0:
@@ -178,6 +181,7 @@ def _store(context: Context, request: SubmitRequest, refusals: Refusals) -> int:
                 priority=request.priority,
                 keep_critiques=request.keep_critiques,
                 sources=tuple(sources),
+                reading=report.to_builtins(),
                 shard_solutions=_shard_size(intake.n_solutions, context.settings.shard_solutions),
                 dependent=request.dependent,
                 depends_on=request.depends_on,
@@ -190,11 +194,11 @@ def _store(context: Context, request: SubmitRequest, refusals: Refusals) -> int:
 
 
 def _good_rows(
-    context: Context, request: SubmitRequest, refusals: Refusals, sources: dict[str, int]
+    context: Context, request: SubmitRequest, refusals: Refusals, sources: dict[str, int], report: ReadReport
 ) -> Iterator[tuple[int, int, Solution]]:
     rows: Iterable[InputRow | BadLine] | None = request.rows
     if rows is None:
-        rows = read_solutions(request.paths, request.reading, context.settings.limits)
+        rows = read_solutions(request.paths, request.reading, context.settings.limits, report)
     for row in rows:
         source = sources.setdefault(row.file, len(sources))
         if isinstance(row, BadLine):

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import msgspec
@@ -39,6 +39,7 @@ class NewJob:
     keep_critiques: KeepCritiques
     sources: tuple[str, ...]
     shard_solutions: int
+    reading: Mapping[str, Any] = field(default_factory=dict)
     dependent: Mapping[str, Any] | None = None
     depends_on: int | None = None
 
@@ -210,7 +211,7 @@ class Intake:
                 "n_solutions": self.n_solutions,
                 "n_steps": self.n_steps,
                 "keep": job.keep_critiques.value,
-                "sources": _encode(job.sources).decode(),
+                "sources": _encode({"files": job.sources, "reading": job.reading}).decode(),
                 "gathered": grouped_by_problem,
                 "follow": None if job.dependent is None else _encode(job.dependent).decode(),
                 "follows": job.depends_on,

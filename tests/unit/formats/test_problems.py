@@ -19,11 +19,14 @@ def read(tmp_path: Path, *rows: object) -> list[ProblemRow | BadLine]:
 
 
 def test_good_rows_keep_what_they_say(tmp_path: Path) -> None:
-    first, second = read(
+    first, second, third = read(
         tmp_path,
         {"id": "a", "problem": "1 + 1?", "answer": "2", "level": 3},
         {"id": 7, "question": "2 + 2?", "answers": ["4", 4]},
+        {"problem": "3 + 3?"},
     )
+    assert isinstance(third, ProblemRow)
+    assert third.id == "problems.jsonl:3"
     assert isinstance(first, ProblemRow)
     assert isinstance(second, ProblemRow)
     assert (first.id, first.problem, first.line, first.metadata) == ("a", "1 + 1?", 1, {"answer": "2", "level": 3})
@@ -33,7 +36,7 @@ def test_good_rows_keep_what_they_say(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("row", "said"),
     [
-        ({"problem": "x"}, "field id is missing"),
+        ({"id": 1.5, "problem": "x"}, "field id is a number, not a text"),
         ({"id": "a"}, "field problem (or question) is missing"),
         ({"id": "a", "problem": "  "}, "field problem is empty"),
         ({"id": "a", "problem": ["x"]}, "field problem is a list, not a text"),
