@@ -87,9 +87,9 @@ def _page(inspection: Inspection, width: int, *, colour: bool) -> Iterator[str]:
         yield ""
         yield from _row(row, width, colour=colour)
     for title, histogram in (("steps a solution", inspection.steps), ("tokens a solution, about", inspection.tokens)):
-        yield ""
         yield from _histogram(title, histogram)
-    yield ""
+    if inspection.solutions:
+        yield ""
     scope = "" if inspection.complete else " among the first rows"
     yield f"{inspection.solutions:,} solutions{scope}, {inspection.n_bad:,} rows would be refused"
     for bad in inspection.bad:
@@ -132,6 +132,7 @@ def _histogram(title: str, histogram: Histogram) -> Iterator[str]:
     if not histogram.count:
         return
     mean = histogram.total / histogram.count
+    yield ""
     yield f"{title}: {mean:,.1f} on average, {histogram.most:,} at most, {histogram.total:,} in all"
     rows = histogram.rows()
     ranges = [f"{last:,}" if first == last else f"{first:,}-{last:,}" for first, last, _ in rows]

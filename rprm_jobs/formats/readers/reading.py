@@ -98,7 +98,7 @@ class _GroupReader:
     def _rows(self, raw: RawRow, row_format: RowFormat) -> list[dict[str, Any] | BadRow]:
         if type(raw.value) is not dict:
             raise BadRow("the row is not a JSON object")
-        self._report.recognised(raw.file, row_format)
+        self._report.recognised(raw.file, row_format, raw.value)
         try:
             results = list(row_format.convert(raw.value, self._context))
         except LeftOut as reason:

@@ -3,18 +3,28 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from typing import Any
 
 from rprm_jobs.formats.readers.options import IdRule, ReadOptions
 from rprm_jobs.formats.readers.row_formats.protocol import RowFormat
 
 
+@dataclass(slots=True)
+class FormatRows:
+    """The rows of one format in one file: `fields` are those by which the first was recognised."""
+
+    row_format: RowFormat
+    fields: tuple[str, ...]
+    rows: int = 0
+
+
 class ReadReport:
     """Grows while rows are read. `files` counts rows by format for each file, `left_out` and `notes` by their text."""
 
     def __init__(self) -> None:
-        self.files: dict[str, dict[str, tuple[RowFormat, int]]] = {}
+        self.files: dict[str, dict[str, FormatRows]] = {}
         self.left_out: Counter[str] = Counter()
         self.notes: Counter[str] = Counter()
         self.texts = 0
@@ -27,11 +37,12 @@ class ReadReport:
         """The options that the rows are read with."""
         self._options = options
 
-    def recognised(self, file: str, row_format: RowFormat) -> None:
+    def recognised(self, file: str, row_format: RowFormat, row: Mapping[str, Any]) -> None:
         """One more row of this format."""
         formats = self.files.setdefault(file, {})
-        _, count = formats.get(row_format.name, (row_format, 0))
-        formats[row_format.name] = (row_format, count + 1)
+        if row_format.name not in formats:
+            formats[row_format.name] = FormatRows(row_format, row_format.fields_in(row))
+        formats[row_format.name].rows += 1
 
     def cut(self, text: str, steps: int) -> None:
         """One more solution's text, cut into this many steps."""
@@ -41,15 +52,15 @@ class ReadReport:
 
     def lines(self) -> Iterator[str]:
         """For the user: the formats, and all that was mapped, numbered, cut, or passed over."""
-        formats: dict[str, list[Any]] = {}
+        formats: dict[str, list[FormatRows]] = {}
         for by_name in self.files.values():
-            for name, (row_format, count) in by_name.items():
-                entry = formats.setdefault(name, [row_format, 0, 0])
-                entry[1], entry[2] = entry[1] + count, entry[2] + 1
-        for name, (row_format, rows, files) in formats.items():
-            by = f" by {', '.join(row_format.fields)}" if row_format.fields else ""
-            where = f" in {files} files" if files > 1 else ""
-            yield f"read as {name} ({row_format.about}){by}: {rows:,} rows{where}"
+            for name, of_file in by_name.items():
+                formats.setdefault(name, []).append(of_file)
+        for name, of_files in formats.items():
+            first, rows = of_files[0], sum(seen.rows for seen in of_files)
+            by = f" by {', '.join(first.fields)}" if first.fields else ""
+            where = f" in {len(of_files)} files" if len(of_files) > 1 else ""
+            yield f"read as {name} ({first.row_format.about}){by}: {rows:,} rows{where}"
         if self._options.fields:
             yield f"mapped: {', '.join(f'{ours} from {theirs}' for ours, theirs in self._options.fields.items())}"
         if self.made_ids:
@@ -76,7 +87,7 @@ class ReadReport:
         """What is stored with the job; empty where nothing was read."""
         options = self._options
         formats = {
-            file: {name: {"fields": list(form.fields), "rows": count} for name, (form, count) in by_name.items()}
+            file: {name: {"fields": list(seen.fields), "rows": seen.rows} for name, seen in by_name.items()}
             for file, by_name in self.files.items()
         }
         stored = {

@@ -39,11 +39,11 @@ REFUSED = [
     (row(id=1.5), "field id is a number, not a text"),
     (row(id=" "), "field id is empty"),
     (row(id="x" * 513), "field id is longer than 512 characters"),
-    (row(problem=...), "no format fits; nearest is rprm (by steps or solution or response): "
+    (row(problem=...), "no format fits; nearest is rprm (by steps): "
      "missing: problem or question; or choose fields with --map"),
     (row(problem=7), "field problem is a number, not a text"),
     (row(problem=" \n"), "field problem is empty"),
-    (row(steps=...), "no format fits; nearest is rprm (by problem or question): "
+    (row(steps=...), "no format fits; nearest is rprm (by problem): "
      "missing: steps or solution or response; or choose fields with --map"),
     (b'{"text": "x", "n": 1}', "no format fits; the row has the fields 'n', 'text'; "
      "choose fields with --map problem=NAME,solution=NAME"),

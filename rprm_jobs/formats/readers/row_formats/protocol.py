@@ -52,13 +52,16 @@ class Need:
         paths = tuple(tuple(name.split(".")) for name in names.split("|"))
         return cls(names.replace("|", " or "), paths, _KINDS.get(kind, ()), kind == "messages")
 
+    def field_in(self, row: Mapping[str, Any]) -> str:
+        """The name of the field that the row has of these; the need's text where it has none."""
+        names = (".".join(path) for path in self.paths if _value_at(row, path) is not None)
+        return next(names, self.text)
+
     def problem_in(self, row: Mapping[str, Any]) -> str | None:
         """None where the row has it; "" where it is missing; else what it is instead."""
         problem = ""
         for path in self.paths:
-            value: Any = row
-            for name in path:
-                value = value.get(name) if type(value) is dict else None
+            value = _value_at(row, path)
             if value is None:
                 continue
             if self.kinds and type(value) not in self.kinds:
@@ -68,6 +71,13 @@ class Need:
             else:
                 return None
         return problem
+
+
+def _value_at(row: Mapping[str, Any], path: tuple[str, ...]) -> Any:
+    value: Any = row
+    for name in path:
+        value = value.get(name) if type(value) is dict else None
+    return value
 
 
 def _distinct(kinds: Iterable[type]) -> list[str]:
@@ -108,10 +118,9 @@ class RowFormat:
             return False
         return all(need.problem_in(row) is None for need in self.needs)
 
-    @property
-    def fields(self) -> tuple[str, ...]:
-        """The fields by which it is recognised."""
-        return tuple(need.text for need in self.needs)
+    def fields_in(self, row: Mapping[str, Any]) -> tuple[str, ...]:
+        """The fields of the row by which it is recognised."""
+        return tuple(need.field_in(row) for need in self.needs)
 
 
 def needs(*texts: str) -> tuple[Need, ...]:

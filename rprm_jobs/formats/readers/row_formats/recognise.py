@@ -42,7 +42,7 @@ def _refusal(formats: list[RowFormat], row: dict[str, Any]) -> str:
         names = ", ".join(sorted(map(ascii, row))[:_SHOWN_FIELDS]) + (", ..." if len(row) > _SHOWN_FIELDS else "")
         has = f"has the fields {names}" if row else "has no field"
         return f"no format fits; the row {has}; choose fields with --map problem=NAME,solution=NAME"
-    by = ", ".join(need.text for need in nearest.needs if need.problem_in(row) is None)
+    by = ", ".join(need.field_in(row) for need in nearest.needs if need.problem_in(row) is None)
     matched = f" (by {by})" if by else ""
     return f"no format fits; nearest is {nearest.name}{matched}: {_lacks(nearest, row)}; or choose fields with --map"
 
