@@ -7,9 +7,8 @@ from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
 
 from rprm_jobs.errors import BadLine, InputError
-from rprm_jobs.formats import InputRow, ReadOptions
+from rprm_jobs.formats import BadRow, InputRow, ReadOptions, to_solution
 from rprm_jobs.formats.readers.decode import refuse_unstorable
-from rprm_jobs.formats.readers.rows import BadRow, to_solution
 from rprm_jobs.formats.readers.tabular import as_row
 from rprm_jobs.settings import Limits
 
