@@ -192,6 +192,9 @@ def _between(cuts: Iterable[Span], start: int, end: int) -> Iterator[Span]:
 
 def _stripped(text: str, spans: Iterable[Span]) -> Iterator[Span]:
     for start, end in spans:
+        if start < end and not text[start].isspace() and not text[end - 1].isspace():
+            yield start, end
+            continue
         piece = text[start:end]
         kept = piece.strip()
         if kept:
