@@ -44,12 +44,16 @@ def write_rows(path: Path, name: str, rows: int, chars: int) -> None:
 
 
 def read(path: str, join: str) -> dict[str, float]:
-    """Read a file in this process: rows/s and the peak memory in MB."""
-    begin, count = time.perf_counter(), 0
+    """Read a file in this process: solutions a second by the clock and by the processor, and the peak memory in MB."""
+    begin, begin_cpu, count = time.perf_counter(), time.process_time(), 0
     for _ in read_solutions([path], ReadOptions(join=join), Limits()):
         count += 1
-    seconds = time.perf_counter() - begin
-    return {"solutions_per_s": count / seconds, "peak_mb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024}
+    seconds, cpu_seconds = time.perf_counter() - begin, time.process_time() - begin_cpu
+    return {
+        "solutions_per_s": count / seconds,
+        "solutions_per_cpu_s": count / cpu_seconds,
+        "peak_mb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024,
+    }
 
 
 def measure(path: Path, join: Path) -> dict[str, float]:
@@ -76,7 +80,7 @@ def main() -> None:
         for name in sorted(SAMPLES.keys() - {"visualprocessbench"}):
             write_rows(path, name, 20_000, options.chars)
             speeds[name] = measure(path, join)
-        slowest = min(speeds, key=lambda name: speeds[name]["solutions_per_s"])
+        slowest = min(speeds, key=lambda name: speeds[name]["solutions_per_cpu_s"])
         write_rows(path, slowest, options.rows // 10, options.chars)
         tenth = measure(path, join)
         write_rows(path, slowest, options.rows, options.chars)
