@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from rprm_jobs.cli.shared.command import JOBS, add_command
-from rprm_jobs.cli.shared.common import human_bytes, human_time, print_json
+from rprm_jobs.cli.shared.common import human_bytes, human_time, print_json, say
 from rprm_jobs.cli.shared.options import (
     CritiquesOption,
     FilesArgument,
@@ -68,6 +68,8 @@ def estimate(
     if as_json:
         print_json(asdict(cost))
         return
+    for line in cost.read_as:
+        say(line)
     source = "measured on this store" if cost.measured else "as published; nothing is measured here yet"
     print(f"{cost.solutions:,} solutions, {cost.steps:,} steps, {cost.critiques:,} critiques")
     if cost.refused:

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from rprm_jobs.errors import BadLine, InputError
-from rprm_jobs.formats import InputRow, ReadOptions, read_solutions
+from rprm_jobs.formats import InputRow, ReadOptions, ReadReport, read_solutions
 from rprm_jobs.judge.prompt import PromptTemplate, format_previous, format_step
 from rprm_jobs.judge.recipe import Recipe
 from rprm_jobs.services.context import Context
@@ -43,6 +43,7 @@ class Estimate:
     seconds: float | None
     bytes: int
     measured: bool
+    read_as: tuple[str, ...] = ()
 
 
 @dataclass(slots=True)
@@ -83,8 +84,8 @@ def estimate(
     Raises InputError when no row can be judged.
     """
     template = PromptTemplate.parse(recipe.prompt)
-    sums, per_token = _Sums(), _PUBLISHED_CHARS_PER_TOKEN
-    for row in read_solutions(paths, reading, context.settings.limits):
+    sums, report, per_token = _Sums(), ReadReport(), _PUBLISHED_CHARS_PER_TOKEN
+    for row in read_solutions(paths, reading, context.settings.limits, report):
         if isinstance(row, BadLine):
             sums.refused += 1
             continue
@@ -92,7 +93,7 @@ def estimate(
             per_token = _characters_per_token(template, row, count_tokens)
         sums.add(row, template.fixed_characters)
     if not sums.solutions:
-        raise InputError("there is no solution to judge", where=", ".join(paths), hint="see rprm-jobs submit's message")
+        raise InputError("there is no solution to judge", where=", ".join(paths), hint="see rprm-jobs inspect")
     with context.database.transaction() as connection:
         speed = jobs.speed(connection, recipe.queue)
     critiques = sums.steps * recipe.k
@@ -110,6 +111,7 @@ def estimate(
         seconds=critiques * length / rate if rate else None,
         bytes=estimate_bytes(critiques, sums.solutions, keep) + sums.stored,
         measured=speed is not None,
+        read_as=tuple(report.lines()),
     )
 
 

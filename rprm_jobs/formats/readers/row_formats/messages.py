@@ -22,11 +22,10 @@ _FRAMES = [
         r"(?:system\n.*?\n)?user\n(.*)\nassistant\s*(?:<think>\s*)?$",
     )
 ]
-_ENDS = re.compile(
-    r"(?:\s*(?:<\|im_end\|>|<\|endoftext\|>|<\|eot_id\|>|<\|end_of_text\|>|<\uff5cend\u2581of\u2581sentence\uff5c>"
-    r"|<end_of_turn>|</s>|<eos>|<pad>|<\|pad\|>))+\s*$"
-)
-_ENDS_WITH = (">", "\n", " ")
+_ENDS = (
+    "<|im_end|>", "<|endoftext|>", "<|eot_id|>", "<|end_of_text|>", "<\uff5cend\u2581of\u2581sentence\uff5c>",
+    "<end_of_turn>", "</s>", "<eos>", "<pad>", "<|pad|>",
+)  # fmt: skip
 
 
 def unframed_problem(text: str, context: ReadContext) -> str:
@@ -42,10 +41,13 @@ def unframed_problem(text: str, context: ReadContext) -> str:
 
 def unframed_solution(text: str, context: ReadContext) -> str:
     """The text without the special tokens that end it."""
-    if text.endswith(_ENDS_WITH) and (match := _ENDS.search(text)):
-        context.notes["solutions whose ending special tokens were taken off"] += 1
-        return text[: match.start()]
-    return text
+    left = text.rstrip()
+    if not left.endswith(_ENDS):
+        return text
+    context.notes["solutions whose ending special tokens were taken off"] += 1
+    while token := next((end for end in _ENDS if left.endswith(end)), None):
+        left = left.removesuffix(token).rstrip()
+    return left
 
 
 def content_of(message: Any) -> str:
