@@ -19,8 +19,8 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from rprm_jobs.judge.policy import CARD, PolicyCard, write_policy_card
-from rprm_jobs.judge.resolve import resolve_judge
+from rprm_jobs.judge.policy import PolicyCard, write_policy_card
+from rprm_jobs.judge.resolve import POLICY_CARD, resolve_judge
 from training import tiny_base
 from training.careless import draw_careless
 from training.folder import load_model, load_tokenizer, write_model
@@ -78,7 +78,7 @@ def build(out: Path, recipe: SftRecipe, base: str = "tiny") -> dict[str, Any]:
     source = tiny_base.generated(partial(records, recipe.seed), recipe)
     _, log = train_sft(model, tokenizer, TrainingPlan(source, recipe, checkpoints, resumed))
     write_model(model.half(), tokenizer, out)
-    write_policy_card(_CARD, out / CARD)
+    write_policy_card(_CARD, out / POLICY_CARD)
     shutil.rmtree(checkpoints)
     losses = [float(entry["loss"]) for entry in log if "loss" in entry]
     record = {

@@ -112,6 +112,8 @@ def worker(
     if tensor_parallel > 1:
         command += ["--engine-arg", f"tensor_parallel_size={tensor_parallel}"]
     groups = gpu_groups(gpus, tensor_parallel) if gpus else []
+    if gpus:
+        refuse_unknown_gpus(",".join(groups).split(","))
     with connected() as context:
         environment = worker_environment(context)
     if groups:
@@ -138,6 +140,19 @@ def gpu_groups(gpus: str, size: int) -> list[str]:
             hint="name a multiple of --tensor-parallel GPUs",
         )
     return [",".join(names[i : i + size]) for i in range(0, len(names), size)]
+
+
+def refuse_unknown_gpus(names: list[str]) -> None:
+    """Raises ConfigError for a GPU that this machine does not have: with an unknown one CUDA shows none at all."""
+    from rprm_jobs.launch.gpus import gpu_names
+
+    known = gpu_names()
+    if not known:
+        raise ConfigError("--gpus: this machine has no GPU", hint="leave out --gpus to serve on the CPU")
+    for name in names:
+        if not any(gpu.is_called(name) for gpu in known):
+            listed = ", ".join(str(gpu.index) for gpu in known)
+            raise ConfigError(f"--gpus: there is no GPU {name}", hint=f"this machine has --gpus {listed}")
 
 
 def register(app: typer.Typer) -> None:

@@ -14,11 +14,10 @@ from pathlib import Path
 
 import msgspec
 
-from rprm_jobs.errors import ConfigError, NotFound
-from rprm_jobs.judge.resolve import Judge, resolve_judge
+from rprm_jobs.errors import ConfigError, JudgeError, NotFound
+from rprm_jobs.judge.resolve import JUDGE_CARD, POLICY_CARD, Judge, resolve_model
 from rprm_jobs.types import Sampling
 
-CARD = "rprm_policy.json"
 PROBLEM = "{problem}"
 _SHIPPED = Path(str(files("rprm_jobs"))) / "policies"
 DEFAULT_PROMPT = PROBLEM + "\n\nPlease reason step by step, and put your final answer within \\boxed{}."
@@ -78,15 +77,19 @@ def shipped_policies() -> list[str]:
 
 
 def resolve_policy(name: str) -> Policy:
-    """Find the policy. Raises NotFound for an unknown name, JudgeError for a folder without a model, ConfigError."""
+    """Find the policy. Raises NotFound for an unknown name, JudgeError for a folder without a model or with a judge."""
     try:
-        model = resolve_judge(str(_SHIPPED / name) if name in shipped_policies() else name)
+        model = resolve_model(str(_SHIPPED / name) if name in shipped_policies() else name)
     except NotFound as error:
         raise NotFound(
             f"unknown policy {name!r}",
             hint=f"name a shipped policy ({', '.join(shipped_policies())}), a model folder, or a hub id org/model",
         ) from error
-    path = Path(model.location) / CARD
+    path = Path(model.location) / POLICY_CARD
+    if not path.is_file() and path.with_name(JUDGE_CARD).is_file():
+        raise JudgeError(
+            f"{name} is a judge: it judges solutions and writes none", hint="name a policy: --policy tiny-policy"
+        )
     if not path.is_file():
         return Policy(model, PolicyCard())
     try:

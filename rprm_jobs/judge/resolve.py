@@ -22,6 +22,7 @@ from rprm_jobs.judge.prompt import PromptTemplate
 from rprm_jobs.types import Sampling
 
 SCRIPTED = "scripted"
+JUDGE_CARD, POLICY_CARD = "rprm_judge.json", "rprm_policy.json"
 ENDPOINT = "endpoint:"
 _HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*(@[\w.-]+)?")
 _WEIGHT_SUFFIXES = {".safetensors", ".bin", ".pt", ".gguf"}
@@ -75,11 +76,20 @@ def shipped_judges() -> list[str]:
 
 
 def resolve_judge(name: str) -> Judge:
-    """Find the judge. Raises NotFound for an unknown name, JudgeError for a folder that holds no judge.
+    """Find the judge. Raises NotFound for an unknown name, JudgeError for a folder that holds no judge, or a policy.
 
     A hub id is pinned to the commit that it stands for now, which its `name` then holds: `org/model@COMMIT`. Of
     `endpoint:MODEL` the server alone knows the weights: no hub is asked, and the name is all that tells two apart.
     """
+    judge = resolve_model(name)
+    folder = Path(judge.location)
+    if (folder / POLICY_CARD).is_file() and not (folder / JUDGE_CARD).is_file():
+        raise JudgeError(f"{name} is a policy: it writes solutions and judges none", hint="name a judge: --judge tiny")
+    return judge
+
+
+def resolve_model(name: str) -> Judge:
+    """Find a model that judges or writes solutions. Raises as `resolve_judge`."""
     if name == SCRIPTED:
         return _elsewhere(name, SCRIPTED, None, "scripted/1")
     if name.startswith(ENDPOINT) and name.removeprefix(ENDPOINT).strip():
@@ -120,7 +130,7 @@ def _from_folder(name: str, folder: Path) -> Judge:
     if not any(p.suffix in _WEIGHT_SUFFIXES for p in folder.iterdir()):
         raise JudgeError("the folder holds no weights", where=str(folder), hint="put model.safetensors there")
     check_writes(folder)
-    card = _read_card(folder / "rprm_judge.json")
+    card = _read_card(folder / JUDGE_CARD)
     template = PromptTemplate.load(folder / card.prompt) if card.prompt else PromptTemplate.default()
     template = template if card.system_prompt is None else template.with_system(card.system_prompt)
     own = {k: v for k in ("temperature", "top_p", "max_new_tokens") if (v := getattr(card, k)) is not None}
