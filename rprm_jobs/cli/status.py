@@ -34,7 +34,7 @@ def status(
     with connected() as context:
         now = job_status(context, job)
         if watch:
-            with LiveStatus() as live:
+            with LiveStatus(lines=True) as live:
                 while now.state in (JobState.QUEUED, JobState.RUNNING):
                     live.show(now)
                     time.sleep(_WATCH_S)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections import deque
 from typing import TYPE_CHECKING, Any
 
@@ -9,7 +10,7 @@ from rich.console import Console
 from rich.live import Live
 from rich.text import Text
 
-from rprm_jobs.cli.shared.common import human_time
+from rprm_jobs.cli.shared.common import human_time, say
 from rprm_jobs.services.jobs.query import JobStatus, rates_between
 from rprm_jobs.store.records import JobState
 from rprm_jobs.types import JobKind
@@ -21,6 +22,8 @@ if TYPE_CHECKING:
 # The live display's rates are over this many polls: few enough to follow the worker, enough to be readable.
 _WINDOW = 20
 _SHOWN_WORKERS = 8
+# Off a terminal: how often a watched job gets a line, by time in seconds and by the part that is done.
+_LINE_S, _LINE_PART = 60.0, 0.05
 
 
 def status_json(status: JobStatus) -> dict[str, Any]:
@@ -200,15 +203,32 @@ def speed(status: JobStatus) -> str:
     rates = status.rates
     if rates is None:
         return "not started"
+    if status.job.kind.writes:
+        return _writing_speed(status, rates.tokens)
     left = "" if rates.eta_s is None else f", {human_time(rates.eta_s)} left" if rates.eta_s else ""
     return f"{rates.steps:,.1f} steps/s, {rates.critiques:,.0f} critiques/s, {rates.tokens:,.0f} tokens/s{left}"
 
 
-class LiveStatus:
-    """The status on stderr, redrawn with recent rates; silent if stderr is not a terminal."""
+def _writing_speed(status: JobStatus, tokens: float) -> str:
+    """Rates of a job that writes solutions, whose steps are not known before: by whole solutions."""
+    counts = status.progress
+    end = counts.finished_at if counts.finished == counts.shards and counts.finished_at else counts.now
+    seconds = (end - counts.started_at).total_seconds() if counts.started_at else 0.0
+    rate = counts.solutions / seconds if seconds > 0 else 0.0
+    remaining = status.job.n_solutions - counts.solutions
+    left = f", {human_time(remaining / rate)} left" if rate and remaining else ""
+    return f"{rate:,.2f} solutions/s, {tokens:,.0f} tokens/s{left}"
 
-    def __init__(self, *, coming: bool = False) -> None:
-        self._coming = coming
+
+class LiveStatus:
+    """The status on stderr, redrawn with recent rates. Off a terminal: silence or, with `lines`, a line now and then.
+
+    `coming` is as in `status_lines`.
+    """
+
+    def __init__(self, *, coming: bool = False, lines: bool = False) -> None:
+        self._coming, self._lines = coming, lines
+        self._said_at, self._said_part = float("-inf"), -1.0
         console = Console(stderr=True)
         self._live = Live(console=console, transient=True, auto_refresh=False) if console.is_terminal else None
         self._seen: deque[Counts] = deque(maxlen=_WINDOW)
@@ -229,3 +249,14 @@ class LiveStatus:
         if self._live:
             shown = status if recent is None else status.with_rates(recent)
             self._live.update(Text("\n".join(status_lines(shown, coming=self._coming))), refresh=True)
+        elif self._lines:
+            self._say_progress(status if recent is None else status.with_rates(recent))
+
+    def _say_progress(self, status: JobStatus) -> None:
+        """A line for a log: at first, whenever another twentieth is done, and after a minute at the latest."""
+        now, part = time.monotonic(), status.progress.solutions / status.job.n_solutions
+        if now < self._said_at + _LINE_S and part < self._said_part + _LINE_PART:
+            return
+        self._said_at, self._said_part = now, part
+        done = f"{status.progress.solutions:,} of {status.job.n_solutions:,} solutions"
+        say(f"job {status.job.id} {status.state.value}: {part:.0%}, {done}; {speed(status)}")

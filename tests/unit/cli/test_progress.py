@@ -9,7 +9,7 @@ import msgspec
 import pytest
 
 from rprm_jobs.cli.shared.common import human_bytes, human_time, print_json
-from rprm_jobs.cli.shared.progress import LiveStatus, status_json, status_lines, worker_command
+from rprm_jobs.cli.shared.progress import LiveStatus, speed, status_json, status_lines, worker_command
 from rprm_jobs.judge.recipe import GenerationConfig
 from rprm_jobs.search.guided import SearchOptions
 from rprm_jobs.services.jobs.query import JobStatus, rates_between
@@ -162,6 +162,31 @@ def test_no_terminal_no_display(capsys: pytest.CaptureFixture[str], monkeypatch:
     with LiveStatus() as live:
         live.show(status())
     assert capsys.readouterr() == ("", "")
+
+
+def test_a_watched_job_gets_lines_in_a_log(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("FORCE_COLOR", "TTY_COMPATIBLE", "TTY_INTERACTIVE"):
+        monkeypatch.delenv(name, raising=False)
+    clock = [0.0]
+    monkeypatch.setattr("rprm_jobs.cli.shared.progress.time.monotonic", lambda: clock[0])
+    with LiveStatus(lines=True) as live:
+        # Two hundred solutions: the next twentieth is done with the 110th.
+        for seconds, ok in ((0, 97), (1, 98), (2, 106), (3, 107), (64, 108)):
+            clock[0] = float(seconds)
+            live.show(status(replace(HALF, ok=ok, now=HALF.now + timedelta(seconds=seconds))))
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert [line.split(";")[0] for line in err.splitlines()] == [
+        "job 7 running: 50%, 100 of 200 solutions", "job 7 running: 55%, 110 of 200 solutions",
+        "job 7 running: 56%, 111 of 200 solutions",
+    ]  # fmt: skip
+
+
+def test_a_job_that_writes_shows_whole_solutions_a_second() -> None:
+    rollout = replace(JOB, kind=JobKind.ROLLOUT)
+    # 100 of 200 solutions took 100 s.
+    assert speed(replace(status(), job=rollout)) == "1.00 solutions/s, 600 tokens/s, 1 min 40 s left"
+    assert "steps/s" not in "\n".join(status_lines(replace(status(), job=rollout)))
 
 
 def test_a_terminal_shows_the_rates_of_late(
