@@ -43,6 +43,15 @@ def test_help_imports_nothing_heavy() -> None:
     assert loaded & HEAVY == set()
 
 
+@pytest.mark.parametrize("service", ["query", "submit", "results"])
+def test_a_command_loads_neither_migrations_nor_the_broker(service: str) -> None:
+    code = f"import sys, rprm_jobs.services.jobs.{service}; print(*sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    loaded = {name.split(".")[0] for name in done.stdout.split()}
+    assert "sqlalchemy" in loaded
+    assert loaded & {"alembic", "celery", "redis", "pyarrow", "numpy", "rich"} == set()
+
+
 def test_help_starts_in_under_half_a_second() -> None:
     # Of processor time, which a busy machine does not change much; the best of three is without cold caches.
     used = []
