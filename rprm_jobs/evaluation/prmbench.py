@@ -76,7 +76,8 @@ class PrmbenchReport:
 
     `missing` items lack a result or a score of some step; the system marks its answer to `invalid` ones as none; both
     are left out. Of `short` items only the first steps have a label, and count. `out_of_range` items name wrong steps
-    that they do not have; `repeated` rows had the key of one before.
+    that they do not have; `repeated` rows had the key of one before; `unnamed` results
+    are of items that are not here.
 
     A dimension is the plain mean of its classes, as far as they are here.
     """
@@ -91,6 +92,7 @@ class PrmbenchReport:
     invalid: int
     short: int
     repeated: int
+    unnamed: int
     controls: Controls
 
     @property
@@ -111,6 +113,7 @@ class PrmbenchReport:
             "invalid": self.invalid,
             "short": self.short,
             "repeated": self.repeated,
+            "unnamed": self.unnamed,
             "absent_classes": list(self.absent),
             "controls": {name: getattr(self.controls, name) for name in Controls.__slots__},
         }
@@ -158,6 +161,7 @@ def evaluate(
         invalid=invalid[False],
         short=short,
         repeated=len(items) - len(unique),
+        unnamed=len(set(results) - {item.key for item in unique}),
         controls=_controls(controls, scored[True], missing[True], invalid[True]),
     )
 

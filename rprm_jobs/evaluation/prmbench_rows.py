@@ -51,6 +51,11 @@ def item_key(classification: str, idx: str) -> str:
     return idx if idx.startswith(f"{classification}_") else f"{classification}_{idx}"
 
 
+def class_of(key: str) -> str | None:
+    """The class (or the controls) that a key belongs to, None for no key of PRMBench."""
+    return next((name for name in (*CLASSES, CONTROL) if key.startswith(f"{name}_")), None)
+
+
 def read_item(row: Mapping[str, Any]) -> PrmbenchItem:
     """One row of the benchmark. Raises InputError with what is wrong."""
     classification, idx = row.get("classification"), row.get("idx")

@@ -50,6 +50,7 @@ def show_prmbench(report: prmbench.PrmbenchReport, *, as_json: bool) -> None:
         "controls are left out: a step of theirs has no score": report.controls.missing,
         "controls are left out: their results are marked as invalid": report.controls.invalid,
         "rows repeat a key; the first one counts": report.repeated,
+        "results are of classes without a file here, and are left out": report.unnamed,
         "items name wrong steps beyond their last step": report.out_of_range,
     }
     for what, count in counts.items():

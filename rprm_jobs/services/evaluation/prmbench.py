@@ -10,8 +10,11 @@ from typing import Any
 from rprm_jobs.errors import BadLine, InputError
 from rprm_jobs.evaluation.prmbench_results import PrmbenchResult, ResultRow, named_steps, read_result
 from rprm_jobs.evaluation.prmbench_rows import (
+    CLASSES,
+    CONTROL,
     CONTROLLED,
     PrmbenchItem,
+    class_of,
     control_row,
     first_of_each,
     read_item,
@@ -38,6 +41,11 @@ class Benchmark:
     def by_key(self) -> dict[str, PrmbenchItem]:
         """The first item of each key."""
         return {item.key: item for item in first_of_each(self.items)}
+
+    @cached_property
+    def absent(self) -> frozenset[str]:
+        """The classes of which there is no item here; a key of them is no mistake."""
+        return frozenset((*CLASSES, CONTROL)) - {item.classification for item in self.items}
 
     def find(self, key: str, result: PrmbenchResult) -> PrmbenchItem:
         """The item. Raises InputError when no item has this key, or its steps are not those of the result.
@@ -91,6 +99,7 @@ def read_predictions(path: str, benchmark: Benchmark, limits: Limits) -> Results
     """Result rows of PRMBench or of R-PRM, by key. Raises InputError with every row that is not the benchmark's.
 
     The benchmark repeats some keys, and so do results of it: the first counts, as it does among the items.
+    Results of whole classes that are not named are taken and have no item.
     """
     bad, by_steps = BadRows(), _BySteps(benchmark)
     results: Results = {}
@@ -99,7 +108,8 @@ def read_predictions(path: str, benchmark: Benchmark, limits: Limits) -> Results
             key = by_steps.key(row)
             if key not in results:
                 results[key] = row.result
-                benchmark.find(key, row.result)
+                if class_of(key) not in benchmark.absent:
+                    benchmark.find(key, row.result)
         except InputError as error:
             bad.add(BadLine(raw.file, raw.line, error.what))
     bad.check("give rows of results for the items of the files that are named")

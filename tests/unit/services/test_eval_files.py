@@ -188,6 +188,12 @@ class TestPRMBench:
             "the row has no idx",
         ]
 
+    def test_results_of_classes_that_are_not_named_are_left_out_and_counted(self, tmp_path: Path) -> None:
+        found = read_benchmark([write(tmp_path / "c.jsonl", prm("circular", "1", 2, [2]))], LIMITS)
+        path = write(tmp_path / "p.jsonl", result("circular_1", 0.9, 0.1), result("deception_7", 0.1))
+        report = prmbench.evaluate(found.items, read_prm_predictions(path, found, LIMITS))
+        assert (report.overall, report.n_items, report.unnamed) == (100.0, 1, 1)
+
     def test_rows_of_r_prm_meet_their_items_by_key_or_by_their_steps(self, tmp_path: Path) -> None:
         same = {"modified_process": ["1. a", ""]}
         files = write(
