@@ -12,7 +12,9 @@ CODES = {
     "RprmError": 1, "LeaseLost": 1, "ConfigError": 2, "MissingExtra": 2, "InputError": 3, "NotFound": 4,
     "JudgeError": 4,
     "ServiceError": 5, "StoreError": 5, "StoreUnavailable": 5, "CommitUnknown": 5, "SchemaError": 5, "BrokerError": 5,
+    "RowRefused": 5, "NotPermitted": 5, "Deleted": 4,
     "Conflict": 6, "TrainingFailed": 1, "AuditFailed": 7, "EngineError": 8, "EngineDied": 8,
+    "SomeFailed": 9, "NoneSucceeded": 10, "JobCancelled": 11, "NotFinished": 12, "UnsupportedJob": 1,
 }  # fmt: skip
 
 
