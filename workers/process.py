@@ -46,6 +46,7 @@ _RETRY_FOR_S = 600.0
 # No statement of a worker's takes longer (its locks are given up after 10 s), and a lease lives for longer.
 _RESPONSE_TIMEOUT_S = 25.0
 _THREAD_ENDED = 1
+_LOOK_S = 0.2
 
 
 @dataclass(frozen=True)
@@ -177,8 +178,8 @@ class _Worker:
         self._listener.start()
         _log.info("ready: %s on queue %s, %s", self._me.id, self._me.queue, self._me.engine)
         dead: list[str] = []
-        while not signals.asked.wait(0.2) and not self._stop.draining() and not (dead := self._dead_threads()):
-            pass
+        while not signals.asked() and not self._stop.draining() and not (dead := self._dead_threads()):
+            time.sleep(_LOOK_S)
         if dead:
             _log.critical("the worker stops: %s ended by itself", ", ".join(dead))
         self._leave(signals)
@@ -203,7 +204,7 @@ class _Worker:
         self._stop.drain()
         deadline = time.monotonic() + self._settings.grace_s
         while not self._runtime.wait_until_drained(0.2):
-            if time.monotonic() >= deadline or signals.asked_twice.is_set():
+            if time.monotonic() >= deadline or signals.asked_twice():
                 self._stop.now()
                 break
         if not self._runtime.wait_until_drained(_HAND_BACK_S):

@@ -66,8 +66,8 @@ def start(settings: Settings, signals: Signals) -> Iterator[Callable[[ObedientEn
         return started[-1]
 
     yield start_one
-    signals.asked.set()
-    signals.asked_twice.set()
+    signals.ask()
+    signals.ask()
     for running in started:
         running.wait()
 
@@ -82,7 +82,7 @@ def test_asked_to_stop_it_leaves_with_0_and_nothing_behind(
     job = take_in(database, make_solutions(6), shard=2).job_id
     running = start(ObedientEngine())
     wait_for(lambda: state(database, job) is JobState.DONE and entered(database), what="the job is done")
-    running.signals.asked.set()
+    running.signals.ask()
     assert running.wait() == 0
     assert store.run(database, "SELECT 1 FROM workers") == []
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import signal
+import subprocess
+import sys
 import threading
 from collections.abc import Iterator
 
@@ -60,13 +62,31 @@ def test_while_loading_the_first_signal_ends_the_process_and_a_second_interrupts
         signal.raise_signal(number)
     assert ended.value.code == 0
     signal.raise_signal(number)
-    assert signals.asked.is_set()
-    assert signals.asked_twice.is_set()
+    assert signals.asked()
+    assert signals.asked_twice()
 
 
 def test_once_loaded_signals_are_counted(signals: Signals) -> None:
     signals.loading = False
     signal.raise_signal(signal.SIGTERM)
-    assert (signals.asked.is_set(), signals.asked_twice.is_set()) == (True, False)
+    assert (signals.asked(), signals.asked_twice()) == (True, False)
     signal.raise_signal(signal.SIGINT)
-    assert signals.asked_twice.is_set()
+    assert signals.asked_twice()
+
+
+def test_signals_that_interrupt_their_own_handler_lock_nothing_up() -> None:
+    code = (
+        "import sys, time; from workers.signals import Signals\n"
+        "signals = Signals(); signals.loading = False; print('ready', flush=True)\n"
+        "sys.stdin.read(); print(signals.asked_twice(), flush=True)"
+    )
+    with subprocess.Popen(
+        [sys.executable, "-c", code], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    ) as child:
+        assert child.stdout is not None
+        assert child.stdout.readline() == "ready\n"
+        for _ in range(500):
+            child.send_signal(signal.SIGINT)
+            child.send_signal(signal.SIGTERM)
+        out, _ = child.communicate(timeout=60)
+    assert (out, child.returncode) == ("True\n", 0)

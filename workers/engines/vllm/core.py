@@ -1,6 +1,6 @@
 """vLLM's own processes: started for a judge, given up while they load, ended; none is ever left behind.
 
-They are started with `spawn` (a worker has threads, and forking it could lock up), do not get the terminal's Ctrl-C,
+They are started with `spawn` (a worker has threads, and forking it could lock up), lead sessions of their own,
 and are ended by a reaper when this process is killed.
 """
 
@@ -22,6 +22,7 @@ from rprm_jobs.judge.resolve import Judge
 from workers.engines.loading import is_out_of_memory
 from workers.engines.reaper import dismiss, engine_processes, kill, start_reaper
 from workers.engines.vllm.relay import Relay
+from workers.engines.vllm.sessions import own_sessions
 from workers.engines.vllm.stats import Totals
 
 _CLOSE_S = 20.0
@@ -127,18 +128,14 @@ class VllmCore:
         check_architectures(config.model_config.hf_config.architectures, self._judge.location)
         if self._closed:
             raise EngineError("the engine was closed while it was loading")
-        # A child inherits the mask: Ctrl-C in a terminal then reaches the worker alone, which hands back first.
-        old = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
         try:
-            with self._relay.inherited():
+            with own_sessions(), self._relay.inherited():
                 return AsyncLLM.from_vllm_config(config, stat_loggers=[self.totals.logger()], disable_log_stats=True)
         except Exception as error:
             # Only the traceback still holds a client whose construction failed.
             for frame, _ in traceback.walk_tb(error.__traceback__):
                 _close_context(frame.f_locals.get("self"))
             raise self._start_error(error) from error
-        finally:
-            signal.pthread_sigmask(signal.SIG_SETMASK, old)
 
     def _start_error(self, error: Exception) -> EngineError:
         """The reason is in the log of the process that failed; `error` says only that one did."""
