@@ -18,7 +18,7 @@ _CHECK_S = 0.1
 
 
 def set_response_timeout(engine: sa.Engine, response_timeout_s: float) -> None:
-    """Make the engine's connections break off, as a dead link does, when one answer takes longer than this."""
+    """Make the engine's connections break off, as a dead network does, when one answer takes longer than this."""
 
     class Connection(psycopg.Connection[Any]):
         def wait(self, gen: PQGen[T], interval: float = _CHECK_S, timeout: float | None = None) -> T:

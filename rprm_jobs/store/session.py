@@ -43,7 +43,7 @@ _TRANSACTION_SETTINGS = {
 }
 _SET_LOCAL = "; ".join(f"SET LOCAL {name} = '{value}'" for name, value in _TRANSACTION_SETTINGS.items())
 # A network that swallows packets must be noticed in seconds and not in the kernel's two hours.
-_LINK_OPTIONS = {
+_NETWORK_OPTIONS = {
     "connect_timeout": 10,
     "keepalives": 1,
     "keepalives_idle": 10,
@@ -77,7 +77,7 @@ class Database:
                 "client_encoding": "utf8",
                 # A prepared statement belongs to a session, which behind a pooler is another's in the next moment.
                 "prepare_threshold": None,
-                **_LINK_OPTIONS,
+                **_NETWORK_OPTIONS,
             },
         )
         sa.event.listen(self.engine, "begin", _set_up)
@@ -88,7 +88,7 @@ class Database:
     def transaction(self) -> Iterator[Connection]:
         """A transaction that commits at the end of the block and rolls back on any error.
 
-        Raises StoreUnavailable when the server or the link fails, CommitUnknown when it fails while committing,
+        Raises StoreUnavailable when the server or the connection fails, CommitUnknown when it fails while committing,
         SchemaError when tables are missing, RowRefused for values that it cannot hold, StoreError for anything else.
         """
         with self._translated(), self.engine.connect() as connection:
@@ -105,7 +105,7 @@ class Database:
         try:
             transaction.commit()
         except (exc.DBAPIError, psycopg.Error) as error:
-            if _is_link_failure(error):
+            if _is_connection_failure(error):
                 raise CommitUnknown(
                     f"the connection broke at COMMIT: {_first_line(error)}", hint="read back, then repeat"
                 ) from error
@@ -176,14 +176,14 @@ def _set_up(connection: Connection) -> None:
 
 
 def _rollback(transaction: sa.RootTransaction) -> None:
-    # A rollback on a broken link has nothing left to undo, and must not hide the error that led here.
+    # A rollback on a broken connection has nothing left to undo, and must not hide the error that led here.
     try:
         transaction.rollback()
     except (exc.DBAPIError, psycopg.Error):
         transaction.connection.invalidate()
 
 
-def _is_link_failure(error: Exception) -> bool:
+def _is_connection_failure(error: Exception) -> bool:
     cause = error.orig if isinstance(error, exc.DBAPIError) else error
     if isinstance(cause, psycopg.OperationalError | psycopg.InterfaceError):
         return not isinstance(cause, pg.DiskFull | pg.OutOfMemory)
@@ -220,7 +220,7 @@ def _translate(error: Exception, url: str) -> StoreError:
     if isinstance(cause, pg.ReadOnlySqlTransaction):
         return StoreError("the database is read-only", where=where,
                           hint="name the primary server in RPRM_DATABASE_URL")  # fmt: skip
-    if _is_link_failure(error):
+    if _is_connection_failure(error):
         return StoreUnavailable(f"Postgres: {_first_line(cause)}", where=where,
                                 hint="check that the server runs: rprm-jobs doctor")  # fmt: skip
     return StoreError(f"Postgres: {_first_line(cause)}", where=where, hint="run again with --debug for the statement")

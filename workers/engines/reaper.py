@@ -1,18 +1,21 @@
 """A small process that outlives its parent by a moment, to end the engine processes that the parent leaves behind.
 
 An engine's processes do not notice that the worker was killed with SIGKILL: they would hold the GPU's memory for ever.
-`python -m workers.engines.reaper PID` watches until its standard input ends, which it does however the parent dies.
+`python -m workers.engines.reaper PID` watches until its standard input ends, which it does however the parent dies. It
+ignores signals, which a supervisor may send to all processes of a service: it must not be the first to leave.
 """
 
 from __future__ import annotations
 
 import select
+import signal
 import subprocess
 import sys
 
 import psutil
 
 _EVERY_S = 0.5
+_IGNORED = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 _MARKS = ("multiprocessing.spawn", "VLLM::")
 
 
@@ -65,6 +68,8 @@ def _children(process: psutil.Process) -> list[psutil.Process]:
 
 def main() -> None:
     """Watch until standard input says something (all is well) or ends (the parent died)."""
+    for number in _IGNORED:
+        signal.signal(number, signal.SIG_IGN)
     parent = int(sys.argv[1])
     seen: dict[psutil.Process, None] = {}
     while not select.select([sys.stdin], [], [], _EVERY_S)[0]:

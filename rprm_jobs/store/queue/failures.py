@@ -17,6 +17,7 @@ from sqlalchemy.engine import Connection
 from rprm_jobs.crash import crash_point
 from rprm_jobs.store.queue import attempts
 from rprm_jobs.store.queue.standing import keep_earlier
+from rprm_jobs.store.queue.uptime import UP_SINCE
 from rprm_jobs.store.records import Lease
 from rprm_jobs.store.schema.partitions import partition
 from rprm_jobs.store.texts import storable
@@ -45,7 +46,7 @@ _OWNED = text("SELECT id FROM shards WHERE state = 'leased' AND owner = :owner O
 # While Postgres was down nobody could renew: after it starts, workers get time to renew before anything lapses.
 _LAPSED = text(
     "SELECT id FROM shards WHERE state = 'leased' AND lease_until < now()"
-    " AND pg_postmaster_start_time() <= now() - make_interval(secs => :after_start_s)"
+    f" AND {UP_SINCE} <= now() - make_interval(secs => :after_start_s)"
     " ORDER BY lease_until LIMIT :limit"
 )
 _READY = text(

@@ -10,6 +10,7 @@ from sqlalchemy import text
 from sqlalchemy.engine import Connection
 
 from rprm_jobs.engine import EngineStats
+from rprm_jobs.store.queue.uptime import UP_SINCE
 from rprm_jobs.store.records import Trouble, WorkerInfo
 from rprm_jobs.store.texts import storable
 
@@ -58,9 +59,9 @@ def without_lock(connection: Connection, *, after_start_s: float) -> dict[str, t
     None within the first `after_start_s` seconds of Postgres's life, which all locks have ended with.
     """
     query = text(
-        """
+        f"""
         SELECT id, lock_key, seen_at FROM workers
-        WHERE lock_key IS NOT NULL AND pg_postmaster_start_time() <= now() - make_interval(secs => :after_start_s)
+        WHERE lock_key IS NOT NULL AND {UP_SINCE} <= now() - make_interval(secs => :after_start_s)
           AND pg_try_advisory_xact_lock(lock_key)"""
     )
     rows = connection.execute(query, {"after_start_s": after_start_s})
