@@ -121,10 +121,13 @@ _CHECKS: Mapping[str, str] = {
       SELECT s.ext_id AS example FROM {solutions} AS s
       LEFT JOIN (SELECT ord FROM shards, generate_series(first_ord, last_ord) AS ord WHERE job_id = :job) AS covered
         USING (ord) WHERE covered.ord IS NULL""",
+    # By `ord` and not by range: a join on ranges compares every solution with every shard.
     "missing: solutions of finished shards without an outcome": """
       SELECT s.ext_id AS example FROM {solutions} AS s
-      JOIN shards AS h ON h.job_id = :job AND h.state = 'done' AND s.ord BETWEEN h.first_ord AND h.last_ord
-      WHERE NOT EXISTS (SELECT 1 FROM {scores} AS r WHERE r.ord = s.ord AND r.extension >= h.extension)""",
+      JOIN (SELECT ord, extension FROM shards, generate_series(first_ord, last_ord) AS ord
+            WHERE job_id = :job AND state = 'done') AS h USING (ord)
+      LEFT JOIN {scores} AS r ON r.ord = s.ord
+      WHERE r.ord IS NULL OR r.extension < h.extension""",
     "doubled: solutions in two shards": """
       SELECT 'shard ' || id AS example FROM (
         SELECT id, first_ord, max(last_ord) OVER earlier AS reached FROM shards WHERE job_id = :job

@@ -1,0 +1,134 @@
+"""How Postgres executes changes of a whole job of ten million solutions: along keys, whatever it knows of the tables.
+
+The job has 20,000 solutions and the statistics of ten million. A statement that read a whole partition in every batch,
+or once a shard, would be quadratic.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import pytest
+import sqlalchemy as sa
+
+from rprm_jobs.store.jobs import extensions, retries
+from rprm_jobs.store.session import Database, driver_connection
+from rprm_jobs.store.upkeep import repair
+from tests.support.jobs import make_solutions, take_in
+from tests.support.store import run
+
+pytestmark = pytest.mark.integration
+
+N, SHARD, CLAIMED = 20_000, 4, 10_000_000
+TABLES = ("solutions", "scores", "verdicts", "critiques")
+
+
+@pytest.fixture
+def job(database: Database) -> int:
+    """A finished job of which every hundredth solution failed."""
+    number = take_in(database, make_solutions(1, steps=1), shard=SHARD).job_id
+    statements = (
+        "INSERT INTO solutions_j{j} SELECT job_id, o, 's' || o, problem, steps, n_steps, label, step_labels, metadata,"
+        f" source, o + 1, judge_steps FROM solutions_j{{j}}, generate_series(1, {N - 1}) AS o",
+        "INSERT INTO shards (job_id, queue, priority, first_ord, last_ord) SELECT {j}, queue, 0, o, o + 3 FROM shards,"
+        f" generate_series(4, {N - 4}, 4) AS o",
+        f"UPDATE shards SET last_ord = 3 WHERE first_ord = 0; UPDATE jobs SET n_solutions = {N}, n_steps = {N}",
+        "INSERT INTO scores_j{j} (job_id, ord, status, reason, rewards, first_error, critiques_per_step, by_votes,"
+        " shard_id, attempt) SELECT {j}, s.ord, CASE WHEN s.ord % 100 = 7 THEN 'failed' ELSE 'ok' END,"
+        " CASE WHEN s.ord % 100 = 7 THEN 'x' END, ARRAY[CASE WHEN s.ord % 100 = 7 THEN NULL ELSE 0.75 END],"
+        " CASE WHEN s.ord % 100 = 7 THEN NULL ELSE -1 END, ARRAY[CASE WHEN s.ord % 100 = 7 THEN 0 ELSE 2 END], FALSE,"
+        " h.id, 1 FROM solutions_j{j} AS s JOIN shards AS h ON h.first_ord = s.ord - s.ord % 4",
+        "INSERT INTO verdicts_j{j} SELECT {j}, ord, 0, k, 'yes', 0.75, 9, 'stop' FROM scores_j{j},"
+        " generate_series(0, 1) AS k WHERE status = 'ok'",
+        "INSERT INTO critiques_j{j} (job_id, ord, texts) SELECT {j}, ord, '' FROM scores_j{j} WHERE status = 'ok'",
+        "UPDATE shards SET state = 'done', attempt = 1, finished_at = now(), steps_done = 4,"
+        " n_failed = (first_ord % 100 = 4)::int, n_ok = 4 - (first_ord % 100 = 4)::int",
+        "UPDATE jobs SET keep_critiques = 'none'",
+        "ANALYZE",
+    )
+    for statement in statements:
+        for part in statement.split("; "):
+            run(database, part.replace("{j}", str(number)))
+    names = [f"{table}_j{number}" for table in TABLES]
+    run(database, "UPDATE pg_class SET reltuples = :claimed WHERE relname = ANY(:names)", claimed=CLAIMED, names=names)
+    return number
+
+
+@contextmanager
+def whole_reads(database: Database) -> Iterator[list[str]]:
+    """The statements that read a whole partition, but those of a snapshot, which do so once and lock nothing."""
+    found: list[str] = []
+
+    @sa.event.listens_for(database.engine, "before_cursor_execute")
+    def look(connection: Any, _cursor: Any, statement: str, parameters: Any, _context: Any, _many: bool) -> None:
+        if "REPEATABLE READ" in statement:
+            connection.info["snapshot"] = True
+        if connection.info.get("snapshot") or statement.split()[0].upper() not in {
+            "SELECT",
+            "UPDATE",
+            "DELETE",
+            "WITH",
+        }:
+            return
+        with driver_connection(connection).cursor() as cursor:
+            ((plan,),) = cursor.execute(f"EXPLAIN (FORMAT JSON) {statement}", parameters).fetchall()
+        if any(_reads_whole(node) for node in _nodes(plan[0]["Plan"])):
+            found.append(" ".join(statement.split()))
+
+    @sa.event.listens_for(database.engine, "begin")
+    def begin(connection: Any) -> None:
+        connection.info.pop("snapshot", None)
+
+    yield found
+    sa.event.remove(database.engine, "before_cursor_execute", look)
+    sa.event.remove(database.engine, "begin", begin)
+
+
+def _nodes(plan: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    yield plan
+    for child in plan.get("Plans", ()):
+        yield from _nodes(child)
+
+
+def _reads_whole(node: dict[str, Any]) -> bool:
+    big = node.get("Relation Name", "").startswith(tuple(f"{table}_j" for table in TABLES))
+    return big and (node["Node Type"] == "Seq Scan" or ("Scan" in node["Node Type"] and "Index Cond" not in node
+                    and node["Node Type"] != "Bitmap Heap Scan"))  # fmt: skip
+
+
+def extend_and_cancel(database: Database, job_id: int) -> None:
+    extensions.extend(database, job_id, 3)
+    extensions.cancel(database, job_id)
+
+
+CHANGES: dict[str, Callable[[Database, int], object]] = {
+    "retry": lambda database, job_id: retries.retry_failed(database, job_id, quarantined=False),
+    "extend": extend_and_cancel,
+    "repair": lambda database, job_id: repair.repair(database, job_id),
+}
+
+
+@pytest.mark.parametrize("change", CHANGES)
+def test_no_batch_reads_a_whole_partition(database: Database, job: int, change: str) -> None:
+    if change == "repair":
+        run(database, f"UPDATE scores_j{job} SET rewards = ARRAY[0.5] WHERE ord % 1000 = 1")
+        run(database, f"DELETE FROM scores_j{job} WHERE ord % 1000 = 2")
+        run(database, "DELETE FROM shards WHERE first_ord % 4000 = 8")
+    with whole_reads(database) as found:
+        CHANGES[change](database, job)
+    assert found == []
+
+
+def test_a_whole_read_is_noticed(database: Database, job: int) -> None:
+    quadratic = (
+        f"DELETE FROM verdicts_j{job} AS t WHERE NOT EXISTS (SELECT 1 FROM scores_j{job} AS s WHERE s.ord = t.ord)"
+    )
+    with whole_reads(database) as found:
+        run(database, f"{quadratic} AND t.ord = ANY(:ords)", ords=[5])
+        run(database, f"SELECT 1 FROM scores_j{job} WHERE ord BETWEEN 5 AND 9")
+        assert found == []
+        run(database, f"SELECT count(*) FROM scores_j{job} WHERE status = 'failed'")
+        run(database, quadratic)
+    assert len(found) == 2
