@@ -15,7 +15,7 @@ from sqlalchemy.engine import Connection
 
 from rprm_jobs.crash import crash_point
 from rprm_jobs.errors import ConfigError, Conflict
-from rprm_jobs.store.jobs import batches, jobs
+from rprm_jobs.store.jobs import batches, extension_state, jobs
 from rprm_jobs.store.queue.standing import CRASHED
 from rprm_jobs.store.records import Counts, Extension, Job, JobState
 from rprm_jobs.store.schema.partitions import partition
@@ -26,7 +26,6 @@ _REOPEN = text(
     "UPDATE shards SET state = 'ready', extension = :generation, failures = 0, rung_at = NULL, finished_at = NULL,"
     " error = NULL, n_ok = 0, n_failed = 0, n_quarantined = 0, steps_done = 0 WHERE id = ANY(:ids)"
 )
-_END = text("UPDATE jobs SET extension = extension || CAST('{\"running\": false}' AS jsonb) WHERE id = :id")
 
 
 def extend(database: Database, job_id: int, k: int, *, queued: Callable[[], object] = lambda: None) -> Job:
@@ -61,7 +60,7 @@ def finish_cancelled(database: Database, job_id: int) -> None:
     """Let the earlier outcomes stand where an extension was cancelled; for other jobs nothing happens."""
     with database.transaction() as connection:
         jobs.lock(connection, job_id)
-        being_cancelled = _is_being_cancelled(settle(connection, job_id))
+        being_cancelled = extension_state.is_being_cancelled(extension_state.settle(connection, job_id))
     while being_cancelled and _in_transaction(database, _keep_batch, job_id):
         pass
 
@@ -73,7 +72,7 @@ def _in_transaction(database: Database, action: Callable[[Connection, int], bool
 
 def _begin(connection: Connection, job_id: int, k: int) -> Job:
     jobs.lock(connection, job_id)
-    job = settle(connection, job_id)
+    job = extension_state.settle(connection, job_id)
     if _is_interrupted(connection, job, k):
         return job
     check_extendable(connection, job, k)
@@ -83,13 +82,13 @@ def _begin(connection: Connection, job_id: int, k: int) -> Job:
             f"more critiques may move the first errors of job {job_id}, and its training sets would lack steps",
             hint="delete the sets first, and build them again afterwards",
         )
-    key = _dedupe_key(connection, job, recipe.digest)
+    key = extension_state.dedupe_key(connection, job, recipe.digest)
     same = connection.execute(text("SELECT id FROM jobs WHERE dedupe_key = :key"), {"key": key}).scalar_one_or_none()
     if same is not None:
         raise Conflict(
             f"job {same} has the same solutions with as many critiques already", hint=f"see: rprm-jobs status {same}"
         )
-    _store(connection, job, k, key, _new_extension(connection, job, k))
+    extension_state.store(connection, job, k, key, _new_extension(connection, job, k))
     crash_point("extend.before-commit")
     return jobs.get(connection, job_id)
 
@@ -116,17 +115,12 @@ def _is_interrupted(connection: Connection, job: Job, k: int) -> bool:
     progress = jobs.progress(connection, job.id)
     if job.cancelled_at is not None or progress.extension(job) is None or not progress.waiting:
         return False
-    if _is_being_cancelled(job):
+    if extension_state.is_being_cancelled(job):
         raise Conflict(
             f"the cancellation of an extension of job {job.id} was interrupted",
             hint=f"finish it first: rprm-jobs cancel {job.id}",
         )
     return k == job.recipe.k
-
-
-def _is_being_cancelled(job: Job) -> bool:
-    """Whether the job has its earlier K again, and `_keep_batch` has yet to finish shards."""
-    return job.extension is not None and job.extension.running and job.recipe.k == job.extension.previous_k
 
 
 def _new_extension(connection: Connection, job: Job, k: int) -> Extension:
@@ -142,49 +136,12 @@ def _new_extension(connection: Connection, job: Job, k: int) -> Extension:
     )
 
 
-def _dedupe_key(connection: Connection, job: Job, digest: str) -> str | None:
-    """The key by which an equal submission finds the job once it has this recipe digest; None when none does."""
-    row = connection.execute(text("SELECT dedupe_key, recipe_digest FROM jobs WHERE id = :id"), {"id": job.id}).one()
-    return None if row.dedupe_key is None else str(row.dedupe_key.replace(row.recipe_digest, digest))
-
-
-def _store(connection: Connection, job: Job, k: int, key: str | None, extension: Extension) -> None:
-    recipe = msgspec.structs.replace(job.recipe, k=k)
-    connection.execute(
-        text(
-            "UPDATE jobs SET recipe = CAST(:recipe AS jsonb), recipe_digest = :digest, dedupe_key = :key,"
-            " extension = CAST(:extension AS jsonb) WHERE id = :id"
-        ),
-        {
-            "id": job.id,
-            "recipe": msgspec.json.encode(recipe.to_builtins()).decode(),
-            "digest": recipe.digest,
-            "key": key,
-            "extension": msgspec.json.encode(extension).decode(),
-        },
-    )
-    # A plan is for one K and says nothing of another: there will be a new pilot.
-    connection.execute(text("DELETE FROM plans WHERE job_id = :id"), {"id": job.id})
-
-
-def settle(connection: Connection, job_id: int) -> Job:
-    """The job, which the caller has locked, with `running` cleared if its extension has come to its end."""
-    job = jobs.get(connection, job_id)
-    if job.extension is None or not job.extension.running:
-        return job
-    progress = jobs.progress(connection, job_id)
-    if progress.finished < progress.shards:
-        return job
-    connection.execute(_END, {"id": job_id})
-    return jobs.get(connection, job_id)
-
-
 def _reopen_batch(connection: Connection, job_id: int) -> bool:
     """Queue the next shards of a running extension; False when all are queued, or it was cancelled."""
     jobs.lock(connection, job_id)
     job = jobs.get(connection, job_id)
     extension = job.extension
-    if extension is None or not extension.running or _is_being_cancelled(job):
+    if extension is None or not extension.running or extension_state.is_being_cancelled(job):
         return False
     values = {"generation": extension.generation}
     batch = batches.next_batch(connection, job_id, -1, "extension < :generation", **values)
@@ -193,31 +150,16 @@ def _reopen_batch(connection: Connection, job_id: int) -> bool:
     connection.execute(_REOPEN, {"ids": batch.ids, **values})
     # What crashed workers is not tried again: its outcome counts as one of the new extension.
     keep = f"(status = 'quarantined' OR status = 'ok' AND starts_with(reason, '{CRASHED}'))"
-    _count_as_current(connection, job_id, batch, extension.generation, keep)
+    extension_state.count_as_current(connection, job_id, batch, extension.generation, keep)
     crash_point("extend.between-batches")
     return True
-
-
-def _count_as_current(connection: Connection, job_id: int, batch: batches.Batch, generation: int, keep: str) -> None:
-    """Let earlier outcomes of the batch's range, of which `keep` is true, stand as outcomes of this generation."""
-    query = text(
-        f"UPDATE {partition('scores', job_id)} SET extension = :generation"
-        f" WHERE ord BETWEEN :first AND :last AND extension < :generation AND {keep}"
-        " RETURNING shard_id, status, cardinality(array_remove(critiques_per_step, NULL)) AS steps"
-    )
-    kept = connection.execute(query, {**batch.range, "generation": generation}).all()
-    counts = [
-        (row.shard_id, row.status == "ok", row.status == "failed", row.status == "quarantined", row.steps)
-        for row in kept
-    ]
-    batches.add_counts(connection, counts)
 
 
 def _cancel(connection: Connection, job_id: int) -> bool:
     """Take a running extension's shards out of the queue; False when the job has no running extension."""
     if jobs.lock(connection, job_id) is not None:
         return False
-    job = settle(connection, job_id)
+    job = extension_state.settle(connection, job_id)
     if job.extension is None or not job.extension.running:
         return False
     jobs.end_live_shards(connection, job_id)
@@ -239,7 +181,7 @@ def _keep_batch(connection: Connection, job_id: int) -> bool:
     where = "state = 'cancelled' OR state = 'done' AND extension < :generation"
     batch = batches.next_batch(connection, job_id, -1, where, generation=generation)
     if batch is None:
-        connection.execute(_END, {"id": job_id})
+        extension_state.end(connection, job_id)
         return False
     connection.execute(
         text(
@@ -248,7 +190,7 @@ def _keep_batch(connection: Connection, job_id: int) -> bool:
         ),
         {"ids": batch.ids, "generation": generation},
     )
-    _count_as_current(connection, job_id, batch, generation, "TRUE")
+    extension_state.count_as_current(connection, job_id, batch, generation, "TRUE")
     lacking = list(batch.holders(_without_outcome(connection, job_id, batch)))
     connection.execute(
         text(
@@ -274,10 +216,10 @@ def _without_outcome(connection: Connection, job_id: int, batch: batches.Batch) 
 def _take_back(connection: Connection, job: Job, extension: Extension) -> None:
     """Give the job the K that it had. The extension runs until all its shards are finished."""
     digest = msgspec.structs.replace(job.recipe, k=extension.previous_k).digest
-    key = _dedupe_key(connection, job, digest)
+    key = extension_state.dedupe_key(connection, job, digest)
     taken = connection.execute(
         text("SELECT 1 FROM jobs WHERE dedupe_key = :key AND id <> :id"), {"key": key, "id": job.id}
     ).one_or_none()
     # An equal submission of the earlier K may have made a job meanwhile, which answers for it from then on.
     key = key if taken is None else None
-    _store(connection, job, extension.previous_k, key, extension)
+    extension_state.store(connection, job, extension.previous_k, key, extension)

@@ -13,7 +13,7 @@ from sqlalchemy.engine import Connection
 
 from rprm_jobs.crash import crash_point
 from rprm_jobs.errors import Conflict
-from rprm_jobs.store.jobs import batches, extensions, jobs
+from rprm_jobs.store.jobs import batches, extension_state, jobs
 from rprm_jobs.store.jobs.batches import Batch
 from rprm_jobs.store.schema.partitions import partition, tables_of
 from rprm_jobs.store.session import Database
@@ -56,7 +56,7 @@ class _RetriedBatch:
 def _retry_batch(connection: Connection, job_id: int, after: int, *, quarantined: bool) -> _RetriedBatch | None:
     if jobs.lock(connection, job_id) is not None:
         raise Conflict(f"job {job_id} was cancelled", hint="submit its file again")
-    job = extensions.settle(connection, job_id)
+    job = extension_state.settle(connection, job_id)
     if job.extension is not None and job.extension.running:
         raise Conflict(
             f"job {job_id} is being extended",
