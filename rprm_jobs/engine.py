@@ -30,7 +30,10 @@ class Prompt:
 
 @dataclass(frozen=True, slots=True)
 class Generation:
-    """One sampled critique. `p_yes` in [0, 1] at the verdict; None without a verdict or without log-probs."""
+    """One sampled critique. `p_yes` in [0, 1] at the verdict; None without a verdict or without log-probs.
+
+    `tokens` are those of the text; one that was generated to see that the verdict was whole is not counted.
+    """
 
     text: str
     tokens: int
@@ -75,10 +78,10 @@ class Engine(Protocol):
     ) -> list[Generation]:
         """One text per seed, in the order of `seeds`. Cancelling this call stops the generation.
 
-        Without `stop` it is a critique, which ends at its verdict and has P(Yes). With `stop` it is free text, which
-        ends with the first of these strings (kept), or at the end of text; an empty `stop` leaves only the latter.
+        Without `stop` it is a critique, which ends as `judge.verdict` says, with P(Yes). With `stop` it is free text
+        that ends with the first of these strings (kept), or at the end of text; an empty `stop` leaves only the latter.
 
-        Raises PromptTooLong or Refused for this prompt alone, EngineDied when the engine is gone.
+        Raises PromptTooLong, Refused or Unanswered for this prompt alone, EngineDied when the engine is gone.
         """
         ...
 

@@ -76,17 +76,22 @@ def load_model(judge: Judge, *, dtype: Any, allow_pickle: bool, trust_remote_cod
             output_loading_info=True,
         ),
     )
-    check_architectures(model.config.architectures, judge.location)
-    check_heads(report["unexpected_keys"], judge.location)
+    _check_loaded(model, report, judge.location)
+    return model.eval()
+
+
+def _check_loaded(model: Any, report: dict[str, Any], where: str) -> None:
+    """Raise JudgeError for a model that does not write, or of which weights are missing."""
+    check_architectures(model.config.architectures, where)
+    check_heads(report["unexpected_keys"], where)
     # Without this, weights that are not in the file would be random numbers and the judge would judge with them.
     if report["missing_keys"]:
         names = sorted(report["missing_keys"])
         raise JudgeError(
             f"the file lacks {len(names)} weights of the model, {names[0]} for one",
-            where=judge.location,
+            where=where,
             hint="put the judge's complete weights there",
         )
-    return model.eval()
 
 
 def _load(judge: Judge, what: str, load: Callable[[], T]) -> T:
