@@ -1,5 +1,5 @@
 # The environment is `.venv`; every target makes what it needs. `make demo` shows a real judge at work, `make test` checks all.
-.PHONY: help env demo test check lint types contracts fmt pytest docs services-up services-down clean
+.PHONY: help env demo test check lint types contracts fmt pytest docs mutants services-up services-down clean
 .DEFAULT_GOAL := help
 
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
@@ -24,6 +24,7 @@ help:
 	@echo "make check          linters, types, architecture"
 	@echo "make env            the environment of the demo alone"
 	@echo "make fmt            format the code"
+	@echo "make mutants        break the code in many places, one at a time, and see that tests fall; half an hour"
 	@echo "make docs           the reference pages from the code, and the documents as a site in docs/_site"
 	@echo "make services-up    start the embedded Postgres and Redis (services-down stops them)"
 
@@ -76,6 +77,11 @@ fmt: $(FULL)
 pytest: export OMP_NUM_THREADS ?= 1
 pytest: $(FULL)
 	$(BIN)/pytest $(PARALLEL) $(TESTS)
+
+# By hand, weekly: each break of tests/mutants/, and the tests that must fall for it.
+mutants: export OMP_NUM_THREADS ?= 1
+mutants: $(FULL)
+	$(BIN)/python -m tests.mutants.run --write
 
 # A warning is an error, and nothing is fetched.
 docs: $(DOCS)
