@@ -27,7 +27,8 @@ def status(
     as_json: JsonOption = False,
 ) -> None:
     """Show how far a job is, how fast it goes, and who serves it."""
-    from rprm_jobs.cli.shared.progress import LiveStatus, status_json, status_lines
+    from rprm_jobs.cli.shared.live import LiveStatus
+    from rprm_jobs.cli.shared.progress import status_json, status_lines
     from rprm_jobs.services.jobs.query import failed_attempts, job_status
     from rprm_jobs.store.records import JobState
 

@@ -45,7 +45,8 @@ def wait_until_done(context: Context, job_id: int, choice: WorkerChoice | None) 
 
 
 def _follow(context: Context, job_id: int, own_worker: OwnWorker) -> JobStatus:
-    from rprm_jobs.cli.shared.progress import LiveStatus, worker_command
+    from rprm_jobs.cli.shared.live import LiveStatus
+    from rprm_jobs.cli.shared.progress import worker_command
     from rprm_jobs.services.jobs.query import job_status
     from rprm_jobs.store.records import JobState
 

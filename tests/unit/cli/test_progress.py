@@ -9,7 +9,8 @@ import msgspec
 import pytest
 
 from rprm_jobs.cli.shared.common import human_bytes, human_time, print_json
-from rprm_jobs.cli.shared.progress import LiveStatus, speed, status_json, status_lines, worker_command
+from rprm_jobs.cli.shared.live import LiveStatus
+from rprm_jobs.cli.shared.progress import speed, status_json, status_lines, worker_command
 from rprm_jobs.judge.recipe import GenerationConfig
 from rprm_jobs.search.guided import SearchOptions
 from rprm_jobs.services.jobs.query import JobStatus, rates_between
@@ -168,7 +169,7 @@ def test_a_watched_job_gets_lines_in_a_log(capsys: pytest.CaptureFixture[str], m
     for name in ("FORCE_COLOR", "TTY_COMPATIBLE", "TTY_INTERACTIVE"):
         monkeypatch.delenv(name, raising=False)
     clock = [0.0]
-    monkeypatch.setattr("rprm_jobs.cli.shared.progress.time.monotonic", lambda: clock[0])
+    monkeypatch.setattr("rprm_jobs.cli.shared.live.time.monotonic", lambda: clock[0])
     with LiveStatus(lines=True) as live:
         # Two hundred solutions: the next twentieth is done with the 110th.
         for seconds, ok in ((0, 97), (1, 98), (2, 106), (3, 107), (64, 108)):
