@@ -44,7 +44,7 @@ class DatasetCard:
         counted = Section("Splits", facts={split: f"{count:,} rows" for split, count in rows.items()})
         sections = [counted, *self.sections, Section("Licence", licence)]
         body = "\n\n".join(map(_section, sections))
-        origin = f"Made by [rprm-jobs](https://pypi.org/project/rprm-jobs/) {__version__}."
+        origin = f"Made by rprm-jobs {__version__}."
         return f"---\n{self._yaml(rows)}\n---\n{MARK}\n\n# {self.title}\n\n{self.summary} {origin}\n\n{body}\n"
 
     def _yaml(self, rows: Mapping[str, int]) -> str:

@@ -1,8 +1,7 @@
 """The schema as SQLAlchemy tables; migrations build it, and a test holds the two together.
 
 Everything large is partitioned by job (one partition of each bulk table a job) or by training set, so that deleting
-one is a DROP; their keys end in `job_id` (`set_id`), since a partition holds one only. Rows of the hot table, `shards`,
-are updated in place (fillfactor 50; `lease_until` and the counters are in no index).
+one is a DROP; their keys end in `job_id` (`set_id`). Rows of the hot table, `shards`, are updated in place.
 """
 
 from __future__ import annotations
@@ -51,8 +50,7 @@ jobs = Table(
     Column("gathered", Boolean, nullable=False, server_default="false"),
     Column("created_at", TIME, nullable=False, server_default=NOW),
     Column("cancelled_at", TIME),
-    # The score job to create from this job's solutions when it is done, and the job that this one depends on: see
-    # rprm_jobs.store.queue.dependents.
+    # The job to create from this one's solutions, and the one it depends on: rprm_jobs.store.queue.dependents.
     Column("follow", JSONB),
     Column("follows", BigInteger),
     # The last extension, and what the job had before it: rprm_jobs.store.records.Extension. NULL: never extended.
