@@ -67,7 +67,7 @@ def test_an_unserved_job_says_so_and_waits(cli: Cli, solutions: Path) -> None:
     partial = cli("results", job, code=12)
     assert partial.stdout == ""
     assert "20 of 20 solutions have no outcome yet" in partial.stderr
-    assert cli.json("cancel", job) == {"job_id": int(job), "cancelled": True}
+    assert cli.json("cancel", job) == {"job_id": int(job), "cancelled": True, "extension": False}
     assert cli.json("cancel", job)["cancelled"] is False
     assert cli.json("jobs")[0]["state"] == "cancelled"
     assert cli.json("submit", str(solutions), *SCRIPTED)["created"] is True

@@ -21,7 +21,7 @@ def job(cli: Cli, tmp_path: Path) -> str:
 
 def test_results_go_to_a_hub_and_into_arrow_and_a_saved_data_set(cli: Cli, job: str, tmp_path: Path) -> None:
     with fake_hub() as hub:
-        cli.env.update(HF_ENDPOINT=hub.url, HF_TOKEN=TOKEN, HF_HUB_DISABLE_XET="1")
+        cli.env.update(HF_ENDPOINT=hub.url, HF_TOKEN=TOKEN, HF_HUB_DISABLE_XET="1", HF_HUB_OFFLINE="0")
         done = cli.json("push", "results", job, "--to", "org/scored", "--private")
         assert (done["rows"], done["card_kept"]) == ({"train": 4}, False)
         assert hub.repos["org/scored"].private

@@ -71,8 +71,8 @@ def test_the_worker_of_a_killed_submit_ends_with_it(cli: Cli, solutions: Path, d
 def test_without_a_worker_it_says_so_and_waits_for_one(cli: Cli, solutions: Path) -> None:
     waiting = cli.start("submit", str(solutions), *SCRIPTED, "--wait", "--no-worker", "--json")
     assert waiting.stderr
-    said = [waiting.stderr.readline() for _ in range(3)]
-    assert said[2] == "no worker serves this job; start one: rprm-jobs worker --judge scripted\n"
+    said = [waiting.stderr.readline() for _ in range(4)]
+    assert said[3] == "no worker serves this job; start one: rprm-jobs worker --judge scripted\n"
     worker = cli.start("worker", "--judge", "scripted")
     out, err = waiting.communicate(timeout=60)
     assert waiting.returncode == 0

@@ -29,7 +29,7 @@ def test_nothing_is_written_after_a_cancel_and_what_was_stays(trial: Trial) -> N
     assert jobs.state(trial.database, job) is JobState.CANCELLED
     assert len(list(result_rows(trial.context, job))) == kept
     jobs.assert_clean(trial.context)
-    jobs.wait_for(lambda: "lease lost" in worker.log(), what=lambda: f"the worker notices\n{worker.log()}")
+    jobs.wait_for(lambda: "the lease is lost" in worker.log(), what=lambda: f"the worker notices\n{worker.log()}")
     more = trial.take_in(6, seed=2)
     trial.finish(more, within=15)
     assert worker.stop() == 0

@@ -114,7 +114,7 @@ def test_a_repair_that_dies_did_not_happen(trial: Trial) -> None:
     trial.finish(job)
     store.run(trial.database, f"DELETE FROM scores_j{job} WHERE ord = 3")
     repair = ("audit", "--repair", str(job))
-    assert trial.command(*repair, RPRM_CRASH_AT="repair.before-commit").returncode == 137
+    assert trial.command(*repair, RPRM_CRASH_AT="repair.between-batches").returncode == 137
     assert {row.state for row in store.shard_rows(trial.database, job)} == {"done"}
     assert trial.command(*repair).returncode == 0
     trial.finish(job)

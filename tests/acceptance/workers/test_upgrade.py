@@ -29,7 +29,7 @@ TO_0004 = (
     "DROP TABLE failed_attempts",
     "DROP INDEX ix_shards_in_turn",
     "DROP TABLE responses",
-    "ALTER TABLE jobs DROP COLUMN follow, DROP COLUMN follows",
+    "ALTER TABLE jobs DROP COLUMN follow, DROP COLUMN follows, DROP COLUMN extension",
     "DROP TABLE plans",
     "ALTER TABLE scores DROP COLUMN plan, DROP COLUMN extension",
     "ALTER TABLE shards DROP COLUMN extension",

@@ -126,7 +126,7 @@ class FakeVllm(VllmEngine):
 @pytest.mark.parametrize("ending", ENDINGS, ids=lambda ending: ending.name)
 def test_vllm(ending: Ending, cut: Cut) -> None:
     engine = FakeVllm(ending, cut)
-    generation = asyncio.run(engine._one([1], Sampling(), 0, 10, None))
+    generation = asyncio.run(engine._generate([1], Sampling(), 0, 10, None))
     check(ending, generation)
     assert (generation.p_yes is not None) == ending.verdict.parsed
     assert engine.runs <= 2
