@@ -103,10 +103,10 @@ def on_votes(
     rng, ask = random.Random(seed), _Asker(rule)
     spent = changed = steps = changed_solutions = 0
     for index, solution in enumerate(solutions):
-        full = [_mean(votes) for votes in solution]
+        full = [mean_vote(votes) for votes in solution]
         for _ in range(orders):
             taken = [ask.replay(rng.sample(votes, len(votes))) for votes in solution]
-            rewards = [_mean(votes) for votes in taken]
+            rewards = [mean_vote(votes) for votes in taken]
             spent += sum(map(len, taken))
             changed += sum(_call(a, threshold) is not _call(b, threshold) for a, b in zip(full, rewards, strict=True))
             changed_solutions += first_error(full, threshold) != first_error(rewards, threshold)
@@ -147,7 +147,8 @@ def _critiques(votes: Votes) -> list[Critique]:
     return [critique_of(k, vote) for k, vote in enumerate(votes)]
 
 
-def _mean(votes: Votes) -> float | None:
+def mean_vote(votes: Votes) -> float | None:
+    """The reward that these votes give, None without any verdict."""
     parsed = [vote for vote in votes if vote is not None]
     return math.fsum(parsed) / len(parsed) if parsed else None
 

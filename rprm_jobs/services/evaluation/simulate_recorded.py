@@ -16,7 +16,7 @@ from rprm_jobs.settings import Limits
 from rprm_jobs.stopping import make_rule
 from rprm_jobs.stopping.prior import Seen, fit_prior, fit_wrong, whole_votes
 from rprm_jobs.stopping.recorded import RecordedSolution, read_solution
-from rprm_jobs.stopping.simulate import SimulatedCost, on_votes
+from rprm_jobs.stopping.simulate import SimulatedCost, mean_vote, on_votes
 
 _ORDERS = 10
 
@@ -43,7 +43,7 @@ class _Replay:
 
     def __init__(self, solutions: Solutions, k: int, threshold: float, seed: int) -> None:
         self._solutions, self._k, self._threshold, self._seed = solutions, k, threshold, seed
-        self._full = [[_mean_vote(votes) for votes in solution.votes] for solution in solutions]
+        self._full = [[mean_vote(votes) for votes in solution.votes] for solution in solutions]
 
     def line(self, options: Mapping[str, Any], fitted_to: str = "") -> Line:
         """One rule over all solutions."""
@@ -76,11 +76,6 @@ class _Replay:
 
 def _fitted(to: Solutions, k: int, threshold: float, bound: Mapping[str, float]) -> dict[str, Any]:
     return planned(fit_prior(_seen(to), k), bound, fit_wrong(_sums(to, k), k, threshold))
-
-
-def _mean_vote(votes: Sequence[float | None]) -> float | None:
-    parsed = [vote for vote in votes if vote is not None]
-    return math.fsum(parsed) / len(parsed) if parsed else None
 
 
 def _read_votes(path: str, limits: Limits, k: int | None) -> tuple[Solutions, int, int]:
