@@ -10,8 +10,10 @@ import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
+from typing import ClassVar
 
 from rprm_jobs.stopping.beta import beta_cdf
+from rprm_jobs.stopping.context import NO_CONTEXT, StepContext
 from rprm_jobs.stopping.exact import certain
 from rprm_jobs.stopping.tally import Tally, fewest
 from rprm_jobs.types import Critique
@@ -60,8 +62,9 @@ class Adaptive:
     threshold: float
     confidence: float = 0.95
     min_k: int = 3
+    in_order: ClassVar[bool] = False
 
-    def more(self, critiques: Sequence[Critique]) -> int:
+    def more(self, critiques: Sequence[Critique], context: StepContext = NO_CONTEXT) -> int:  # noqa: ARG002
         """0 when the step is decided, else the fewest critiques after which it could be."""
         tally = Tally.of(critiques, self.k)
         missing = min(self.min_k - tally.parsed, tally.left)

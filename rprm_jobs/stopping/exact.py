@@ -9,7 +9,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import ClassVar
 
+from rprm_jobs.stopping.context import NO_CONTEXT, StepContext
 from rprm_jobs.stopping.tally import Tally, fewest
 from rprm_jobs.types import Critique
 
@@ -40,7 +42,8 @@ class Exact:
 
     k: int
     threshold: float
+    in_order: ClassVar[bool] = False
 
-    def more(self, critiques: Sequence[Critique]) -> int:
+    def more(self, critiques: Sequence[Critique], context: StepContext = NO_CONTEXT) -> int:  # noqa: ARG002
         """0 when the call is certain, else the fewest critiques after which it could be."""
         return fewest(lambda tally: certain(tally, self.threshold), Tally.of(critiques, self.k))

@@ -10,8 +10,10 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
+from typing import ClassVar
 
 from rprm_jobs.errors import ConfigError
+from rprm_jobs.stopping.context import NO_CONTEXT, StepContext
 from rprm_jobs.stopping.exact import certain
 from rprm_jobs.stopping.prior import drawn, resized, whole_votes
 from rprm_jobs.stopping.tally import Tally
@@ -129,8 +131,9 @@ class Planned:
     k: int
     threshold: float
     plan: Plan
+    in_order: ClassVar[bool] = False
 
-    def more(self, critiques: Sequence[Critique]) -> int:
+    def more(self, critiques: Sequence[Critique], context: StepContext = NO_CONTEXT) -> int:  # noqa: ARG002
         """0 when the step is decided, else the fewest critiques after which it could be."""
         tally = Tally.of(critiques, self.k)
         yes = whole_votes(tally.total)
@@ -147,3 +150,22 @@ class Planned:
         # The plan answers for the call of whole votes; where rounding made it another one, it is not asked.
         n = tally.parsed
         return n > 0 and self.plan.stop[n][yes] and (yes / n < self.threshold) is (tally.total / n < self.threshold)
+
+
+@dataclass(frozen=True, slots=True)
+class Screened:
+    """`planned` with a plan for each range of the screen's score: of the first whose `upto` is not below the score.
+
+    A step without a score, or with one above all ranges, goes by the plan of all steps, `common`.
+    """
+
+    common: Planned
+    ranges: tuple[tuple[float, Planned], ...]
+    in_order: ClassVar[bool] = False
+
+    def more(self, critiques: Sequence[Critique], context: StepContext = NO_CONTEXT) -> int:
+        """0 when the step is decided, else the fewest critiques after which it could be."""
+        score, rule = context.screen, self.common
+        if score is not None:
+            rule = next((planned for upto, planned in self.ranges if score <= upto), rule)
+        return rule.more(critiques, context)

@@ -9,21 +9,28 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, ClassVar, Protocol
 
 import msgspec
 
 from rprm_jobs.errors import ConfigError
 from rprm_jobs.stopping.adaptive import Adaptive
+from rprm_jobs.stopping.context import NO_CONTEXT, StepContext
 from rprm_jobs.stopping.exact import Exact
-from rprm_jobs.stopping.planned import Planned, compile_plan, plan_at
+from rprm_jobs.stopping.planned import Planned, Screened, compile_plan, plan_at
 from rprm_jobs.types import Critique
 
 
 class StoppingRule(Protocol):
-    """Asked after every answer about one step; pure, so equal votes give equal answers."""
+    """Asked after every answer about one step; pure, so equal votes in an equal context give equal answers.
 
-    def more(self, critiques: Sequence[Critique]) -> int:
+    `in_order`: it looks at the rewards of earlier steps, so a step is begun when those before it are decided. The steps
+    of other rules are judged at the same time, and what they were told of earlier steps would depend on timing.
+    """
+
+    in_order: ClassVar[bool]
+
+    def more(self, critiques: Sequence[Critique], context: StepContext = NO_CONTEXT) -> int:
         """How many more critiques of this step to sample now, >= 0; 0 means that the step is decided."""
         ...
 
@@ -33,8 +40,9 @@ class FixedK:
     """The paper's rule: always `k` critiques."""
 
     k: int
+    in_order: ClassVar[bool] = False
 
-    def more(self, critiques: Sequence[Critique]) -> int:
+    def more(self, critiques: Sequence[Critique], context: StepContext = NO_CONTEXT) -> int:  # noqa: ARG002
         return max(0, self.k - len(critiques))
 
 
@@ -64,12 +72,21 @@ class _Adaptive(_Options, frozen=True, tag="adaptive"):
         return Adaptive(k, threshold, self.confidence, self.min_k)
 
 
+class ScreenRange(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """What the plan of steps with a screen's score of at most `upto` (and above the range before) is compiled from."""
+
+    upto: float
+    prior: tuple[float, ...]
+    wrong: tuple[float, ...] | None = None
+
+
 class _Planned(_Options, frozen=True, tag="planned"):
     changed: float = 0.0025
     pilot: int = 500
     prior: tuple[float, ...] | None = None
     wrong: tuple[float, ...] | None = None
     price: float | None = None
+    by_screen: tuple[ScreenRange, ...] | None = None
 
     def rule(self, k: int, threshold: float) -> StoppingRule:
         if not 0.0 <= self.changed < 1.0:
@@ -81,9 +98,16 @@ class _Planned(_Options, frozen=True, tag="planned"):
         if self.prior is None:
             # The pilot: the plan is compiled from what these steps get.
             return FixedK(k)
+        common = self._compiled(self.prior, self.wrong, k, threshold)
+        if not self.by_screen:
+            return common
+        ranges = [(cut.upto, self._compiled(cut.prior, cut.wrong, k, threshold)) for cut in self.by_screen]
+        return Screened(common, tuple(sorted(ranges, key=lambda cut: cut[0])))
+
+    def _compiled(self, prior: tuple[float, ...], wrong: tuple[float, ...] | None, k: int, threshold: float) -> Planned:
         if self.price is not None:
-            return Planned(k, threshold, plan_at(self.prior, k, threshold, self.price, self.wrong))
-        return Planned(k, threshold, compile_plan(self.prior, k, threshold, self.changed, self.wrong))
+            return Planned(k, threshold, plan_at(prior, k, threshold, self.price, wrong))
+        return Planned(k, threshold, compile_plan(prior, k, threshold, self.changed, wrong))
 
 
 KINDS: dict[str, type[_Fixed | _Exact | _Adaptive | _Planned]] = {
@@ -105,6 +129,8 @@ def resolve_options(options: Mapping[str, Any]) -> dict[str, Any]:
         if resolved["price"] is not None and "changed" in options:
             raise ConfigError("changed and price are two bounds of one plan", hint="leave out --changed or --price")
         del resolved["price" if resolved["price"] is None else "changed"]
+        if resolved["by_screen"] is None:
+            del resolved["by_screen"]
     return resolved
 
 

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 
 from rprm_jobs.aggregation import first_error
 from rprm_jobs.errors import ConfigError
+from rprm_jobs.stopping.context import NO_CONTEXT, StepContext
 from rprm_jobs.stopping.prior import drawn, normalised
 from rprm_jobs.stopping.rule import StoppingRule
 from rprm_jobs.types import Critique, Finish, Verdict
@@ -76,8 +77,8 @@ def _votes(n: int, y: int) -> list[Critique]:
     return [critique_of(i, 1.0 if i < y else 0.0) for i in range(n)]
 
 
-def _ask(rule: StoppingRule, critiques: Sequence[Critique], k: int) -> int:
-    more = rule.more(critiques)
+def _ask(rule: StoppingRule, critiques: Sequence[Critique], k: int, context: StepContext = NO_CONTEXT) -> int:
+    more = rule.more(critiques, context)
     if not 0 <= more <= k - len(critiques) or (more == 0 and not critiques):
         raise ConfigError(
             f"the rule asks for {more} more critiques of a step that has {len(critiques)} of at most {k}",
@@ -105,8 +106,11 @@ def on_votes(
     for index, solution in enumerate(solutions):
         full = [mean_vote(votes) for votes in solution]
         for _ in range(orders):
-            taken = [ask.replay(rng.sample(votes, len(votes))) for votes in solution]
-            rewards = [mean_vote(votes) for votes in taken]
+            taken, rewards = list[Votes](), list[float | None]()
+            for position, votes in enumerate(solution):
+                earlier = tuple(rewards) if rule.in_order else ()
+                taken.append(ask.replay(rng.sample(votes, len(votes)), StepContext(position, earlier)))
+                rewards.append(mean_vote(taken[-1]))
             spent += sum(map(len, taken))
             changed += sum(_call(a, threshold) is not _call(b, threshold) for a, b in zip(full, rewards, strict=True))
             changed_solutions += first_error(full, threshold) != first_error(rewards, threshold)
@@ -119,27 +123,27 @@ def on_votes(
 
 
 class _Asker:
-    """Asks the rule, once for every state of whole votes: by them it decides alone, and there are few such states."""
+    """Asks the rule, once for every state of whole votes in a context: of those there are few."""
 
     def __init__(self, rule: StoppingRule) -> None:
         self._rule = rule
-        self._answers: dict[tuple[int, int, int, int], int] = {}
+        self._answers: dict[tuple[int, int, int, int, StepContext], int] = {}
 
-    def replay(self, votes: Votes) -> Votes:
+    def replay(self, votes: Votes, context: StepContext) -> Votes:
         """The first votes of these, up to where the rule stops."""
         whole = all(vote in (0.0, 1.0, None) for vote in votes)
         taken = 0
-        while more := self._more(votes, taken, whole):
+        while more := self._more(votes, taken, whole, context):
             taken += more
         return votes[:taken]
 
-    def _more(self, votes: Votes, taken: int, whole: bool) -> int:
+    def _more(self, votes: Votes, taken: int, whole: bool, context: StepContext) -> int:
         seen = votes[:taken]
         if not whole:
-            return _ask(self._rule, _critiques(seen), len(votes))
-        key = (len(votes), taken, seen.count(1.0), seen.count(None))
+            return _ask(self._rule, _critiques(seen), len(votes), context)
+        key = (len(votes), taken, seen.count(1.0), seen.count(None), context)
         if key not in self._answers:
-            self._answers[key] = _ask(self._rule, _critiques(seen), len(votes))
+            self._answers[key] = _ask(self._rule, _critiques(seen), len(votes), context)
         return self._answers[key]
 
 

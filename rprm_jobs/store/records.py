@@ -195,7 +195,10 @@ class FailedAttempt:
 
 @dataclass(frozen=True, slots=True)
 class StoredSolution:
-    """A solution as the worker reads it back. `previous_critiques`: those that it has from before an extension."""
+    """A solution as the worker reads it back. `previous_critiques`: those that it has from before an extension.
+
+    `screen` has what a cheaper judge said of each step, P(correct) in [0, 1] or None; None where nothing was screened.
+    """
 
     ord: int
     id: str
@@ -203,6 +206,7 @@ class StoredSolution:
     steps: tuple[str, ...]
     judge_steps: tuple[int, ...] | None = None
     previous_critiques: tuple[Critique, ...] = ()
+    screen: tuple[float | None, ...] | None = None
 
     @property
     def judged_steps(self) -> Sequence[int]:

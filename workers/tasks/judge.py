@@ -15,7 +15,7 @@ from rprm_jobs.errors import ItemFailure
 from rprm_jobs.judge.prompt import PromptTemplate
 from rprm_jobs.judge.recipe import Recipe, critique_seed
 from rprm_jobs.judge.verdict import PARSE_RULE, read_verdict
-from rprm_jobs.stopping import StoppingRule, make_rule
+from rprm_jobs.stopping import StepContext, StoppingRule, make_rule
 from rprm_jobs.store.jobs.plans import StoredPlan
 from rprm_jobs.store.records import StoredSolution
 from rprm_jobs.types import Critique, SolutionScore
@@ -82,6 +82,7 @@ class SolutionJudge:
         number, guessing = budget.begin_solution(), work.recipe.until_first_error
         self._turns = [Turn(number, place if guessing else 0) for place in range(len(solution.judged_steps))]
         self._tasks: list[asyncio.Task[list[Critique] | None]] = []
+        self._rewards: list[float | None] = [None] * len(solution.steps)
 
     async def run(self) -> SolutionScore | None:
         """The solution's outcome; None when the worker began to drain before any of it was begun."""
@@ -119,9 +120,11 @@ class SolutionJudge:
         step = self._solution.judged_steps[place]
         critiques = [critique for critique in self._solution.previous_critiques if critique.step == step]
         prompt: Prompt | None = None
+        if self._work.rule.in_order and place:
+            await asyncio.wait([self._tasks[place - 1]])
         if critiques:
             self._settle(place, critiques)
-        while (wanted := self._work.rule.more(critiques)) > 0:
+        while (wanted := self._more(place, critiques)) > 0:
             taken = await self._budget.take(wanted, self._turns[place])
             try:
                 if not self._started and self._draining():
@@ -134,11 +137,17 @@ class SolutionJudge:
                 raise StepFailed(f"step {step + 1}: {failure}") from failure
             finally:
                 self._budget.give(taken)
+        self._rewards[step] = step_reward(critiques)
         return critiques
+
+    def _more(self, place: int, critiques: Sequence[Critique]) -> int:
+        step, screen = self._solution.judged_steps[place], self._solution.screen
+        earlier = tuple(self._rewards[:step]) if self._work.rule.in_order else ()
+        return self._work.rule.more(critiques, StepContext(step, earlier, None if screen is None else screen[step]))
 
     def _settle(self, place: int, critiques: Sequence[Critique]) -> None:
         """When a step is decided, cancel the later ones or move them up. Runs before the step gives its room away."""
-        if not self._work.recipe.until_first_error or self._work.rule.more(critiques):
+        if not self._work.recipe.until_first_error or self._more(place, critiques):
             return
         if self._ends(critiques):
             for task in self._tasks[place + 1 :]:

@@ -5,12 +5,12 @@ from __future__ import annotations
 import random
 from collections.abc import Sequence
 from itertools import permutations
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 
 from rprm_jobs.errors import ConfigError
-from rprm_jobs.stopping import FixedK, make_rule
+from rprm_jobs.stopping import NO_CONTEXT, FixedK, StepContext, make_rule
 from rprm_jobs.stopping.exact import Exact
 from rprm_jobs.stopping.prior import PUBLISHED
 from rprm_jobs.stopping.simulate import SimulatedCost, critique_of, on_histogram, on_votes
@@ -71,7 +71,9 @@ def test_what_exact_keeps_on_shares_between_no_and_yes() -> None:
 
 def test_changed_first_errors_are_those_of_whole_solutions() -> None:
     class FirstOnly:
-        def more(self, critiques: Sequence[Critique]) -> int:
+        in_order: ClassVar[bool] = False
+
+        def more(self, critiques: Sequence[Critique], context: StepContext = NO_CONTEXT) -> int:  # noqa: ARG002
             return 0 if critiques else 1
 
     # The first step is right by 3 of 4 and its one dissenter is drawn first in a quarter of the orders.
@@ -83,7 +85,9 @@ def test_changed_first_errors_are_those_of_whole_solutions() -> None:
 
 def test_a_policy_that_never_ends_a_step_is_named() -> None:
     class Endless:
-        def more(self, critiques: Sequence[Critique]) -> int:  # noqa: ARG002
+        in_order: ClassVar[bool] = False
+
+        def more(self, critiques: Sequence[Critique], context: StepContext = NO_CONTEXT) -> int:  # noqa: ARG002
             return 1
 
     with pytest.raises(ConfigError, match=r"asks for 1 more critiques of a step that has 4 of at most 4"):
