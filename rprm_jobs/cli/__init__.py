@@ -32,6 +32,7 @@ from rprm_jobs.cli import (
     runs,
     sample,
     search,
+    serve,
     servers,
     sft,
     status,
@@ -81,7 +82,7 @@ def _global(
 
 COMMANDS = (
     demo, inspect, submit, rollout, search, estimate, status, control, results, report, eval, stopping, audit, parity,
-    push, sample, sft, pairs, train, runs, improve, worker, judges, servers, doctor,
+    push, sample, sft, pairs, train, runs, improve, worker, serve, judges, servers, doctor,
 )  # fmt: skip
 for module in COMMANDS:
     module.register(app)

@@ -60,6 +60,11 @@ def upgrade_schema(context: Context) -> tuple[str | None, str]:
     return migrations.upgrade(context.direct_database)
 
 
+def check_database(context: Context) -> None:
+    """Raises StoreUnavailable unless Postgres answers, and SchemaError unless it has this version's schema."""
+    migrations.check(context.database)
+
+
 @contextmanager
 def open_context(settings: Settings, *, check_schema: bool = True) -> Iterator[Context]:
     """Connect. Raises ConfigError without a URL, StoreUnavailable without a server, SchemaError before `db upgrade`."""

@@ -13,6 +13,9 @@ import msgspec
 from rprm_jobs.judge.recipe import Recipe
 from rprm_jobs.types import Critique, JobKind, KeepCritiques
 
+# Ids are BIGINT.
+MAX_ID = 2**63 - 1
+
 
 class JobState(StrEnum):
     """Derived from the job's shards; only `cancelled` is stored."""

@@ -8,7 +8,7 @@ from datetime import datetime
 from rprm_jobs.services.context import Context
 from rprm_jobs.store.jobs import jobs
 from rprm_jobs.store.queue import attempts, workers
-from rprm_jobs.store.records import Extension, FailedAttempt, Job, JobState, Progress, WorkerInfo
+from rprm_jobs.store.records import MAX_ID, Extension, FailedAttempt, Job, JobState, Progress, WorkerInfo
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +62,15 @@ class JobStatus:
         return sum(tokens * rate for tokens, rate in rates) / total if total else None
 
 
+@dataclass(frozen=True, slots=True)
+class JobSummary:
+    """A job in a list; `progress` is that of the job itself, whether or not it is being extended."""
+
+    job: Job
+    progress: Progress
+    state: JobState
+
+
 def job_status(context: Context, job_id: int, *, since: Progress | None = None) -> JobStatus:
     """The job now. Rates are those since the progress `since`, by default since the first claim. Raises NotFound."""
     with context.database.transaction() as connection:
@@ -113,6 +122,13 @@ def recent_jobs(context: Context, limit: int) -> list[tuple[Job, Progress]]:
     """The newest jobs first, each with the progress of the job itself."""
     with context.database.transaction() as connection:
         return [(job, progress.outcomes(job)) for job, progress in jobs.list_recent(connection, limit)]
+
+
+def list_jobs(context: Context, limit: int, *, before: int | None = None) -> list[JobSummary]:
+    """A page of jobs, newest first; only those with a lower id than `before`."""
+    with context.database.transaction() as connection:
+        page = jobs.list_recent(connection, limit, before=before or MAX_ID)
+    return [JobSummary(job, progress.outcomes(job), progress.state(job)) for job, progress in page]
 
 
 def alive_workers(context: Context) -> list[WorkerInfo]:

@@ -11,7 +11,7 @@ from sqlalchemy.engine import Connection
 
 from rprm_jobs.crash import crash_point
 from rprm_jobs.errors import Conflict, NotFound
-from rprm_jobs.store.records import Job, Progress
+from rprm_jobs.store.records import MAX_ID, Job, Progress
 from rprm_jobs.store.schema import partitions
 from rprm_jobs.store.training import sets
 
@@ -95,10 +95,11 @@ def _progress(connection: Connection, job_ids: Sequence[int]) -> dict[int, Progr
     return {row["job_id"]: Progress(**{k: v for k, v in row.items() if k != "job_id"}) for row in rows}
 
 
-def list_recent(connection: Connection, limit: int) -> list[tuple[Job, Progress]]:
-    """The newest jobs first, each with its progress."""
-    query = text(f"SELECT {_COLUMNS} FROM jobs ORDER BY id DESC LIMIT :limit")
-    newest = [Job.from_row(dict(row)) for row in connection.execute(query, {"limit": limit}).mappings()]
+def list_recent(connection: Connection, limit: int, *, before: int = MAX_ID) -> list[tuple[Job, Progress]]:
+    """The newest jobs first, each with its progress; only those with a lower id than `before`."""
+    query = text(f"SELECT {_COLUMNS} FROM jobs WHERE id < :before ORDER BY id DESC LIMIT :limit")
+    rows = connection.execute(query, {"limit": limit, "before": before}).mappings()
+    newest = [Job.from_row(dict(row)) for row in rows]
     by_job = _progress(connection, [job.id for job in newest])
     return [(job, by_job[job.id]) for job in newest]
 
