@@ -117,17 +117,24 @@ _CHECKS: Mapping[str, str] = {
         SELECT count(*) AS n, coalesce(sum(coalesce(cardinality(judge_steps), n_steps)), 0) AS steps
         FROM {solutions}) AS s
       WHERE j.id = :job AND (j.n_solutions <> s.n OR j.n_steps <> s.steps)""",
+    # The gaps between shards first: a join of solutions with the ranges of shards compares each with each.
     "missing: solutions in no shard": """
-      SELECT s.ext_id AS example FROM {solutions} AS s
-      LEFT JOIN (SELECT ord FROM shards, generate_series(first_ord, last_ord) AS ord WHERE job_id = :job) AS covered
-        USING (ord) WHERE covered.ord IS NULL""",
-    # By `ord` and not by range: a join on ranges compares every solution with every shard.
+      WITH ranges AS (
+        SELECT first_ord, last_ord, max(last_ord) OVER earlier AS reached FROM shards WHERE job_id = :job
+        WINDOW earlier AS (ORDER BY first_ord, id ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING)),
+      gaps AS (
+        SELECT coalesce(reached, -1) AS after, first_ord AS before FROM ranges
+        UNION ALL SELECT coalesce(max(last_ord), -1), 2147483647 FROM ranges)
+      SELECT s.ext_id AS example FROM gaps JOIN {solutions} AS s ON s.ord > gaps.after AND s.ord < gaps.before
+      WHERE gaps.before > gaps.after + 1""",
+    # The outcomes first: only a solution without one, or with one of before an extension, needs its shard.
     "missing: solutions of finished shards without an outcome": """
-      SELECT s.ext_id AS example FROM {solutions} AS s
-      JOIN (SELECT ord, extension FROM shards, generate_series(first_ord, last_ord) AS ord
-            WHERE job_id = :job AND state = 'done') AS h USING (ord)
-      LEFT JOIN {scores} AS r ON r.ord = s.ord
-      WHERE r.ord IS NULL OR r.extension < h.extension""",
+      SELECT s.ext_id AS example FROM {solutions} AS s LEFT JOIN {scores} AS r USING (ord)
+      CROSS JOIN LATERAL (
+        SELECT state, extension, last_ord FROM shards WHERE job_id = :job AND first_ord <= s.ord
+        ORDER BY first_ord DESC LIMIT 1) AS h
+      WHERE (r.ord IS NULL OR r.extension < (SELECT max(extension) FROM shards WHERE job_id = :job))
+        AND h.state = 'done' AND h.last_ord >= s.ord AND (r.ord IS NULL OR r.extension < h.extension)""",
     "doubled: solutions in two shards": """
       SELECT 'shard ' || id AS example FROM (
         SELECT id, first_ord, max(last_ord) OVER earlier AS reached FROM shards WHERE job_id = :job
