@@ -13,9 +13,9 @@ from typing import Any
 import pytest
 import sqlalchemy as sa
 
-from rprm_jobs.store.jobs import extensions, retries
+from rprm_jobs.store.jobs import extensions, jobs, retries
 from rprm_jobs.store.session import Database, driver_connection
-from rprm_jobs.store.upkeep import repair
+from rprm_jobs.store.upkeep import audit, repair
 from tests.support.jobs import make_solutions, take_in
 from tests.support.store import run
 
@@ -23,6 +23,9 @@ pytestmark = pytest.mark.integration
 
 N, SHARD, CLAIMED = 20_000, 4, 10_000_000
 TABLES = ("solutions", "scores", "verdicts", "critiques")
+# What Postgres expects of a plan that reads each row a few times; one that compares each with each costs a thousand
+# times as much.
+MOST_COST_A_ROW = 100
 
 
 @pytest.fixture
@@ -132,3 +135,22 @@ def test_a_whole_read_is_noticed(database: Database, job: int) -> None:
         run(database, f"SELECT count(*) FROM scores_j{job} WHERE status = 'failed'")
         run(database, quadratic)
     assert len(found) == 2
+
+
+def test_no_check_of_the_audit_compares_every_row_with_every_other(database: Database, job: int) -> None:
+    costs: dict[str, float] = {}
+
+    @sa.event.listens_for(database.engine, "before_cursor_execute")
+    def look(connection: Any, _cursor: Any, statement: str, parameters: Any, _context: Any, _many: bool) -> None:
+        if "faults AS MATERIALIZED" in statement:
+            with driver_connection(connection).cursor() as cursor:
+                ((plan,),) = cursor.execute(f"EXPLAIN (FORMAT JSON) {statement}", parameters).fetchall()
+            costs[" ".join(statement.split())] = max(node["Total Cost"] for node in _nodes(plan[0]["Plan"]))
+
+    try:
+        with database.snapshot() as connection:
+            audit.audit(connection, jobs.get(connection, job))
+    finally:
+        sa.event.remove(database.engine, "before_cursor_execute", look)
+    assert len(costs) > 20
+    assert {statement: cost for statement, cost in costs.items() if cost > MOST_COST_A_ROW * CLAIMED} == {}
