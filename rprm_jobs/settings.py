@@ -47,6 +47,8 @@ class Settings:
     limits: Limits = field(default_factory=Limits)
     database_direct_url: str | None = None
     log_format: str = "text"
+    metrics_port: int | None = None
+    metrics_host: str = "127.0.0.1"
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,6 +89,14 @@ VARIABLES = (
     ),
     Variable("RPRM_HOME", "where the embedded servers and the logs live", "home", shown="the user's data folder"),
     Variable("RPRM_LOG_FORMAT", "how workers log: `text`, or `json` for one object a line", "log_format"),
+    Variable(
+        "RPRM_METRICS_PORT",
+        "the port on which a worker serves `/metrics`; several workers of one command take this one and those after it",
+        "metrics_port",
+        int,
+        shown="no metrics",
+    ),
+    Variable("RPRM_METRICS_HOST", "the address on which it does; `0.0.0.0` for all", "metrics_host"),
     Variable("RPRM_LEASE_S", "seconds for which a silent worker keeps a shard", "lease_s", float),
     Variable(
         "RPRM_RENEW_S", "seconds between a worker's renewals of its leases; at most half a lease", "renew_s", float
@@ -127,6 +137,7 @@ def load_settings(environ: Mapping[str, str] | None = None) -> Settings:
             redis_url=env.get("RPRM_REDIS_URL") or None,
             database_direct_url=env.get("RPRM_DATABASE_DIRECT_URL") or None,
             log_format=env.get("RPRM_LOG_FORMAT") or "text",
+            metrics_host=env.get("RPRM_METRICS_HOST") or "127.0.0.1",
             limits=Limits(**limits),
             **values,
         )
@@ -163,6 +174,10 @@ def _checked(settings: Settings) -> Settings:
             "RPRM_DATABASE_DIRECT_URL is set without RPRM_DATABASE_URL",
             where="environment",
             hint="set RPRM_DATABASE_URL to the pooler's URL, or without a pooler to this one",
+        )
+    if settings.metrics_port is not None and settings.metrics_port > 65_535:
+        raise ConfigError(
+            f"RPRM_METRICS_PORT={settings.metrics_port} is no port", where="environment", hint="such as 9464"
         )
     if settings.limits.max_steps > MOST_STEPS:
         raise ConfigError(

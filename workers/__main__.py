@@ -35,6 +35,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--critiques-in-flight", type=int, default=512)
     parser.add_argument("--log-level", default="INFO")
     parser.add_argument("--log-format", help="text or json [RPRM_LOG_FORMAT, else text]")
+    parser.add_argument("--metrics-port", type=int, help="serve /metrics there [RPRM_METRICS_PORT, else nowhere]")
     parser.add_argument("--exit-with-parent", action="store_true")
     return parser
 
@@ -69,7 +70,11 @@ def main(argv: Sequence[str] | None = None) -> int:
         _exit_with_parent()
     try:
         settings = load_settings()
-        settings = replace(settings, log_format=args.log_format or settings.log_format)
+        settings = replace(
+            settings,
+            log_format=args.log_format or settings.log_format,
+            metrics_port=args.metrics_port or settings.metrics_port,
+        )
         set_up_logs(args.log_level, settings.log_format)
         if args.shards_in_flight < 1 or args.critiques_in_flight < 1:
             raise ConfigError("--shards-in-flight and --critiques-in-flight must be at least 1", hint="e.g. 4 and 512")

@@ -11,7 +11,7 @@ import queue
 import time
 from collections.abc import Callable
 from concurrent.futures import CancelledError, Future
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TypeVar
 
 from rprm_jobs.errors import ConfigError, LeaseLost, NotFound, RprmError, StoreError, UnsupportedJob
@@ -21,10 +21,11 @@ from rprm_jobs.store.queue import failures, leases
 from rprm_jobs.store.results import recording
 from rprm_jobs.store.session import Database
 from rprm_jobs.types import KeepCritiques, Response, SolutionScore
-from workers.dispositions import LeaseEnd, WorkerNext, disposition_of
+from workers.dispositions import Disposition, LeaseEnd, WorkerNext, disposition_of
 from workers.leases import HeldLease
 from workers.left_jobs import LeftJobs
 from workers.loop import EngineLoop
+from workers.meter import Meter, NoMeter
 from workers.progress import ProgressLog
 from workers.store_gate import RESULTS, StoreGate
 from workers.tasks.dispatch import Engines, Task, load_task
@@ -51,6 +52,7 @@ class WorkerDependencies:
     stopping: Callable[[], bool]
     record_s: float
     retry_for_s: float
+    meter: Meter = field(default_factory=NoMeter)
 
 
 class Attempt:
@@ -66,13 +68,19 @@ class Attempt:
 
     def run(self) -> None:
         """Judge the shard to its end, whatever that is."""
+        began = time.monotonic()
+        outcome = "failed"
         try:
             complete = self._judge_and_record()
             self._retried(self._finish if complete else self._hand_back)
+            outcome = "finished" if complete else "handed back"
             self._shared.progress.finished(self._lease.job_id)
             self._refit()
         except BaseException as error:  # noqa: BLE001 - the table of dispositions knows them all
+            outcome = _outcome(disposition_of(error))
             self._settle(error)
+        finally:
+            self._shared.meter.ended(outcome, time.monotonic() - began)
 
     def _settle(self, error: BaseException) -> None:
         """End the lease as the table says. Raises what must stop the worker."""
@@ -165,7 +173,8 @@ class Attempt:
     def _record(self) -> None:
         keep, plan = (KeepCritiques.ALL, None) if self._task is None else (self._task.keep, self._task.plan)
         with self._shared.database.transaction() as connection:
-            recording.record(connection, self._lease, self._pending, keep, plan=plan, partial=self._partial)
+            added = recording.record(connection, self._lease, self._pending, keep, plan=plan, partial=self._partial)
+        self._shared.meter.recorded(self._pending, added)
         self._recorded = self._recorded or bool(self._pending)
         self._pending, self._partial = [], []
         self._shared.gate.accepted(RESULTS)
@@ -211,3 +220,11 @@ class Attempt:
 
     def _retried(self, action: Callable[[], T]) -> T:
         return retry_transaction(action, for_s=self._shared.retry_for_s, give_up=self._held.lost.is_set)
+
+
+def _outcome(disposition: Disposition) -> str:
+    """How an attempt that raised ended, for the meter."""
+    if disposition.worker is WorkerNext.STOPS:
+        return "engine died"
+    ends = {LeaseEnd.LOST: "lost", LeaseEnd.LAPSES: "lapsed", LeaseEnd.FAILED: "failed"}
+    return ends.get(disposition.lease, "handed back")

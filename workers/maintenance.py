@@ -14,6 +14,7 @@ from rprm_jobs.services.upkeep.deaths import settle_vanished
 from rprm_jobs.services.upkeep.dependents import create_dependents
 from rprm_jobs.services.upkeep.sweep import notify_waiting, sweep
 from rprm_jobs.store.queue import workers
+from workers.meter import Meter
 from workers.periodic import Periodic
 from workers.store_gate import StoreGate
 from workers.troubles import Troubles
@@ -26,8 +27,8 @@ _DEATHS_S = 2.0
 class Maintenance:
     """The loops of one worker. Any number of workers may run them."""
 
-    def __init__(self, context: Context, worker_id: str, troubles: Troubles, gate: StoreGate) -> None:
-        self._context, self._worker_id, self._gate = context, worker_id, gate
+    def __init__(self, context: Context, worker_id: str, troubles: Troubles, gate: StoreGate, meter: Meter) -> None:
+        self._context, self._worker_id, self._gate, self._meter = context, worker_id, gate, meter
         self._lacks_rights = False
         every_s = context.settings.sweep_s
         self.loops = [
@@ -55,6 +56,7 @@ class Maintenance:
         notify_waiting(database, self._context.notifier)
         with database.transaction() as connection:
             workers.swept(connection, self._worker_id)
+        self._meter.swept()
 
     def _settle_vanished(self) -> None:
         settle_vanished(self._context.database, after_start_s=self._context.settings.lease_s)

@@ -30,6 +30,7 @@ from workers.left_jobs import LeftJobs
 from workers.listener import NotificationListener, register
 from workers.loop import EngineLoop
 from workers.maintenance import Maintenance
+from workers.meter import Meter, Watched, serving_metrics
 from workers.progress import ProgressLog
 from workers.runtime import Runtime, RuntimeOptions, Stop
 from workers.signals import Signals
@@ -79,11 +80,12 @@ def run_worker(settings: Settings, serving: Serving, options: ProcessOptions, si
     migrations.check(database)
     loop = EngineLoop()
     try:
-        info = loop.run(serving.engine.start())
-        if serving.policy is not None:
-            loop.run(serving.policy.start())
-        signals.loading = False
-        return _Worker(settings, serving, loop, database, redis_url, options, info).serve(signals)
+        with serving_metrics(settings, serving.name) as meter:
+            info = loop.run(serving.engine.start())
+            if serving.policy is not None:
+                loop.run(serving.policy.start())
+            signals.loading = False
+            return _Worker(settings, serving, loop, database, redis_url, options, info, meter).serve(signals)
     finally:
         signals.loading = False
         for engine in (serving.engine, serving.policy):
@@ -112,6 +114,7 @@ class _Worker:
         redis_url: str,
         options: ProcessOptions,
         info: EngineInfo,
+        meter: Meter,
     ) -> None:
         self._settings, self._serving, self._loop = settings, serving, loop
         self._stop, troubles = Stop(), Troubles()
@@ -129,6 +132,7 @@ class _Worker:
             stopping=self._stop.stopping,
             record_s=settings.record_s,
             retry_for_s=_RETRY_FOR_S,
+            meter=meter,
         )
         # A separate pool, so that busy slots cannot block renewals.
         self._lease_database = Database(
@@ -155,7 +159,16 @@ class _Worker:
         app = make_app(redis_url)
         register(app, self._runtime.notify)
         self._listener = NotificationListener(app, serving.queue, options.slots, self._me.id, troubles)
-        self._maintenance = Maintenance(Context(settings, database), self._me.id, troubles, gate)
+        self._maintenance = Maintenance(Context(settings, database), self._me.id, troubles, gate, meter)
+        meter.watch(
+            Watched(
+                engine=self._me.engine,
+                slots=options.slots,
+                stats=self._stats,
+                leases=lambda: len(self._keeper.held()),
+                in_trouble=lambda: troubles.current() is not None,
+            )
+        )
 
     def _stats(self) -> EngineStats:
         """The statistics of the queue's model; the policy of a search adds its tokens."""

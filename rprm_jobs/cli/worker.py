@@ -82,6 +82,17 @@ def worker(
     tensor_parallel: Annotated[
         int, typer.Option("--tensor-parallel", metavar="N", min=1, help="GPUs of one engine.")
     ] = 1,
+    metrics_port: Annotated[
+        int | None,
+        typer.Option(
+            "--metrics-port",
+            metavar="PORT",
+            min=1,
+            max=65_535,
+            help="Serve Prometheus metrics there, on RPRM_METRICS_HOST; with --gpus on this port and those after it.",
+            show_default="RPRM_METRICS_PORT, or none",
+        ),
+    ] = None,
     log_level: Annotated[str, typer.Option("--log-level", help="DEBUG, INFO, WARNING or ERROR.")] = "INFO",
     log_format: Annotated[
         LogFormat | None,
@@ -115,7 +126,8 @@ def worker(
     if gpus:
         refuse_unknown_gpus(",".join(groups).split(","))
     with connected() as context:
-        environment = worker_environment(context)
+        port = metrics_port or context.settings.metrics_port
+        environment = worker_environment(context, metrics_port=port)
     if groups:
         from rprm_jobs.launch.fleet import run_fleet
 

@@ -21,11 +21,11 @@ def run_fleet(command: Sequence[str], environment: Mapping[str, str], groups: Se
     workers = {
         group: subprocess.Popen(
             [*command, "--exit-with-parent"],
-            env={**environment, "CUDA_VISIBLE_DEVICES": group},
+            env={**_with_own_port(environment, number), "CUDA_VISIBLE_DEVICES": group},
             # A Ctrl-C in the terminal would reach the workers twice: directly, and through `pass_on`.
             start_new_session=True,
         )
-        for group in groups
+        for number, group in enumerate(groups)
     }
 
     def pass_on(number: int, _frame: FrameType | None) -> None:
@@ -43,6 +43,12 @@ def run_fleet(command: Sequence[str], environment: Mapping[str, str], groups: Se
             pass_on(signal.SIGTERM, None)
         time.sleep(_POLL_S)
     return max(_exit_status(int(worker.returncode)) for worker in workers.values())
+
+
+def _with_own_port(environment: Mapping[str, str], number: int) -> dict[str, str]:
+    """Worker `number` (from 0) serves its metrics so many ports above the first."""
+    port = environment.get("RPRM_METRICS_PORT")
+    return {**environment, **({"RPRM_METRICS_PORT": str(int(port) + number)} if port else {})}
 
 
 def _exit_status(returncode: int) -> int:

@@ -171,11 +171,16 @@ class WorkerProcess:
             return log.read().decode(errors="replace")
 
 
-def worker_environment(context: Context) -> dict[str, str]:
-    """The environment of a worker: the servers' URLs are in it, because arguments can be read by all users."""
+def worker_environment(context: Context, *, metrics_port: int | None = None) -> dict[str, str]:
+    """The environment of a worker: the servers' URLs are in it, because arguments can be read by all users.
+
+    Without `metrics_port` it serves no metrics: two processes cannot listen on the port of `RPRM_METRICS_PORT`.
+    """
     settings = context.settings
-    return {
+    environment = {
         **os.environ,
         "RPRM_DATABASE_URL": settings.database_url or "",
         "RPRM_REDIS_URL": settings.redis_url or "",
     }
+    environment.pop("RPRM_METRICS_PORT", None)
+    return environment if metrics_port is None else {**environment, "RPRM_METRICS_PORT": str(metrics_port)}

@@ -28,6 +28,8 @@ def test_every_setting_is_read() -> None:
             "RPRM_DATABASE_URL": "postgresql://h/d",
             "RPRM_REDIS_URL": "redis://h/1",
             "RPRM_DATABASE_DIRECT_URL": "postgresql://h:1/d",
+            "RPRM_METRICS_PORT": "9464",
+            "RPRM_METRICS_HOST": "0.0.0.0",
             "RPRM_LEASE_S": "30",
             "RPRM_RENEW_S": "1.5",
             "RPRM_SWEEP_S": "2",
@@ -51,7 +53,15 @@ def test_every_setting_is_read() -> None:
         9,
         Limits(1000, 20, 300),
         "postgresql://h:1/d",
+        metrics_port=9464,
+        metrics_host="0.0.0.0",
     )
+
+
+@pytest.mark.parametrize("port", ["0", "-1", "65536", "web"])
+def test_a_port_that_is_none_is_refused(port: str) -> None:
+    with pytest.raises(ConfigError, match="RPRM_METRICS_PORT"):
+        load_settings({"RPRM_METRICS_PORT": port})
 
 
 def test_a_direct_url_alone_names_no_database_for_work() -> None:

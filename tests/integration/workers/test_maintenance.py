@@ -17,6 +17,7 @@ from tests.support.jobs import make_solutions, take_in
 from tests.support.worker_parts import WorkerParts
 from workers import maintenance as module
 from workers.maintenance import Maintenance
+from workers.meter import NoMeter
 from workers.store_gate import LEASES
 
 pytestmark = pytest.mark.integration
@@ -27,7 +28,7 @@ def maintenance(parts: WorkerParts, server_session: servers.Session, tmp_path: A
     """The loops of the worker, not started."""
     settings = replace(Settings(home=tmp_path), redis_url=server_session.redis_url, lease_s=60.0)
     context = Context(settings, parts.database)
-    yield Maintenance(context, parts.worker.id, parts.troubles, parts.gate)
+    yield Maintenance(context, parts.worker.id, parts.troubles, parts.gate, NoMeter())
     context.notifier.close()
 
 

@@ -77,3 +77,10 @@ def _alive(pid: int) -> bool:
     except ProcessLookupError:
         return False
     return True
+
+
+def test_each_worker_has_a_port_for_its_metrics(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("RPRM_METRICS_PORT", "9464")
+    running = fleet(tmp_path, "note.write_text(os.environ['RPRM_METRICS_PORT'])\nsys.exit(0)")
+    running.communicate(timeout=30)
+    assert {note.name: note.read_text() for note in tmp_path.iterdir()} == {"0,1": "9464", "2,3": "9465"}
