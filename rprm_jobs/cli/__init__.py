@@ -15,6 +15,7 @@ import typer
 from rprm_jobs import __version__
 from rprm_jobs.cli import (
     audit,
+    compare,
     control,
     demo,
     doctor,
@@ -81,8 +82,8 @@ def _global(
 
 
 COMMANDS = (
-    demo, inspect, submit, rollout, search, estimate, status, control, results, report, eval, stopping, audit, parity,
-    push, sample, sft, pairs, train, runs, improve, worker, serve, judges, servers, doctor,
+    demo, inspect, submit, rollout, search, estimate, status, control, results, report, compare, eval, stopping, audit,
+    parity, push, sample, sft, pairs, train, runs, improve, worker, serve, judges, servers, doctor,
 )  # fmt: skip
 for module in COMMANDS:
     module.register(app)

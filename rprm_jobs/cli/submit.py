@@ -6,17 +6,18 @@ from typing import TYPE_CHECKING
 
 import typer
 
-from rprm_jobs.cli.shared.command import JOBS, add_command
+from rprm_jobs.cli.shared.command import JOBS, add_command, excludes
 from rprm_jobs.cli.shared.options import (
     CritiquesOption,
     EngineArgOption,
     EngineOption,
-    FilesArgument,
+    FromJobOption,
     JsonOption,
     JudgeOption,
     KeepOption,
     MaxNewTokensOption,
     NewOption,
+    OptionalFilesArgument,
     OwnWorkerOption,
     PriorityOption,
     PromptOption,
@@ -29,7 +30,7 @@ from rprm_jobs.cli.shared.options import (
     WaitOption,
 )
 from rprm_jobs.cli.shared.outcome import FailOn, FailOnOption
-from rprm_jobs.cli.shared.reading import reading_options
+from rprm_jobs.cli.shared.reading import READING, reading_options
 from rprm_jobs.cli.shared.stopping import (
     STOPPING_RULES,
     ChangedOption,
@@ -45,6 +46,7 @@ from rprm_jobs.cli.shared.stopping import (
     stopping_options,
 )
 from rprm_jobs.cli.shared.submitting import WAIT_RULES, announce, conclude
+from rprm_jobs.errors import ConfigError
 from rprm_jobs.launch.servers import connected
 from rprm_jobs.types import KeepCritiques
 
@@ -54,7 +56,8 @@ if TYPE_CHECKING:
 
 @reading_options
 def submit(
-    files: FilesArgument,
+    files: OptionalFilesArgument = None,
+    from_job: FromJobOption = None,
     judge: JudgeOption = "tiny",
     k: CritiquesOption = 10,
     stopping: StoppingOption = StoppingKind.FIXED,
@@ -85,15 +88,18 @@ def submit(
     *,
     reading: ReadOptions,
 ) -> None:
-    """Submit solutions to be judged.
+    """Submit solutions to be judged: those of files, or with --from-job those of a job, without reading files.
 
-    The same files with the same options find the job that is there already; --new makes another.
+    The same solutions with the same options find the job that is there already; --new makes another.
     """
     from rprm_jobs.judge.resolve import resolve_judge
+    from rprm_jobs.services.jobs.again import request_from_job
     from rprm_jobs.services.jobs.submit import SubmitRequest, make_recipe
     from rprm_jobs.services.jobs.submit import submit as submit_job
 
     refuse_old_policy(policy)
+    if not files and from_job is None:
+        raise ConfigError("there is nothing to judge", hint="name files of solutions, or a job: --from-job JOB")
     resolved = resolve_judge(judge)
     recipe = make_recipe(
         resolved,
@@ -109,8 +115,11 @@ def submit(
         max_new_tokens=max_new_tokens,
         until_first_error=until_first_error,
     )
-    request = SubmitRequest(tuple(files), recipe, reading, priority, keep_critiques, new, skip_bad)
     with connected() as context:
+        if from_job is None:
+            request = SubmitRequest(tuple(files or ()), recipe, reading, priority, keep_critiques, new, skip_bad)
+        else:
+            request = request_from_job(context, from_job, recipe, priority=priority, keep=keep_critiques, new=new)
         submission = submit_job(context, request)
         announce(submission, k)
         serving = (judge, engine, engine_arg) if worker else None
@@ -124,6 +133,7 @@ def register(app: typer.Typer) -> None:
         submit,
         "rprm-jobs submit solutions.jsonl --judge tiny --wait",
         "rprm-jobs submit rollouts/ --judge ORG/MODEL -k 16 --stopping adaptive",
+        "rprm-jobs submit --from-job 7 --judge ORG/OTHER",
         group=JOBS,
-        rules=(*STOPPING_RULES, *WAIT_RULES),
+        rules=(excludes("from_job", "files", "skip_bad", *READING), *STOPPING_RULES, *WAIT_RULES),
     )

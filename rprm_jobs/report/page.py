@@ -20,17 +20,6 @@ _TEXTS = 4
 
 def render(data: ReportData) -> str:
     """The whole page. Raises ConfigError when jinja2 or matplotlib is not installed."""
-    try:
-        from jinja2 import Environment, PackageLoader, StrictUndefined
-    except ImportError as error:
-        raise ConfigError(
-            "the report needs jinja2, which is not installed", hint="pip install 'rprm-jobs[report]'"
-        ) from error
-    environment = Environment(
-        loader=PackageLoader("rprm_jobs", "report"), autoescape=True, undefined=StrictUndefined, trim_blocks=True
-    )
-    filters = (("percent", _percent), ("span", _span), ("shade", _shade), ("style", _style), ("reward", _reward))
-    environment.filters.update({**dict(filters), "error": _error})
     job, progress = data.status.job, data.status.outcomes
     facts = [
         ("solutions", f"{progress.solutions:,}"),
@@ -41,18 +30,39 @@ def render(data: ReportData) -> str:
         ("tokens a critique", f"{progress.tokens / progress.critiques:.0f}" if progress.critiques else "-"),
     ]
     until = ", up to the first error" if job.recipe.until_first_error else ""
-    return environment.get_template("report.html.j2").render(
-        job=job,
-        state=data.status.state.value,
-        stopping=f"at most {job.recipe.k} critiques a step, {job.recipe.stopping['kind']}{until}",
-        facts=facts,
-        subsets=_subsets(data.sample, job.recipe.threshold),
-        figures=draw_all(data.sample, job.recipe.threshold),
-        sampled=f"{len(data.sample):,}",
-        labelled=any(row.label is not None or row.step_labels is not None for row in data.sample),
-        shown=data.shown,
-        texts=_TEXTS,
+    page: str = (
+        environment()
+        .get_template("report.html.j2")
+        .render(
+            job=job,
+            state=data.status.state.value,
+            stopping=f"at most {job.recipe.k} critiques a step, {job.recipe.stopping['kind']}{until}",
+            facts=facts,
+            subsets=_subsets(data.sample, job.recipe.threshold),
+            figures=draw_all(data.sample, job.recipe.threshold),
+            sampled=f"{len(data.sample):,}",
+            labelled=any(row.label is not None or row.step_labels is not None for row in data.sample),
+            shown=data.shown,
+            texts=_TEXTS,
+        )
     )
+    return page
+
+
+def environment() -> Any:
+    """What templates are rendered with: everything is escaped. Raises ConfigError when jinja2 is not installed."""
+    try:
+        from jinja2 import Environment, PackageLoader, StrictUndefined
+    except ImportError as error:
+        raise ConfigError(
+            "the report needs jinja2, which is not installed", hint="pip install 'rprm-jobs[report]'"
+        ) from error
+    rendering = Environment(
+        loader=PackageLoader("rprm_jobs", "report"), autoescape=True, undefined=StrictUndefined, trim_blocks=True
+    )
+    filters = (("percent", _percent), ("span", _span), ("shade", _shade), ("style", _style), ("reward", _reward))
+    rendering.filters.update({**dict(filters), "error": _error})
+    return rendering
 
 
 def _subsets(sample: Sequence[ReportSample], threshold: float) -> list[tuple[str, SubsetReport]]:

@@ -35,12 +35,16 @@ ThresholdOption = Annotated[
     typer.Option("--threshold", metavar="REWARD", help="A step with a lower reward is called wrong.", callback=in_unit),
 ]
 
-FilesArgument = Annotated[
-    list[str],
-    typer.Argument(
-        metavar="FILE", help="JSONL (.gz, .zst), Parquet, a folder, a saved data set, a hub id, or - for stdin."
+_FILES = "JSONL (.gz, .zst), Parquet, a folder, a saved data set, a hub id, or - for stdin."
+FilesArgument = Annotated[list[str], typer.Argument(metavar="FILE", help=_FILES)]
+OptionalFilesArgument = Annotated[list[str] | None, typer.Argument(metavar="FILE", help=_FILES, show_default=False)]
+FromJobOption = Annotated[
+    int | None,
+    typer.Option(
+        "--from-job", metavar="JOB", min=1, help="Judge this job's solutions again; no file is read.",
+        rich_help_panel=INPUT,
     ),
-]
+]  # fmt: skip
 SplitOption = Annotated[
     str | None, typer.Option("--split", metavar="NAME", help="The split of a data set.", rich_help_panel=INPUT)
 ]

@@ -34,6 +34,8 @@ _OPTIONS: dict[str, tuple[Any, Any]] = {
     "part": _option(str | None, "--part", "PART", "Of a <think> trace: response, thinking, all.", panel=CUTTING),
     "min_chars": _option(int, "--min-chars", "N", "Join shorter steps with the next.", 0, panel=CUTTING),
 }
+# The names of these options, for rules.
+READING = tuple(_OPTIONS)
 
 
 def reading_options(command: Callable[..., None]) -> Callable[..., None]:

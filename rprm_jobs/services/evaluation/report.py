@@ -173,13 +173,29 @@ def _show(context: Context, job: Job, worth: Sequence[ReportSample]) -> Iterator
     critiques = _critiques(context, job.id, list(whole.values()))
     for sampled in worth:
         outcome = whole[sampled.ord]
-        steps = tuple(_steps(sampled, outcome, critiques.get(sampled.ord, {})))
+        known = sampled.known.truths() if sampled.known is not None else [None] * len(sampled.rewards)
+        steps = tuple(_steps(known, outcome, critiques.get(sampled.ord, {})))
         yield Shown(sampled, outcome.reason, outcome.problem or "", steps)
 
 
-def _steps(sampled: ReportSample, outcome: Outcome, critiques: Mapping[int, Sequence[Critique]]) -> Iterator[ShownStep]:
+def shown_steps(context: Context, job: Job, ords: Sequence[int]) -> dict[int, tuple[Outcome, tuple[ShownStep, ...]]]:
+    """These solutions, by ord, with their steps and critiques to be read; what the labels say is left out."""
+    outcomes = read_some(context.database, job, ords, with_texts=True, with_steps=True)
+    critiques = _critiques(context, job.id, outcomes)
+    return {
+        outcome.ord: (
+            outcome,
+            tuple(_steps([None] * len(outcome.steps or ()), outcome, critiques.get(outcome.ord, {}))),
+        )
+        for outcome in outcomes
+    }
+
+
+def _steps(
+    known: Sequence[bool | None], outcome: Outcome, critiques: Mapping[int, Sequence[Critique]]
+) -> Iterator[ShownStep]:
     texts = unpack_texts(outcome.texts) if outcome.texts is not None else None
-    known = sampled.known.truths() if sampled.known is not None else [None] * len(sampled.rewards)
+    rewards = outcome.rewards or [None] * len(outcome.steps or ())
     for step, text in enumerate(outcome.steps or ()):
         kept = texts[step] if texts is not None else None
         group = critiques.get(step, ())
@@ -187,4 +203,4 @@ def _steps(sampled: ReportSample, outcome: Outcome, critiques: Mapping[int, Sequ
             ShownCritique(critique.verdict.value, critique.p_yes, kept[at] if kept else None)
             for at, critique in enumerate(group)
         )
-        yield ShownStep(text, sampled.rewards[step], known[step], shown)
+        yield ShownStep(text, rewards[step], known[step], shown)

@@ -18,6 +18,7 @@ from rprm_jobs.stopping import make_rule, resolve_options
 from rprm_jobs.store.jobs import jobs
 from rprm_jobs.store.jobs.intake import Intake, NewJob
 from rprm_jobs.store.queue import dependents
+from rprm_jobs.store.records import Job
 from rprm_jobs.types import JobKind, KeepCritiques, Sampling, Solution
 
 MAX_PRIORITY = 1_000_000
@@ -33,9 +34,9 @@ _OUTCOME_BYTES = 250
 class SubmitRequest:
     """What to judge, and how. `new` makes a job even when an equal one exists; `skip_bad` leaves bad rows out.
 
-    `rows` are judged instead of what the files at `paths` hold, where a caller reads those itself and
-    reports it. `dependent` is the job to create from this one's solutions, `depends_on` the job whose solutions these
-    are (rprm_jobs.services.upkeep.dependents).
+    `rows` are judged instead of what the files at `paths` hold, where a caller reads those itself and reports it; or
+    the solutions of `from_job`, a job that judges, copied in the store. `dependent` is the job to create from this
+    one's solutions, `depends_on` the job whose solutions these are (rprm_jobs.services.upkeep.dependents).
     """
 
     paths: tuple[str, ...]
@@ -50,6 +51,7 @@ class SubmitRequest:
     kind: JobKind = JobKind.SCORE
     dependent: Mapping[str, Any] | None = None
     depends_on: int | None = None
+    from_job: Job | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -164,7 +166,11 @@ def _store(context: Context, request: SubmitRequest, refusals: Refusals, report:
         if request.depends_on is not None and not dependents.claim(connection, request.depends_on):
             raise Conflict(f"the dependent job of job {request.depends_on} exists or is being created")
         intake = Intake(connection, request.kind)
-        intake.load(_good_rows(context, request, refusals, sources, report))
+        if request.from_job is None:
+            intake.load(_good_rows(context, request, refusals, sources, report))
+        else:
+            intake.copy(request.from_job.id)
+            sources = {name: at for at, name in enumerate(request.from_job.sources)}
         _refuse_repeated(intake, list(sources), refusals, skip=request.skip_bad)
         refusals.check(sources)
         if intake.n_solutions == 0:
@@ -181,7 +187,7 @@ def _store(context: Context, request: SubmitRequest, refusals: Refusals, report:
                 priority=request.priority,
                 keep_critiques=request.keep_critiques,
                 sources=tuple(sources),
-                reading=report.to_builtins(),
+                reading=report.to_builtins() if request.from_job is None else request.from_job.reading,
                 shard_solutions=_shard_size(intake.n_solutions, context.settings.shard_solutions),
                 dependent=request.dependent,
                 depends_on=request.depends_on,

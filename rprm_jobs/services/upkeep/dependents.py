@@ -8,21 +8,20 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 import msgspec
 
 from rprm_jobs.errors import ConfigError, Conflict, InputError, NotFound
-from rprm_jobs.formats import InputRow
 from rprm_jobs.judge.recipe import Recipe
 from rprm_jobs.services.context import Context
+from rprm_jobs.services.jobs.again import written_solutions
 from rprm_jobs.services.jobs.submit import SubmitRequest, submit
 from rprm_jobs.store.jobs import jobs
 from rprm_jobs.store.queue import dependents
 from rprm_jobs.store.records import Job
-from rprm_jobs.store.results.responses import read_rollout_rows
-from rprm_jobs.types import KeepCritiques, Solution
+from rprm_jobs.types import KeepCritiques
 
 _log = logging.getLogger(__name__)
 _POLL_S = 0.5
@@ -95,7 +94,7 @@ def _submit_request(context: Context, job: Job, stored: dict[str, Any]) -> Submi
         priority=request.priority,
         keep_critiques=request.keep_critiques,
         new=True,
-        rows=_rows(context, job),
+        rows=written_solutions(context.database, job),
         depends_on=job.id,
     )
 
@@ -116,11 +115,3 @@ def dependent_job_of(context: Context, job_id: int, *, sleep: Callable[[float], 
                 reason = request.get("error", "it was not requested, or the job is not done")
                 raise InputError(f"job {job_id} has no score job: {reason}", hint="see: rprm-jobs results")
         sleep(_POLL_S)
-
-
-def _rows(context: Context, job: Job) -> Iterator[InputRow]:
-    for batch in read_rollout_rows(context.database, job):
-        for row in batch:
-            if row.status == "ok" and row.response is not None:
-                solution = Solution(row.id, row.problem, row.response.steps, metadata=row.metadata)
-                yield InputRow(f"job {job.id}", row.ord + 1, solution)

@@ -20,6 +20,7 @@ from rprm_jobs.crash import crash_point
 from rprm_jobs.errors import Conflict
 from rprm_jobs.judge.recipe import Recipe
 from rprm_jobs.store.jobs import grouping
+from rprm_jobs.store.jobs.copying import Copied, copy_solutions
 from rprm_jobs.store.queue import dependents
 from rprm_jobs.store.schema import partitions
 from rprm_jobs.store.schema.tables import solutions
@@ -56,7 +57,7 @@ class Repeated:
 
 
 class Intake:
-    """The rows of one new job. Use within one transaction: `load` once, then `seal`."""
+    """The rows of one new job. Use within one transaction: `load` or `copy` once, then `seal`."""
 
     def __init__(self, connection: Connection, kind: JobKind = JobKind.SCORE) -> None:
         self._connection, self._kind = connection, kind
@@ -68,6 +69,13 @@ class Intake:
         self.n_steps = 0
         self._runs = 0
         self._problem: str | None = None
+        self._copied: Copied | None = None
+
+    def copy(self, source_id: int) -> None:
+        """Take in the solutions of another job that judges, as they are there. Raises NotFound."""
+        self._copied = copied = copy_solutions(self._connection, source_id, self.job_id)
+        self.n_solutions, self.n_steps = copied.n_solutions, copied.n_steps
+        crash_point("submit.after-copy")
 
     def load(self, rows: Iterable[tuple[int, int, Solution]]) -> None:
         """COPY `(source, line, solution)` rows in, in their order; `ord` counts them from 0."""
@@ -112,7 +120,7 @@ class Intake:
     @property
     def input_digest(self) -> str:
         """Hex digest of what was loaded, the same for equal solutions in whatever file format."""
-        return self._digest.hexdigest()
+        return self._digest.hexdigest() if self._copied is None else self._copied.input_digest
 
     def repeated_ids(self, limit: int) -> tuple[list[Repeated], int]:
         """Decide by the unique index whether an id is repeated: the first `limit` repetitions, and their number."""
@@ -169,9 +177,10 @@ class Intake:
         """
         kind = "" if self._kind is JobKind.SCORE else f"{self._kind.value}:"
         key = f"{kind}{job.recipe.digest}:{self.input_digest}" if dedupe else None
-        scattered = grouping.is_scattered(self._connection, self.job_id, self._runs)
+        scattered = self._copied is None and grouping.is_scattered(self._connection, self.job_id, self._runs)
+        grouped = scattered if self._copied is None else self._copied.grouped_by_problem
         existing = text("SELECT id FROM jobs WHERE dedupe_key = :key")
-        while not self._insert_job(job, key, scattered):
+        while not self._insert_job(job, key, grouped):
             same = self._connection.execute(existing, {"key": key}).scalar_one_or_none()
             if same is not None:
                 return int(same)
