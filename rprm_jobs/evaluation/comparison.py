@@ -85,8 +85,8 @@ class Comparison:
             totals.tokens.append(judged.tokens[n])
             _add_steps(totals, judged, judged.calls[n])
         for (first, second), pair in self.pairs.items():
-            one, other = judged.calls[first], judged.calls[second]
-            pair.steps.update((a, b) for a, b in zip(one, other, strict=True) if a is not None and b is not None)
+            calls = zip(judged.calls[first], judged.calls[second], strict=True)
+            pair.steps.update((a, b) for a, b in calls if a is not None and b is not None)
             named = judged.answers[first].prediction, judged.answers[second].prediction
             if named[0] is not None and named[1] is not None:
                 pair.firsts[named[0], named[1]] += 1
@@ -127,15 +127,15 @@ class Comparison:
     def pair_report(self, first: int, second: int, *, seed: int = 0) -> dict[str, Any]:
         """Agreement of two judges, and the second's difference from the first, with 95% intervals."""
         pair, rng = self.pairs[first, second], np.random.default_rng(seed)
-        one, other = self.judges[first].tokens, self.judges[second].tokens
+        before, after = self.judges[first].tokens, self.judges[second].tokens
         return {
             "kappa_steps": kappa(pair.steps),
             "steps": pair.steps.total(),
             "kappa_first_error": kappa(pair.firsts),
             "solutions": pair.firsts.total(),
             **self._f1_difference(first, second, rng),
-            "tokens_difference": float(np.mean(other) - np.mean(one)) if one else None,
-            "tokens_interval": mean_difference(one, other, rng) if one else None,
+            "tokens_difference": float(np.mean(after) - np.mean(before)) if before else None,
+            "tokens_interval": mean_difference(before, after, rng) if before else None,
         }
 
     def _f1_difference(self, first: int, second: int, rng: np.random.Generator) -> dict[str, Any]:

@@ -14,6 +14,7 @@ MEANT = {
     ("CHANGELOG.md", "--policy adaptive"),
     ("CHANGELOG.md", "policy simulate"),
     ("rprm_jobs/cli/shared/checkup.py", "found"),
+    ("rprm_jobs/store/jobs/copying.py", "gathered"),
     ("rprm_jobs/store/jobs/intake.py", "gathered"),
     ("rprm_jobs/store/jobs/jobs.py", "gathered"),
     ("rprm_jobs/store/records.py", "gathered"),

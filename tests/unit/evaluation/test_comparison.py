@@ -73,8 +73,8 @@ def test_f1_is_processbenchs_and_the_interval_holds_the_difference() -> None:
 
 def test_pairs_narrow_the_interval_of_judges_that_err_together() -> None:
     rng = np.random.default_rng(0)
-    together = paired_f1_draws(((50, 0, 0, 50), (50, 0, 0, 50)), rng)
-    assert np.array_equal(*together)
+    alike = paired_f1_draws(((50, 0, 0, 50), (50, 0, 0, 50)), rng)
+    assert np.array_equal(*alike)
     apart = paired_f1_draws(((0, 50, 50, 0), (0, 50, 50, 0)), rng)
     assert np.std(apart[0] - apart[1]) > 5
     assert mean_difference([1, 2, 3], [3, 4, 5], rng) == (2.0, 2.0)
