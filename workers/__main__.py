@@ -26,6 +26,7 @@ _PR_SET_PDEATHSIG = 1
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m workers", description=__doc__)
     parser.add_argument("--judge")
+    parser.add_argument("--family", help="NAME or NAME,KEY=VALUE,... [recognised]")
     parser.add_argument("--engine", default="auto")
     parser.add_argument("--engine-arg", action="append", default=[], metavar="KEY=VALUE")
     parser.add_argument("--policy")
@@ -49,7 +50,7 @@ def _exit_with_parent() -> None:
 
 def _serving(args: argparse.Namespace) -> Serving:
     """The queue of the judge, of the policy, or of searches when both are named."""
-    judge = resolve_judge(args.judge) if args.judge else None
+    judge = resolve_judge(args.judge, args.family) if args.judge else None
     engine = create_engine(args.engine, judge, parse_engine_args(args.engine_arg)) if judge else None
     if args.policy is None:
         if judge is None or engine is None:

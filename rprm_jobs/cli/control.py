@@ -92,9 +92,10 @@ def extend(
         say(f"job {job}: up to {k} critiques for each of {extended.n_steps:,} steps")
         if wait:
             from rprm_jobs.cli.shared.waiting import wait_for
-            from rprm_jobs.launch.workers import WorkerChoice
+            from rprm_jobs.launch.workers import WorkerChoice, worker_family
 
-            choice = WorkerChoice(judge or extended.judge, engine, tuple(engine_arg or ())) if worker else None
+            family, arguments = worker_family(extended), tuple(engine_arg or ())
+            choice = WorkerChoice(judge or extended.judge, engine, arguments, family=family) if worker else None
             result.update(wait_for(context, job, choice))
     if as_json:
         print_json(result)

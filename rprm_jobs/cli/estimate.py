@@ -11,7 +11,8 @@ import typer
 from rprm_jobs.cli.shared.command import JOBS, add_command
 from rprm_jobs.cli.shared.common import human_bytes, human_time, print_json, say
 from rprm_jobs.cli.shared.options import (
-    CritiquesOption,
+    FamilyCritiquesOption,
+    FamilyOption,
     FilesArgument,
     JsonOption,
     JudgeOption,
@@ -30,7 +31,8 @@ if TYPE_CHECKING:
 def estimate(
     files: FilesArgument,
     judge: JudgeOption = "tiny",
-    k: CritiquesOption = 10,
+    family: FamilyOption = None,
+    k: FamilyCritiquesOption = None,
     keep_critiques: KeepOption = KeepCritiques.ALL,
     tokens_per_s: Annotated[
         float | None,
@@ -54,7 +56,7 @@ def estimate(
     from rprm_jobs.services.jobs.estimate import estimate as estimate_cost
     from rprm_jobs.services.jobs.submit import make_recipe
 
-    resolved = resolve_judge(judge)
+    resolved = resolve_judge(judge, family)
     with connected() as context:
         cost = estimate_cost(
             context,

@@ -13,9 +13,11 @@ from rprm_jobs.cli.eval_best_of_n import add_best_of_n
 from rprm_jobs.cli.shared.command import ANSWERS, add_command, excludes, new_group
 from rprm_jobs.cli.shared.common import say
 from rprm_jobs.cli.shared.options import (
-    CritiquesOption,
     EngineArgOption,
     EngineOption,
+    FamilyCritiquesOption,
+    FamilyOption,
+    FamilyThresholdOption,
     JsonOption,
     JudgedJobOption,
     JudgeOption,
@@ -23,8 +25,6 @@ from rprm_jobs.cli.shared.options import (
     PromptOption,
     SeedOption,
     SystemPromptOption,
-    ThresholdOption,
-    in_unit,
 )
 from rprm_jobs.cli.shared.stopping import (
     STOPPING_OPTIONS,
@@ -64,9 +64,10 @@ def processbench(
         bool,
         typer.Option("--allow-incomplete", help="Give F1 of incomplete subsets too: a missing answer is a miss."),
     ] = False,
-    threshold: ThresholdOption = 0.5,
+    threshold: FamilyThresholdOption = None,
     judge: JudgeOption = "tiny",
-    k: CritiquesOption = 10,
+    family: FamilyOption = None,
+    k: FamilyCritiquesOption = None,
     stopping: StoppingOption = StoppingKind.FIXED,
     confidence: ConfidenceOption = None,
     min_k: MinKOption = None,
@@ -93,16 +94,16 @@ def processbench(
 
     _check_source(job, predictions, files)
     options = stopping_options(
-        stopping, k=k, confidence=confidence, min_k=min_k, changed=changed, price=price, pilot=pilot
+        stopping, k=k or 10, confidence=confidence, min_k=min_k, changed=changed, price=price, pilot=pilot
     )
     judging = Judging(
         judge, k, options, threshold, seed, engine, tuple(engine_arg or ()), worker, until_first_error,
-        prompt=prompt, system_prompt=system_prompt,
+        prompt=prompt, system_prompt=system_prompt, family=family,
     )  # fmt: skip
     limits = load_settings().limits
     items = read_items(files, limits) if files else None
     if predictions is not None:
-        answers = read_predictions(predictions, items, limits, threshold)
+        answers = read_predictions(predictions, items, limits, 0.5 if threshold is None else threshold)
     else:
         with connected() as context:
             job_id = judging.run(context, files or [], wait=wait_until_done, say=say) if job is None else job
@@ -121,12 +122,12 @@ def prmbench(
             "--threshold",
             metavar="REWARD",
             help="A step with a lower score is called invalid.",
-            show_default="the rows' own labels, else 0.5",
-            callback=in_unit,
+            show_default="the rows' own labels, else the family's published one",
         ),
     ] = None,
     judge: JudgeOption = "tiny",
-    k: CritiquesOption = 10,
+    family: FamilyOption = None,
+    k: FamilyCritiquesOption = None,
     stopping: StoppingOption = StoppingKind.FIXED,
     confidence: ConfidenceOption = None,
     min_k: MinKOption = None,
@@ -152,12 +153,11 @@ def prmbench(
 
     _check_source(job, predictions, files)
     options = stopping_options(
-        stopping, k=k, confidence=confidence, min_k=min_k, changed=changed, price=price, pilot=pilot
+        stopping, k=k or 10, confidence=confidence, min_k=min_k, changed=changed, price=price, pilot=pilot
     )
-    cut = 0.5 if threshold is None else threshold
     judging = Judging(
-        judge, k, options, cut, seed, engine, tuple(engine_arg or ()), worker,
-        prompt=prompt, system_prompt=system_prompt,
+        judge, k, options, threshold, seed, engine, tuple(engine_arg or ()), worker,
+        prompt=prompt, system_prompt=system_prompt, family=family,
     )  # fmt: skip
     limits = load_settings().limits
     benchmark = read_benchmark(files, limits)
@@ -181,7 +181,7 @@ def _check_source(job: int | None, predictions: str | None, files: list[str] | N
 def register(app: typer.Typer) -> None:
     """Add the commands."""
     prompts = ("prompt", "system_prompt")
-    judging = ("judge", "k", *STOPPING_OPTIONS, *prompts, "worker", "engine", "engine_arg")
+    judging = ("judge", "family", "k", *STOPPING_OPTIONS, *prompts, "worker", "engine", "engine_arg")
     rules = (*STOPPING_RULES, NO_WORKER_RULE)
     add_command(
         eval_app,

@@ -10,9 +10,10 @@ import typer
 from rprm_jobs.cli.shared.command import add_command, excludes, needs
 from rprm_jobs.cli.shared.common import say
 from rprm_jobs.cli.shared.options import (
-    CritiquesOption,
     EngineArgOption,
     EngineOption,
+    FamilyCritiquesOption,
+    FamilyOption,
     JsonOption,
     JudgedJobOption,
     OwnWorkerOption,
@@ -39,7 +40,8 @@ def best_of_n(
         str | None,
         typer.Option("--judge", metavar="JUDGE", help="Judge the responses.", show_default="take the rows' rewards"),
     ] = None,
-    k: CritiquesOption = 10,
+    family: FamilyOption = None,
+    k: FamilyCritiquesOption = None,
     prompt: PromptOption = None,
     system_prompt: SystemPromptOption = None,
     seed: SeedOption = 0,
@@ -67,8 +69,8 @@ def best_of_n(
         with connected() as context:
             if job is None:
                 judging = Judging(
-                    judge or "", k, {"kind": "fixed"}, 0.5, seed, engine, tuple(engine_arg or ()), worker,
-                    prompt=prompt, system_prompt=system_prompt,
+                    judge or "", k, {"kind": "fixed"}, None, seed, engine, tuple(engine_arg or ()), worker,
+                    prompt=prompt, system_prompt=system_prompt, family=family,
                 )  # fmt: skip
                 job = judging.run(context, [file], read.rows, wait=wait_until_done, say=say)
             problems = with_rewards_of(context, job, problems)
@@ -111,7 +113,7 @@ def add_best_of_n(group: typer.Typer) -> None:
         name="best-of-n",
         rules=(
             excludes("job", "judge"),
-            needs("judge", "k", "prompt", "system_prompt", "worker", "engine", "engine_arg"),
+            needs("judge", "family", "k", "prompt", "system_prompt", "worker", "engine", "engine_arg"),
             NO_WORKER_RULE,
         ),
     )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import asdict
+from typing import Annotated
 
 import typer
 
@@ -11,11 +12,17 @@ from rprm_jobs.cli.shared.common import print_json
 from rprm_jobs.cli.shared.options import JsonOption
 
 
-def judges(as_json: JsonOption = False) -> None:
+def judges(
+    families: Annotated[bool, typer.Option("--families", help="List the families of judges instead.")] = False,
+    as_json: JsonOption = False,
+) -> None:
     """List the shipped judges and policies.
 
     A model folder or a hub id can be named wherever one of these can.
     """
+    if families:
+        _families(as_json)
+        return
     from rprm_jobs.judge.policy import resolve_policy, shipped_policies
     from rprm_jobs.judge.resolve import resolve_judge, shipped_judges
 
@@ -43,6 +50,18 @@ def judges(as_json: JsonOption = False) -> None:
         )
 
 
+def _families(as_json: bool) -> None:
+    from rprm_jobs.judge.families.table import ROWS, stored
+
+    if as_json:
+        rows = [(row.family, row.about) for row in ROWS]
+        print_json([{"family": family.name, "about": about, "fields": stored(family)} for family, about in rows])
+        return
+    for row in ROWS:
+        family = row.family
+        print(f"{family.name:<15} by {family.unit.value}, threshold {family.threshold:g}: {row.about}")
+
+
 def register(app: typer.Typer) -> None:
     """Add the command."""
-    add_command(app, judges, "rprm-jobs judges", group=SERVERS)
+    add_command(app, judges, "rprm-jobs judges", "rprm-jobs judges --families", group=SERVERS)

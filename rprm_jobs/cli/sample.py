@@ -84,6 +84,7 @@ def sample(
     Labels are `label`, `step_labels`, or those of PRM800K's rows. All critiques are kept.
     """
     from rprm_jobs.judge.resolve import resolve_judge
+    from rprm_jobs.launch.workers import WorkerChoice
     from rprm_jobs.services.jobs.sample import SampleRequest
     from rprm_jobs.services.jobs.sample import sample as sample_job
     from rprm_jobs.services.jobs.submit import make_recipe
@@ -103,7 +104,7 @@ def sample(
         labelled = sample_job(context, request)
         announce(labelled.submission, k)
         _announce_labels(labelled.labels)
-        serving = (judge, engine, engine_arg) if worker else None
+        serving = WorkerChoice(judge, engine, tuple(engine_arg or ())) if worker else None
         more = {"labels": asdict(labelled.labels)}
         conclude(context, labelled.submission, wait=wait, fail_on=fail_on, worker=serving, as_json=as_json, more=more)
 

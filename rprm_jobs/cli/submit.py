@@ -8,9 +8,11 @@ import typer
 
 from rprm_jobs.cli.shared.command import JOBS, add_command, excludes
 from rprm_jobs.cli.shared.options import (
-    CritiquesOption,
     EngineArgOption,
     EngineOption,
+    FamilyCritiquesOption,
+    FamilyOption,
+    FamilyThresholdOption,
     FromJobOption,
     JsonOption,
     JudgeOption,
@@ -25,7 +27,6 @@ from rprm_jobs.cli.shared.options import (
     SkipBadOption,
     SystemPromptOption,
     TemperatureOption,
-    ThresholdOption,
     TopPOption,
     WaitOption,
 )
@@ -59,7 +60,8 @@ def submit(
     files: OptionalFilesArgument = None,
     from_job: FromJobOption = None,
     judge: JudgeOption = "tiny",
-    k: CritiquesOption = 10,
+    family: FamilyOption = None,
+    k: FamilyCritiquesOption = None,
     stopping: StoppingOption = StoppingKind.FIXED,
     confidence: ConfidenceOption = None,
     min_k: MinKOption = None,
@@ -69,7 +71,7 @@ def submit(
     until_first_error: UntilOption = False,
     prompt: PromptOption = None,
     system_prompt: SystemPromptOption = None,
-    threshold: ThresholdOption = 0.5,
+    threshold: FamilyThresholdOption = None,
     seed: SeedOption = 0,
     temperature: TemperatureOption = None,
     top_p: TopPOption = None,
@@ -93,6 +95,7 @@ def submit(
     The same solutions with the same options find the job that is there already; --new makes another.
     """
     from rprm_jobs.judge.resolve import resolve_judge
+    from rprm_jobs.launch.workers import WorkerChoice
     from rprm_jobs.services.jobs.again import request_from_job
     from rprm_jobs.services.jobs.submit import SubmitRequest, make_recipe
     from rprm_jobs.services.jobs.submit import submit as submit_job
@@ -100,7 +103,8 @@ def submit(
     refuse_old_policy(policy)
     if not files and from_job is None:
         raise ConfigError("there is nothing to judge", hint="name files of solutions, or a job: --from-job JOB")
-    resolved = resolve_judge(judge)
+    resolved = resolve_judge(judge, family)
+    k = resolved.family.resolve_k(k)
     recipe = make_recipe(
         resolved,
         k=k,
@@ -122,7 +126,7 @@ def submit(
             request = request_from_job(context, from_job, recipe, priority=priority, keep=keep_critiques, new=new)
         submission = submit_job(context, request)
         announce(submission, k)
-        serving = (judge, engine, engine_arg) if worker else None
+        serving = WorkerChoice(judge, engine, tuple(engine_arg or ()), family=family) if worker else None
         conclude(context, submission, wait=wait, fail_on=fail_on, worker=serving, as_json=as_json)
 
 

@@ -14,6 +14,7 @@ from rprm_jobs.cli.shared.options import (
     WORKER,
     EngineArgOption,
     EngineOption,
+    FamilyOption,
     PolicyEngineArgOption,
     PolicyEngineOption,
 )
@@ -35,6 +36,7 @@ def worker(
             show_default="tiny, if there is no --policy",
         ),
     ] = None,
+    family: FamilyOption = None,
     policy: Annotated[
         str | None,
         typer.Option(
@@ -114,6 +116,7 @@ def worker(
     command = [sys.executable, "-m", "workers", "--engine", engine, "--log-level", log_level]
     command += [] if log_format is None else ["--log-format", log_format.value]
     command += [] if judge is None else ["--judge", judge]
+    command += [] if family is None else ["--family", family]
     command += [] if policy is None else ["--policy", policy, "--policy-engine", policy_engine]
     for pair in policy_engine_arg or ():
         command += ["--policy-engine-arg", pair]
@@ -170,7 +173,7 @@ def refuse_unknown_gpus(names: list[str]) -> None:
 def register(app: typer.Typer) -> None:
     """Add the command."""
     no_judge = Rule(
-        ("engine", "engine_arg", "base_url", "lora"),
+        ("family", "engine", "engine_arg", "base_url", "lora"),
         lambda values: values["judge"] is not None or values["policy"] is None,
         "with --policy and without --judge",
         "add --judge, or say it with --policy-engine or --policy-engine-arg",

@@ -54,10 +54,11 @@ class Client:
         solutions: Solutions,
         *,
         judge: str = "tiny",
-        k: int = 10,
+        family: str | None = None,
+        k: int | None = None,
         stopping: str | Mapping[str, Any] = "fixed",
         until_first_error: bool = False,
-        threshold: float = 0.5,
+        threshold: float | None = None,
         seed: int = 0,
         prompt: str | Path | None = None,
         temperature: float | None = None,
@@ -79,7 +80,7 @@ class Client:
         from rprm_jobs.services.jobs.submit import SubmitRequest, submit
 
         recipe = _recipe(
-            judge, prompt, k=k, threshold=threshold, seed=seed, temperature=temperature, top_p=top_p,
+            judge, family, prompt, k=k, threshold=threshold, seed=seed, temperature=temperature, top_p=top_p,
             max_new_tokens=max_new_tokens, until_first_error=until_first_error,
             stopping={"kind": stopping} if isinstance(stopping, str) else stopping,
         )  # fmt: skip
@@ -91,7 +92,7 @@ class Client:
         request = SubmitRequest(
             paths or (ROWS,), recipe, reading, priority, KeepCritiques(keep_critiques), new, skip_bad, rows
         )
-        return Job(self._context, submit(self._context, request).job_id, judge)
+        return Job(self._context, submit(self._context, request).job_id, judge, family)
 
     def judge(
         self,
@@ -100,7 +101,7 @@ class Client:
         steps: Sequence[str],
         *,
         judge: str = "tiny",
-        k: int = 10,
+        k: int | None = None,
         timeout: float | None = None,
         worker: bool = True,
         engine: str = "auto",
@@ -133,10 +134,10 @@ class Client:
         return [Job(self._context, job.id) for job, _ in recent_jobs(self._context, limit)]
 
 
-def _recipe(judge: str, prompt: str | Path | None, **options: Any) -> Recipe:
+def _recipe(judge: str, family: str | None, prompt: str | Path | None, **options: Any) -> Recipe:
     from rprm_jobs.judge.prompt import PromptTemplate
     from rprm_jobs.judge.resolve import resolve_judge
     from rprm_jobs.services.jobs.submit import make_recipe
 
     template = None if prompt is None else PromptTemplate.load(Path(prompt))
-    return make_recipe(resolve_judge(judge), template=template, **options)
+    return make_recipe(resolve_judge(judge, family), template=template, **options)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from rprm_jobs.client.progress import show_progress
 from rprm_jobs.errors import Conflict, InputError, MissingExtra, RprmError
-from rprm_jobs.launch.workers import OwnWorker, WorkerChoice
+from rprm_jobs.launch.workers import OwnWorker, WorkerChoice, worker_family
 from rprm_jobs.store.records import JobState
 from rprm_jobs.types import ItemStatus
 
@@ -52,10 +52,10 @@ class Judgement:
 class Job:
     """A job of the store. Made by `Client.submit` and `Client.job`; usable as long as its client is open."""
 
-    def __init__(self, context: Context, job_id: int, judge: str | None = None) -> None:
+    def __init__(self, context: Context, job_id: int, judge: str | None = None, family: str | None = None) -> None:
         self._context, self.id = context, job_id
         # As the user named it: a folder's judge is found by its path alone.
-        self._judge = judge
+        self._judge, self._family = judge, family
 
     def __repr__(self) -> str:
         return f"Job({self.id})"
@@ -83,7 +83,8 @@ class Job:
         deadline = None if timeout is None else time.monotonic() + timeout
         judge = self._judge or self.status().job.recipe.judge
         arguments = tuple(f"{key}={value}" for key, value in (engine_args or {}).items())
-        choice = WorkerChoice(judge, engine, arguments) if worker else None
+        family = self._family or worker_family(self.status().job)
+        choice = WorkerChoice(judge, engine, arguments, family=family) if worker else None
         with show_progress(self.id, shown=progress) as show:
             own = OwnWorker(self._context, choice, show.say)
             try:

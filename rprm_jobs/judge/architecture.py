@@ -1,4 +1,4 @@
-"""Whether a model writes. A classifier, or one with a value head, would load as a language model and judge at random.
+"""Whether a model writes, or has the head that its family reads. Another one would load and judge at random.
 
 Looks at `config.json` and at the names in the weights; no model library is needed, and no weight is read.
 """
@@ -12,6 +12,8 @@ from pathlib import Path
 from typing import Any
 
 from rprm_jobs.errors import JudgeError
+from rprm_jobs.judge.families.family import Family
+from rprm_jobs.judge.families.table import FAMILIES
 
 _WRITES = re.compile(r"(?:ForCausalLM|LMHeadModel|ForConditionalGeneration)$")
 # What other architectures are, by a part of their name; the published step judges of each kind in brackets.
@@ -38,22 +40,47 @@ _HEADS = {
 }
 _HEAD_FILES = ("value_head.safetensors", "value_head.bin", "reward_head.pt", "v_head.pt")
 _MOST_HEADER_BYTES = 100_000_000
-_HINT = "a judge writes a critique that ends in a verdict, as R-PRM's do; scoring models are not supported yet"
+_HINT = (
+    "a judge writes a critique that ends in a verdict, as R-PRM's do; if it is of a family that scores, name that one"
+    " with --family (rprm-jobs judges --families lists them)"
+)
 
 
 def check_writes(folder: Path) -> None:
     """Raise JudgeError when the model in `folder` is of a kind that writes no critiques, saying which."""
-    try:
-        config = json.loads((folder / "config.json").read_text(encoding="utf-8-sig"))
-    except (OSError, ValueError):
-        # The engine will say what is wrong with it.
-        return
-    check_architectures(config.get("architectures") if isinstance(config, dict) else None, str(folder))
+    check_architectures(architectures_in(folder), str(folder))
     for name in _HEAD_FILES:
         if (folder / name).is_file():
             raise JudgeError(f"it has a head that scores, in {name}", where=str(folder), hint=_HINT)
     for path in sorted(folder.glob("*.safetensors")):
         check_heads(_weight_names(path), str(folder))
+
+
+def architectures_in(folder: Path) -> list[str] | None:
+    """The architectures that the folder's `config.json` names; None where it cannot be read or names none."""
+    try:
+        config = json.loads((folder / "config.json").read_text(encoding="utf-8-sig"))
+    except (OSError, ValueError):
+        # The engine will say what is wrong with it.
+        return None
+    names = config.get("architectures") if isinstance(config, dict) else None
+    return [name for name in names if isinstance(name, str)] if isinstance(names, list) else None
+
+
+def check_family(family: Family, architectures: list[str] | None, where: str) -> None:
+    """Raise JudgeError when no model of these architectures can be of the family; None and [] can be any."""
+    if family.writes:
+        check_architectures(architectures, where)
+        return
+    row = FAMILIES.get(family.name)
+    if row is None or not architectures or row.known_by.has_architecture(architectures):
+        return
+    expected = " or ".join(row.known_by.architectures)
+    raise JudgeError(
+        f"it is no model of family {family.name}: {architectures[0]} is not {expected}",
+        where=where,
+        hint="name the model's own family with --family (rprm-jobs judges --families lists them)",
+    )
 
 
 def check_architectures(architectures: Any, where: str) -> None:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import re
 from pathlib import Path
-from typing import cast
+from typing import Any, cast
 
 from rprm_jobs.errors import JudgeError
 
@@ -39,6 +40,28 @@ def pin(repo: str, revision: str | None = None) -> str:
     return commit
 
 
+def architectures_of(repo: str, commit: str) -> list[str] | None:
+    """The architectures of the model by the hub, or by what this machine has loaded of it; None where neither tells.
+
+    What a worker loads is checked again, so an answer that fails to come only delays a refusal.
+    """
+    from huggingface_hub import HfApi, try_to_load_from_cache
+
+    config: Any = None
+    path = try_to_load_from_cache(repo, "config.json", revision=commit)
+    try:
+        if isinstance(path, str):
+            config = json.loads(Path(path).read_text(encoding="utf-8"))
+        else:
+            config = HfApi().model_info(repo, revision=commit, timeout=_TIMEOUT_S).config
+    except _unreachable():
+        return None
+    except ValueError:
+        return None
+    names = config.get("architectures") if isinstance(config, dict) else None
+    return [name for name in names if isinstance(name, str)] if isinstance(names, list) else None
+
+
 def brief(name: str) -> str:
     """A model's name for a table: of a commit the first seven digits."""
     model, _, revision = name.partition("@")
@@ -48,14 +71,11 @@ def brief(name: str) -> str:
 def _ask(repo: str, revision: str | None) -> str | None:
     from huggingface_hub import HfApi
     from huggingface_hub.errors import (
-        HfHubHTTPError,
         HFValidationError,
         RepositoryNotFoundError,
         RevisionNotFoundError,
     )
 
-    # OSError, and the base class of all errors of the hub's HTTP library, which differs from release to release.
-    unreachable = cast("tuple[type[Exception], ...]", HfHubHTTPError.__bases__)
     try:
         return HfApi().model_info(repo, revision=revision, timeout=_TIMEOUT_S).sha
     except HFValidationError as error:
@@ -66,8 +86,15 @@ def _ask(repo: str, revision: str | None) -> str | None:
             where=repo if revision is None else f"{repo}@{revision}",
             hint=f"correct the name; of a private model, set HF_TOKEN; what only a server has is endpoint:{repo}",
         ) from error
-    except unreachable:
+    except _unreachable():
         return None
+
+
+def _unreachable() -> tuple[type[Exception], ...]:
+    """OSError, and the base class of all errors of the hub's HTTP library, which differs from release to release."""
+    from huggingface_hub.errors import HfHubHTTPError
+
+    return cast("tuple[type[Exception], ...]", HfHubHTTPError.__bases__)
 
 
 def _remembered(repo: str, revision: str) -> str | None:

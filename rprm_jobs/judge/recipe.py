@@ -12,6 +12,8 @@ from typing import Any
 import msgspec
 
 from rprm_jobs.errors import ConfigError
+from rprm_jobs.judge.families.family import Family
+from rprm_jobs.judge.families.table import read_stored
 from rprm_jobs.judge.verdict import PARSE_RULE, PARSE_RULES
 from rprm_jobs.search.guided import SearchOptions
 from rprm_jobs.types import Sampling
@@ -19,7 +21,7 @@ from rprm_jobs.types import Sampling
 MAX_K = 1024
 # Fields added later, with their value before: stored only where they differ from it, so that the digests of older jobs
 # stay the same and an older worker can read every recipe that it can judge by.
-_LATER: dict[str, Any] = {"until_first_error": False, "writing": None}
+_LATER: dict[str, Any] = {"until_first_error": False, "writing": None, "family": None}
 
 
 class GenerationConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -46,6 +48,8 @@ class Recipe(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     `parse_rule` says how verdicts are read (rprm_jobs.judge.verdict), so that a job keeps its meaning.
 
+    `family` is the family of judges with all of its fields (rprm_jobs.judge.families), None for R-PRM's.
+
     With `generation_config` the outcomes are solutions; of plain rollouts, which nobody judges, `judge` is the policy
     as well. JSON (the store, the digest) says `policy` for `stopping` and `writing` for `generation_config`.
     """
@@ -62,15 +66,12 @@ class Recipe(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     parse_rule: str = PARSE_RULE
     until_first_error: bool = False
     generation_config: GenerationConfig | None = msgspec.field(default=None, name="writing")
+    family: dict[str, Any] | None = None
 
     def __post_init__(self) -> None:
+        self.judge_family.check_threshold(self.threshold)
         checks = [
             (1 <= self.k <= MAX_K, f"k={self.k} is not in 1..{MAX_K}", "choose -k in that range"),
-            (
-                0.0 <= self.threshold <= 1.0,
-                f"threshold={self.threshold} is not in 0..1",
-                "choose one, e.g. 0.5",
-            ),
             (0 <= self.seed < 2**63, f"seed={self.seed} is not in 0..2**63-1", "choose a smaller one"),
             (
                 self.sampling.temperature >= 0,
@@ -88,6 +89,11 @@ class Recipe(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         for ok, what, hint in checks:
             if not ok:
                 raise ConfigError(what, hint=hint)
+
+    @property
+    def judge_family(self) -> Family:
+        """The family of judges. Raises ConfigError for one of a newer version of the program."""
+        return read_stored(self.family)
 
     @property
     def digest(self) -> str:

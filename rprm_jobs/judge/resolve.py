@@ -16,8 +16,11 @@ from typing import Any
 import msgspec
 
 from rprm_jobs.errors import ConfigError, JudgeError, NotFound
-from rprm_jobs.judge.architecture import check_writes
-from rprm_jobs.judge.hub import pin
+from rprm_jobs.judge.architecture import architectures_in, check_family, check_writes
+from rprm_jobs.judge.families.family import Family
+from rprm_jobs.judge.families.rprm import RPRM
+from rprm_jobs.judge.families.table import find_family, own_family, recognise
+from rprm_jobs.judge.hub import architectures_of, pin
 from rprm_jobs.judge.prompt import PromptTemplate
 from rprm_jobs.types import Sampling
 
@@ -31,8 +34,12 @@ _SAMPLE = 4 * 1024 * 1024
 
 
 class JudgeCard(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """`rprm_judge.json` in a judge's folder: its prompt file, system message and its own sampling defaults."""
+    """`rprm_judge.json` in a judge's folder: its family, prompt file, system message and own sampling defaults.
 
+    `family` is a family's name, or an object that says which one it is like and what differs.
+    """
+
+    family: str | dict[str, Any] | None = None
     prompt: str | None = None
     system_prompt: str | None = None
     temperature: float | None = None
@@ -50,6 +57,7 @@ class Judge:
     template: PromptTemplate
     sampling: Sampling
     fingerprint: str
+    family: Family = RPRM
 
     def asked_with(self, prompt: Path | None, system_prompt: str | None) -> PromptTemplate:
         """The template of a prompt file, else the judge's own, with this system message where one is given."""
@@ -58,9 +66,15 @@ class Judge:
 
     @property
     def queue(self) -> str:
-        """The Redis queue of this judge: readable name and the first digits of the fingerprint."""
+        """The Redis queue of this judge: readable name and the first digits of the fingerprint.
+
+        Of another family than R-PRM's, the family counts too: the same weights then answer another question.
+        """
         slug = re.sub(r"[^a-z0-9]+", "-", self.name.partition("@")[0].lower()).strip("-")[-40:]
-        return f"rprm.{slug}.{self.fingerprint[:12]}"
+        identity = self.fingerprint
+        if self.family.digest != RPRM.digest:
+            identity = hashlib.sha256(f"{self.fingerprint}:{self.family.digest}".encode()).hexdigest()
+        return f"rprm.{slug}.{identity[:12]}"
 
     @property
     def served_as(self) -> str | None:
@@ -75,35 +89,43 @@ def shipped_judges() -> list[str]:
     return [*names, SCRIPTED]
 
 
-def resolve_judge(name: str) -> Judge:
+def resolve_judge(name: str, family: str | None = None) -> Judge:
     """Find the judge. Raises NotFound for an unknown name, JudgeError for a folder that holds no judge, or a policy.
+
+    Its family is what `family` says (`NAME` or `NAME,KEY=VALUE,...`), else what its folder says, else the one that its
+    name and architecture belong to, else R-PRM's. Raises ConfigError for an unknown family.
 
     A hub id is pinned to the commit that it stands for now, which its `name` then holds: `org/model@COMMIT`. Of
     `endpoint:MODEL` the server alone knows the weights: no hub is asked, and the name is all that tells two apart.
     """
-    judge = resolve_model(name)
+    judge = resolve_model(name, None if family is None else find_family(family), recognised=True)
     folder = Path(judge.location)
     if (folder / POLICY_CARD).is_file() and not (folder / JUDGE_CARD).is_file():
         raise JudgeError(f"{name} is a policy: it writes solutions and judges none", hint="name a judge: --judge tiny")
     return judge
 
 
-def resolve_model(name: str) -> Judge:
-    """Find a model that judges or writes solutions. Raises as `resolve_judge`."""
+def resolve_model(name: str, family: Family | None = None, *, recognised: bool = False) -> Judge:
+    """Find a model that judges or writes solutions. Raises as `resolve_judge`.
+
+    A judge of no named `family` is `recognised`; a model that writes solutions is not, and stays of R-PRM's.
+    """
+    family = family if family is not None or recognised else RPRM
     if name == SCRIPTED:
-        return _elsewhere(name, SCRIPTED, None, "scripted/1")
+        return _elsewhere(name, SCRIPTED, None, "scripted/1", family or RPRM)
     if name.startswith(ENDPOINT) and name.removeprefix(ENDPOINT).strip():
-        return _elsewhere(name, name, None, name)
+        return _elsewhere(name, name, None, name, family or RPRM)
     shipped = Path(str(files("rprm_jobs"))) / "judges" / name
     if re.fullmatch(r"[\w-]+", name) and (shipped / "config.json").is_file():
-        return _from_folder(name, shipped)
+        return _from_folder(name, shipped, family)
     if Path(name).expanduser().is_dir():
         folder = Path(name).expanduser().resolve()
-        return _from_folder(folder.name, folder)
+        return _from_folder(folder.name, folder, family)
     if _HUB_ID.fullmatch(name) and not name.startswith((".", "/")):
         repo, _, revision = name.partition("@")
         commit = pin(repo, revision or None)
-        return _elsewhere(f"{repo}@{commit}", repo, commit, f"hub:{repo}@{commit}")
+        family = family or _family_on_hub(repo, commit)
+        return _elsewhere(f"{repo}@{commit}", repo, commit, f"hub:{repo}@{commit}", family)
     raise NotFound(
         f"unknown judge {name!r}",
         hint=f"name a shipped judge ({', '.join(shipped_judges())}), a model folder, a hub id org/model[@revision], "
@@ -119,22 +141,45 @@ def check_has_weights(judge: Judge) -> None:
         )
 
 
-def _elsewhere(name: str, location: str, commit: str | None, identity: str) -> Judge:
+def _elsewhere(name: str, location: str, commit: str | None, identity: str, family: Family) -> Judge:
     digest = hashlib.sha256(identity.encode()).hexdigest()
-    return Judge(name, location, commit, PromptTemplate.default(), Sampling(), digest)
+    return Judge(name, location, commit, PromptTemplate.default(), Sampling(), digest, family)
 
 
-def _from_folder(name: str, folder: Path) -> Judge:
+def _family_on_hub(repo: str, commit: str) -> Family:
+    """The family of a hub's model by its name, else by its architecture where the hub tells it. Raises JudgeError."""
+    family = recognise(repo, None)
+    if family is not None:
+        return family
+    architectures = architectures_of(repo, commit)
+    family = recognise(repo, architectures)
+    if family is None:
+        check_family(RPRM, architectures, repo)
+    return family or RPRM
+
+
+def _from_folder(name: str, folder: Path, family: Family | None) -> Judge:
     if not (folder / "config.json").is_file():
         raise JudgeError("no model: config.json is missing", where=str(folder), hint="name a model's own folder")
     if not any(p.suffix in _WEIGHT_SUFFIXES for p in folder.iterdir()):
         raise JudgeError("the folder holds no weights", where=str(folder), hint="put model.safetensors there")
-    check_writes(folder)
     card = _read_card(folder / JUDGE_CARD)
+    family = family or _family_of(folder, card)
+    if family.writes:
+        check_writes(folder)
+    else:
+        check_family(family, architectures_in(folder), str(folder))
     template = PromptTemplate.load(folder / card.prompt) if card.prompt else PromptTemplate.default()
     template = template if card.system_prompt is None else template.with_system(card.system_prompt)
     own = {k: v for k in ("temperature", "top_p", "max_new_tokens") if (v := getattr(card, k)) is not None}
-    return Judge(name, str(folder), None, template, Sampling(**own), fingerprint_folder(folder))
+    return Judge(name, str(folder), None, template, Sampling(**own), fingerprint_folder(folder), family)
+
+
+def _family_of(folder: Path, card: JudgeCard) -> Family:
+    """The family that the folder's card names, else the one that its name and architecture belong to, or R-PRM's."""
+    if card.family is not None:
+        return own_family(card.family, where=str(folder / JUDGE_CARD))
+    return recognise(folder.name, architectures_in(folder) or []) or RPRM
 
 
 def _read_card(path: Path) -> JudgeCard:

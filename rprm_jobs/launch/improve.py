@@ -146,7 +146,7 @@ def _evaluated(context: Context, loop: Loop, number: int, judge: str) -> Round:
     from rprm_jobs.services.evaluation.processbench import read_items, read_job
 
     items = read_items(loop.validation, context.settings.limits)
-    judging = Judging(judge, loop.eval_k, _FIXED, 0.5, loop.seed, loop.engine, loop.engine_args, loop.worker)
+    judging = Judging(judge, loop.eval_k, _FIXED, None, loop.seed, loop.engine, loop.engine_args, loop.worker)
     job = judging.run(context, loop.validation, wait=loop.wait, say=loop.say)
     answers = read_job(context, job, items)
     report = evaluate(answers.items, answers.answers, allow_incomplete=True, seed=loop.seed)

@@ -22,9 +22,9 @@ class Judging:
     """How to judge, and which worker to start if none is there. `threshold` matters only to rules that stop early."""
 
     judge: str
-    k: int
+    k: int | None
     stopping: dict[str, Any]
-    threshold: float
+    threshold: float | None
     seed: int
     engine: str
     engine_args: tuple[str, ...]
@@ -32,6 +32,7 @@ class Judging:
     until_first_error: bool = False
     prompt: Path | None = None
     system_prompt: str | None = None
+    family: str | None = None
 
     def run(
         self, context: Context, paths: Sequence[str], rows: Sequence[InputRow] | None = None, *, wait: Wait, say: Say
@@ -42,12 +43,12 @@ class Judging:
 
         # Without early stopping a job serves every threshold, so a job with another threshold is found again.
         stops_early = self.stopping["kind"] != "fixed" or self.until_first_error
-        judge = resolve_judge(self.judge)
+        judge = resolve_judge(self.judge, self.family)
         recipe = make_recipe(
             judge,
             k=self.k,
             stopping=self.stopping,
-            threshold=self.threshold if stops_early else 0.5,
+            threshold=self.threshold if stops_early else None,
             seed=self.seed,
             until_first_error=self.until_first_error,
             template=judge.asked_with(self.prompt, self.system_prompt),
@@ -57,6 +58,6 @@ class Judging:
             f"job {submission.job_id}{'' if submission.created else ' (found)'}: {submission.solutions:,} solutions,"
             f" {submission.steps:,} steps"
         )
-        choice = WorkerChoice(self.judge, self.engine, self.engine_args) if self.worker else None
+        choice = WorkerChoice(self.judge, self.engine, self.engine_args, family=self.family) if self.worker else None
         wait(context, submission.job_id, choice)
         return submission.job_id

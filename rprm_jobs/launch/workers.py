@@ -18,6 +18,7 @@ from rprm_jobs.errors import ConfigError, EngineError
 if TYPE_CHECKING:
     from rprm_jobs.services.context import Context
     from rprm_jobs.services.jobs.query import JobStatus
+    from rprm_jobs.store.records import Job
 
 Say = Callable[[str], None]
 Start = Callable[["Context", "WorkerChoice"], "WorkerProcess"]
@@ -40,6 +41,7 @@ class WorkerChoice:
     policy: str | None = None
     policy_engine: str = "auto"
     policy_engine_args: tuple[str, ...] = ()
+    family: str | None = None
 
     @property
     def models(self) -> str:
@@ -49,6 +51,7 @@ class WorkerChoice:
     def arguments(self) -> list[str]:
         """The arguments of `python -m workers`."""
         command = ["--judge", self.judge, "--engine", self.engine] if self.judge else []
+        command += ["--family", self.family] if self.judge and self.family else []
         for pair in self.engine_args:
             command += ["--engine-arg", pair]
         if self.policy is not None:
@@ -169,6 +172,13 @@ class WorkerProcess:
         with self.log.open("rb") as log:
             log.seek(self._from)
             return log.read().decode(errors="replace")
+
+
+def worker_family(job: Job) -> str | None:
+    """What a worker of this job needs as --family; None where it finds that out itself."""
+    from rprm_jobs.judge.families.table import spelled
+
+    return None if job.recipe.family is None else spelled(job.recipe.judge_family)
 
 
 def worker_environment(context: Context, *, metrics_port: int | None = None) -> dict[str, str]:

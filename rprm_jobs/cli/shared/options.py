@@ -20,11 +20,25 @@ JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON on stdout."
 JudgeOption = Annotated[
     str, typer.Option("--judge", metavar="JUDGE", help="A shipped judge, a model folder, or a hub id.")
 ]
+FamilyOption = Annotated[
+    str | None,
+    typer.Option(
+        "--family", metavar="NAME", help="The judge's family, as NAME or NAME,KEY=VALUE,... (see judges --families).",
+        show_default="recognised",
+    ),
+]  # fmt: skip
 CritiquesOption = Annotated[int, typer.Option("-k", "--critiques", metavar="K", help="Critiques of each step.")]
+FamilyCritiquesOption = Annotated[
+    int | None,
+    typer.Option(
+        "-k", "--critiques", metavar="K", help="Critiques of each step.",
+        show_default="10, or 1 where the family does not sample",
+    ),
+]  # fmt: skip
 
 
 def in_unit(value: float | None) -> float | None:
-    """Check a threshold on rewards. Raises ConfigError."""
+    """Check a threshold on rewards of R-PRM's scale. Raises ConfigError."""
     if value is not None and not 0 <= value <= 1:
         raise ConfigError(f"--threshold {value:g} is not in [0, 1]", hint="rewards are in [0, 1]: --threshold 0.5")
     return value
@@ -34,6 +48,13 @@ ThresholdOption = Annotated[
     float,
     typer.Option("--threshold", metavar="REWARD", help="A step with a lower reward is called wrong.", callback=in_unit),
 ]
+FamilyThresholdOption = Annotated[
+    float | None,
+    typer.Option(
+        "--threshold", metavar="REWARD", help="A step with a lower reward is called wrong.",
+        show_default="the family's published one",
+    ),
+]  # fmt: skip
 
 _FILES = "JSONL (.gz, .zst), Parquet, a folder, a saved data set, a hub id, or - for stdin."
 FilesArgument = Annotated[list[str], typer.Argument(metavar="FILE", help=_FILES)]

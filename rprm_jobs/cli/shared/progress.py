@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from rprm_jobs.cli.shared.common import human_time
+from rprm_jobs.launch.workers import worker_family
 from rprm_jobs.services.jobs.query import JobStatus
 from rprm_jobs.store.records import JobState
 from rprm_jobs.types import JobKind
@@ -184,7 +185,8 @@ def worker_command(job: Job) -> str:
         else f" --policy {named(generation_config.policy, '--policy-engine-arg base_url=')}"
     )
     judge = "" if job.kind is JobKind.ROLLOUT else f" --judge {named(job.judge, '--base-url ')}"
-    return f"rprm-jobs worker{judge}{policy}"
+    family = worker_family(job)
+    return f"rprm-jobs worker{judge}{'' if family is None else f' --family {family}'}{policy}"
 
 
 def speed(status: JobStatus) -> str:

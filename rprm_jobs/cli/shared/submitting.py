@@ -10,6 +10,7 @@ from rprm_jobs.cli.shared.common import human_bytes, print_json, say
 from rprm_jobs.cli.shared.outcome import FailOn, check_outcome
 
 if TYPE_CHECKING:
+    from rprm_jobs.launch.workers import WorkerChoice
     from rprm_jobs.services.context import Context
     from rprm_jobs.services.jobs.submit import Submission
 
@@ -53,21 +54,19 @@ def conclude(
     *,
     wait: bool,
     fail_on: FailOn,
-    worker: tuple[str, str, list[str] | None] | None,
+    worker: WorkerChoice | None,
     as_json: bool,
     more: dict[str, Any] | None = None,
 ) -> None:
-    """Wait when asked to, with a worker of (judge, engine, engine options) where none serves; then print the answer.
+    """Wait when asked to, with the chosen worker where none serves; then print the answer.
 
     Raises what `check_outcome` does.
     """
     result: dict[str, Any] = {**asdict(submission), **(more or {})}
     if wait:
         from rprm_jobs.cli.shared.waiting import wait_for
-        from rprm_jobs.launch.workers import WorkerChoice
 
-        choice = None if worker is None else WorkerChoice(worker[0], worker[1], tuple(worker[2] or ()))
-        result.update(wait_for(context, submission.job_id, choice))
+        result.update(wait_for(context, submission.job_id, worker))
     if as_json:
         print_json(result)
     else:

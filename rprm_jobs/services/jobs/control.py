@@ -10,6 +10,7 @@ from collections.abc import Callable
 from enum import StrEnum
 
 from rprm_jobs.errors import Conflict, NotFound
+from rprm_jobs.judge.families.table import spelled
 from rprm_jobs.judge.hub import brief
 from rprm_jobs.judge.resolve import Judge, resolve_judge
 from rprm_jobs.services.context import Context
@@ -68,8 +69,11 @@ def check_extend(context: Context, job_id: int, k: int, *, judge: str | None = N
         served = bool(workers.alive(connection, job.queue))
         if k != job.recipe.k:
             extensions.check_extendable(connection, job, k)
+    if not job.recipe.judge_family.samples:
+        name = job.recipe.judge_family.name
+        raise Conflict(f"job {job_id} cannot be extended: {name} scores a step once, and every pass gives the same")
     if judge is not None:
-        _check_same(job, resolve_judge(judge))
+        _check_same(job, resolve_judge(judge, _family(job)))
     elif not served:
         _check_found(job)
 
@@ -77,12 +81,16 @@ def check_extend(context: Context, job_id: int, k: int, *, judge: str | None = N
 def _check_found(job: Job) -> None:
     hint = "say where it is with --judge, or start a worker that serves it"
     try:
-        judge = resolve_judge(job.judge)
+        judge = resolve_judge(job.judge, _family(job))
     except NotFound as error:
         raise NotFound(
             f"the judge of job {job.id}, {brief(job.judge)}, is not here, and no worker serves it", hint=hint
         ) from error
     _check_same(job, judge)
+
+
+def _family(job: Job) -> str | None:
+    return None if job.recipe.family is None else spelled(job.recipe.judge_family)
 
 
 def _check_same(job: Job, judge: Judge) -> None:

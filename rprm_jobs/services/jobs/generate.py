@@ -95,6 +95,7 @@ def search_recipe(policy: Policy, judge: Judge, generation_config: GenerationCon
         stopping=judging.stopping,
         threshold=judging.threshold,
         seed=judging.seed,
+        family=judging.family,
         generation_config=generation_config,
     )
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
-from rprm_jobs.errors import BadLine, InputError
+from rprm_jobs.errors import BadLine, ConfigError, InputError
 from rprm_jobs.formats import InputRow, ReadOptions, ReadReport
 from rprm_jobs.formats.readers.labelled import LabelCounts, read_labelled
 from rprm_jobs.judge.recipe import Recipe
@@ -37,6 +37,11 @@ class SampleSubmission:
 
 def sample(context: Context, request: SampleRequest) -> SampleSubmission:
     """Store the job and notify workers. Raises InputError when a row has no label, or no step at all has one."""
+    family = request.recipe.judge_family
+    if not family.writes:
+        raise ConfigError(
+            f"{family.name} writes no critiques to train on", hint="sample those of a judge that writes, e.g. tiny"
+        )
     counts, report = LabelCounts(), ReadReport()
     submission = submit(
         context,

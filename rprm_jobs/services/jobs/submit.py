@@ -8,6 +8,7 @@ from typing import Any
 
 from rprm_jobs.errors import BadLine, ConfigError, Conflict, InputError
 from rprm_jobs.formats import InputRow, ReadOptions, ReadReport, read_solutions
+from rprm_jobs.judge.families.table import stored
 from rprm_jobs.judge.prompt import PromptTemplate
 from rprm_jobs.judge.recipe import Recipe
 from rprm_jobs.judge.resolve import Judge
@@ -79,8 +80,8 @@ class _SameJob(Exception):
 def make_recipe(
     judge: Judge,
     *,
-    k: int,
-    threshold: float = 0.5,
+    k: int | None,
+    threshold: float | None = None,
     seed: int = 0,
     template: PromptTemplate | None = None,
     temperature: float | None = None,
@@ -91,10 +92,14 @@ def make_recipe(
 ) -> Recipe:
     """The resolved recipe: the judge's own defaults where nothing is given. Raises ConfigError for a bad value.
 
-    `stopping` is how many critiques of a step to sample, such as {"kind": "adaptive"} (default: all `k`).
+    `stopping` is how many critiques of a step to sample, such as {"kind": "adaptive"} (default: all `k`). `k` and
+    `threshold` are the family's own where None; a family that has no use for an option refuses it.
     """
-    own = judge.sampling
+    own, family = judge.sampling, judge.family
     options = resolve_options(stopping or {"kind": "fixed"})
+    family.check_recipe(stopping=str(options["kind"]), until_first_error=until_first_error)
+    k = family.resolve_k(k)
+    threshold = family.threshold if threshold is None else threshold
     make_rule(options, k=k, threshold=threshold)
     return Recipe(
         judge=judge.name,
@@ -111,6 +116,7 @@ def make_recipe(
         threshold=threshold,
         seed=seed,
         until_first_error=until_first_error,
+        family=stored(family),
     )
 
 

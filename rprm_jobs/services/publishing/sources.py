@@ -101,6 +101,7 @@ def _recipe(job: Job) -> dict[str, Any]:
     return {
         "judge": PurePath(recipe.judge).name if PurePath(recipe.judge).is_absolute() else recipe.judge,
         "its fingerprint": recipe.fingerprint,
+        "its family": recipe.judge_family.name,
         "critiques a step": recipe.k,
         "stopping rule": ", ".join(f"{name} {value}" for name, value in stopping.items()),
         "threshold": recipe.threshold,

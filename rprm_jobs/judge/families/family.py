@@ -1,0 +1,132 @@
+"""What every family of judges has: a name, a unit of work, a scale of rewards, and models that belong to it.
+
+A family is data. It is stored in the recipe of each job that is judged by it (except R-PRM's, which is the default), so
+a job keeps its meaning when a published family is corrected here.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any, ClassVar
+
+import msgspec
+
+from rprm_jobs.errors import ConfigError
+
+
+class Unit(StrEnum):
+    """What one call of the engine judges: one step, the solution up to a step, or the whole solution."""
+
+    STEP = "step"
+    PREFIX = "prefix"
+    SOLUTION = "solution"
+
+
+class Family(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, tag_field="kind"):
+    """A family of judges. Each subclass is a way of judging, told apart by `kind` where it is stored.
+
+    Rewards are in [`lowest`, `highest`], None where there is no bound. The first step whose reward is below the
+    threshold is called wrong; `threshold` is the published one, in the unit of the rewards.
+    """
+
+    name: str
+    threshold: float = 0.5
+    lowest: float | None = 0.0
+    highest: float | None = 1.0
+
+    unit: ClassVar[Unit]
+    # Whether K samples of one unit differ, and how many are drawn where nothing is said.
+    samples: ClassVar[bool] = True
+    default_k: ClassVar[int] = 10
+    # Whether the judge writes: a language model that generates, and whose text is kept.
+    writes: ClassVar[bool] = True
+
+    @property
+    def digest(self) -> str:
+        """Hex SHA-256 of what a worker must know to serve the family: all but the threshold."""
+        data = {name: value for name, value in msgspec.to_builtins(self).items() if name != "threshold"}
+        return hashlib.sha256(msgspec.json.encode(data, order="sorted")).hexdigest()
+
+    def check_threshold(self, threshold: float) -> None:
+        """Raise ConfigError for a threshold that no reward of this family can be on either side of."""
+        low = float("-inf") if self.lowest is None else self.lowest
+        high = float("inf") if self.highest is None else self.highest
+        if not low <= threshold <= high:
+            unit = f"[{low:g}, {high:g}]"
+            raise ConfigError(
+                f"threshold={threshold:g} is not in {unit}, where the rewards of {self.name} are",
+                hint=f"leave it out for the published one, {self.threshold:g}",
+            )
+
+    def resolve_k(self, k: int | None) -> int:
+        """How many samples a unit gets. Raises ConfigError for more than one where all would be the same."""
+        if k is None:
+            return self.default_k if self.samples else 1
+        if k > 1 and not self.samples:
+            raise ConfigError(
+                f"-k {k} has no effect: {self.name} reads its scores in one pass, and every pass gives the same",
+                hint="leave out -k",
+            )
+        return k
+
+    def check_recipe(self, *, stopping: str, until_first_error: bool) -> None:
+        """Raise ConfigError for options that have no effect on this family."""
+        if self.samples:
+            return
+        if stopping != "fixed":
+            raise ConfigError(
+                f"--stopping {stopping} has no effect: {self.name} has one score a step, and no critiques to save",
+                hint="leave out --stopping",
+            )
+        if until_first_error:
+            raise ConfigError(
+                f"--until-first-error has no effect: {self.name} scores all steps in one pass",
+                hint="leave out --until-first-error",
+            )
+
+
+@dataclass(frozen=True, slots=True)
+class KnownBy:
+    """How a family's models are recognised: by their architecture, and by a part of their name.
+
+    `architectures` are names in `config.json`; `names` is a regular expression searched in the hub id or the folder's
+    name, in any case. With `by_architecture` the architecture alone is enough: no other family has it.
+    """
+
+    architectures: tuple[str, ...]
+    names: str = ""
+    by_architecture: bool = False
+
+    def has_name(self, name: str) -> bool:
+        """Whether a model of this name is of the family."""
+        return bool(self.names) and re.search(self.names, name, re.IGNORECASE) is not None
+
+    def has_architecture(self, architectures: Iterable[str]) -> bool:
+        """Whether a model of one of these architectures can be of the family."""
+        return not set(self.architectures).isdisjoint(architectures)
+
+
+@dataclass(frozen=True, slots=True)
+class Published:
+    """A row of the table: a family, its models, and what they are in a few words."""
+
+    family: Family
+    known_by: KnownBy
+    about: str
+
+
+def changed(family: Family, changes: dict[str, Any], *, where: str) -> Family:
+    """The family with other values in some of its fields. Raises ConfigError for an unknown field or a bad value."""
+    data = {**msgspec.to_builtins(family), **changes}
+    unknown = sorted(changes.keys() - set(family.__struct_fields__))
+    if unknown:
+        fields = ", ".join(name for name in family.__struct_fields__ if name != "name")
+        raise ConfigError(f"family {family.name} has no {unknown[0]!r}", where=where, hint=f"it has {fields}")
+    try:
+        return msgspec.convert(data, type(family), strict=False)
+    except msgspec.ValidationError as error:
+        raise ConfigError(f"family {family.name}: {error}", where=where, hint="correct the value") from error
