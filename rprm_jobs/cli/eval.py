@@ -92,6 +92,8 @@ def processbench(
     from rprm_jobs.services.evaluation.processbench import read_items, read_job, read_predictions
     from rprm_jobs.settings import load_settings
 
+    if job is None:
+        _check_threshold(threshold, judge, family, judged=predictions is None)
     _check_source(job, predictions, files)
     options = stopping_options(
         stopping, k=k or 10, confidence=confidence, min_k=min_k, changed=changed, price=price, pilot=pilot
@@ -151,6 +153,8 @@ def prmbench(
     from rprm_jobs.services.evaluation.prmbench import read_benchmark, read_job, read_predictions
     from rprm_jobs.settings import load_settings
 
+    if job is None:
+        _check_threshold(threshold, judge, family, judged=predictions is None)
     _check_source(job, predictions, files)
     options = stopping_options(
         stopping, k=k or 10, confidence=confidence, min_k=min_k, changed=changed, price=price, pilot=pilot
@@ -169,6 +173,15 @@ def prmbench(
             results = read_job(context, job_id, benchmark)
     report = evaluate(benchmark.items, results, threshold)
     show_prmbench(report, as_json=as_json)
+
+
+def _check_threshold(threshold: float | None, judge: str, family: str | None, *, judged: bool) -> None:
+    """Raises ConfigError before anything is read; of a job its own family decides when it is."""
+    from rprm_jobs.judge.families.rprm import RPRM
+    from rprm_jobs.judge.resolve import resolve_judge
+
+    if threshold is not None:
+        (resolve_judge(judge, family).family if judged else RPRM).check_threshold(threshold)
 
 
 def _check_source(job: int | None, predictions: str | None, files: list[str] | None) -> None:

@@ -58,8 +58,8 @@ class Family(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
         if not low <= threshold <= high:
             unit = f"[{low:g}, {high:g}]"
             raise ConfigError(
-                f"threshold={threshold:g} is not in {unit}, where the rewards of {self.name} are",
-                hint=f"leave it out for the published one, {self.threshold:g}",
+                f"--threshold {threshold:g} is not in {unit}, where the rewards of {self.name} are",
+                hint=f"leave it out, or choose one such as the published --threshold {self.threshold:g}",
             )
 
     def resolve_k(self, k: int | None) -> int:

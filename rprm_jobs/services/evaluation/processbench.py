@@ -117,10 +117,13 @@ def read_job(
 ) -> Answers:
     """What a job answered, against `items` or the labels that it was submitted with; `threshold`: None is the job's.
 
-    Raises NotFound, and InputError with every solution that is not the benchmark's.
+    Raises NotFound, ConfigError for a threshold off the judge's scale, and InputError with every solution that is not
+    the benchmark's.
     """
     with context.database.transaction() as connection:
         job = jobs.get(connection, job_id)
+    if threshold is not None:
+        job.recipe.judge_family.check_threshold(threshold)
     bad = BadRows()
     known = dict(items or {})
     answers: dict[str, Answer] = {}
