@@ -11,14 +11,15 @@ from fastapi import FastAPI
 
 from rprm_jobs import __version__
 from rprm_jobs.server.documents import openapi
+from rprm_jobs.server.metrics import MeasureRequests
 from rprm_jobs.server.problems import add_problems
-from rprm_jobs.server.routes import health, jobs
+from rprm_jobs.server.routes import health, jobs, metrics
 from rprm_jobs.server.state import ServiceOptions, ServiceState
 from rprm_jobs.services.context import Context
 
 # As many as the pool has connections: a thread more would wait for one, and after half a minute fail.
 _THREADS = 12
-ROUTERS = (health.router, jobs.router)
+ROUTERS = (health.router, metrics.router, jobs.router)
 
 
 def create_app(context: Context, options: ServiceOptions | None = None) -> FastAPI:
@@ -32,9 +33,10 @@ def create_app(context: Context, options: ServiceOptions | None = None) -> FastA
         openapi_url="/v1/openapi.json",
         lifespan=_lifespan,
     )
-    app.state.service = ServiceState(context, options or ServiceOptions())
+    app.state.service = state = ServiceState(context, options or ServiceOptions())
     app.openapi = partial(openapi, app)  # type: ignore[method-assign]
     add_problems(app)
+    app.add_middleware(MeasureRequests, metrics=state.metrics)
     for router in ROUTERS:
         app.include_router(router)
     return app

@@ -7,6 +7,7 @@ from typing import Annotated, cast
 
 from fastapi import Depends, Request
 
+from rprm_jobs.server.metrics import ServiceMetrics
 from rprm_jobs.services.context import Context
 
 
@@ -24,6 +25,10 @@ class ServiceState:
 
     context: Context
     options: ServiceOptions = field(default_factory=ServiceOptions)
+    metrics: ServiceMetrics = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.metrics = ServiceMetrics(self.context.database)
 
 
 def service_state(request: Request) -> ServiceState:
