@@ -20,7 +20,8 @@ from rprm_jobs.services.context import Context
 from rprm_jobs.services.jobs.query import job_status
 from rprm_jobs.services.jobs.submit import make_recipe
 from rprm_jobs.services.upkeep.audit import audit
-from rprm_jobs.store.jobs.intake import Intake, NewJob
+from rprm_jobs.store.jobs.intake import Intake
+from rprm_jobs.store.jobs.new_job import NewJob
 from rprm_jobs.store.records import JobState
 from rprm_jobs.types import KeepCritiques, Solution
 

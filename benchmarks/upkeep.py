@@ -26,7 +26,8 @@ from rprm_jobs.services.jobs.generate import make_generation_config, rollout_rec
 from rprm_jobs.services.jobs.submit import make_recipe
 from rprm_jobs.services.upkeep.audit import audit, repair
 from rprm_jobs.services.upkeep.dependents import create_dependents, score_request
-from rprm_jobs.store.jobs.intake import Intake, NewJob
+from rprm_jobs.store.jobs.intake import Intake
+from rprm_jobs.store.jobs.new_job import NewJob
 from rprm_jobs.store.schema.partitions import partition
 from rprm_jobs.types import JobKind, KeepCritiques, Solution
 

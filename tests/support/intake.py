@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from sqlalchemy.engine import Connection
 
-from rprm_jobs.store.jobs.intake import Intake, NewJob
+from rprm_jobs.store.jobs.intake import Intake
+from rprm_jobs.store.jobs.new_job import NewJob
 from rprm_jobs.store.session import Database
 from rprm_jobs.types import KeepCritiques, Solution
 from tests.support.jobs import make_recipe

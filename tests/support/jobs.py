@@ -22,7 +22,8 @@ from rprm_jobs.judge.verdict import find_verdicts
 from rprm_jobs.services.context import Context
 from rprm_jobs.services.upkeep.audit import audit
 from rprm_jobs.store.jobs import jobs
-from rprm_jobs.store.jobs.intake import Intake, NewJob
+from rprm_jobs.store.jobs.intake import Intake
+from rprm_jobs.store.jobs.new_job import NewJob
 from rprm_jobs.store.records import JobState, Progress
 from rprm_jobs.store.results.export import Outcome, read_outcomes
 from rprm_jobs.store.session import Database

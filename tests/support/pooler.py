@@ -17,7 +17,7 @@ from urllib.parse import unquote, urlsplit
 import psycopg
 
 from tests.support.jobs import wait_for
-from tests.support.proxy import address_of, url_at
+from tests.support.proxy import Address, address_of, url_at
 
 # Where Debian and Homebrew put it; it need not be on the PATH of an ordinary user.
 _PLACES = "/usr/sbin:/usr/local/sbin:/opt/homebrew/bin"
@@ -39,6 +39,7 @@ class PgBouncer:
             free.bind(("127.0.0.1", 0))
             self.port = free.getsockname()[1]
         self.url = url_at(url, self.port)
+        self._user = _user_beside(address_of(url))
         self._write(url, mode, pool_size)
         self._process: subprocess.Popen[bytes] | None = None
         self.start()
@@ -73,19 +74,24 @@ class PgBouncer:
             stderr=subprocess.DEVNULL,
             start_new_session=True,
         )
-        wait_for(self._answers, within=10, what=lambda: f"PgBouncer answers\n{self.log()}")
+        try:
+            wait_for(self._answers, within=10, what=lambda: f"PgBouncer answers\n{self.log()}")
+        except BaseException:
+            self.stop(signal.SIGKILL)
+            raise
 
     def _as_user(self) -> list[str]:
-        if os.geteuid() != 0:
+        if self._user is None:
             return []
-        # It refuses to run as root, and needs to read its folder and write its log.
-        user = next(name for name in ("postgres", "nobody") if _exists(name))
+        # It needs to read its folder and write its log.
+        user = self._user
         for folder in (self._folder, *self._folder.parents):
             if folder.owner() == getpass.getuser() and folder.stat().st_mode & 0o001 == 0:
                 folder.chmod(folder.stat().st_mode | 0o011)
         for path in (self._folder, *self._folder.iterdir()):
             shutil.chown(path, user)
-        return ["setpriv", f"--reuid={user}", "--clear-groups", "--"]
+        # With the user's own groups: one of them may be what opens the way to the server's socket.
+        return ["setpriv", f"--reuid={user}", f"--regid={pwd.getpwnam(user).pw_gid}", "--init-groups", "--"]
 
     def _answers(self) -> bool:
         with contextlib.suppress(psycopg.Error):
@@ -109,6 +115,15 @@ class PgBouncer:
         """End it at once and start it again on the same port."""
         self.stop(signal.SIGKILL)
         self.start()
+
+
+def _user_beside(address: Address) -> str | None:
+    """Whom PgBouncer runs as, None for ourselves: it refuses to run as root, and has to reach the server's socket."""
+    if os.geteuid() != 0:
+        return None
+    if isinstance(address, str) and (owner := Path(address).parent.owner()) != "root":
+        return owner
+    return next(name for name in ("postgres", "nobody") if _exists(name))
 
 
 def _exists(user: str) -> bool:

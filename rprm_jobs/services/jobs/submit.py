@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from rprm_jobs.errors import BadLine, ConfigError, Conflict, InputError
+from rprm_jobs.errors import BadLine, ConfigError, InputError
 from rprm_jobs.formats import InputRow, ReadOptions, ReadReport, read_solutions
 from rprm_jobs.judge.families.table import stored
 from rprm_jobs.judge.prompt import PromptTemplate
@@ -17,8 +17,8 @@ from rprm_jobs.services.jobs.refusals import SHOWN, Refusals
 from rprm_jobs.services.upkeep.sweep import notify_first
 from rprm_jobs.stopping import make_rule, resolve_options
 from rprm_jobs.store.jobs import jobs
-from rprm_jobs.store.jobs.intake import Intake, NewJob
-from rprm_jobs.store.queue import dependents
+from rprm_jobs.store.jobs.intake import Intake
+from rprm_jobs.store.jobs.new_job import NewJob, shard_size
 from rprm_jobs.store.records import Job
 from rprm_jobs.types import JobKind, KeepCritiques, Sampling, Solution
 
@@ -37,7 +37,7 @@ class SubmitRequest:
 
     `rows` are judged instead of what the files at `paths` hold, where a caller reads those itself and reports it; or
     the solutions of `from_job`, a job that judges, copied in the store. `dependent` is the job to create from this
-    one's solutions, `depends_on` the job whose solutions these are (rprm_jobs.services.upkeep.dependents).
+    one's solutions (rprm_jobs.services.upkeep.dependents).
     """
 
     paths: tuple[str, ...]
@@ -51,7 +51,6 @@ class SubmitRequest:
     report: ReadReport | None = None
     kind: JobKind = JobKind.SCORE
     dependent: Mapping[str, Any] | None = None
-    depends_on: int | None = None
     from_job: Job | None = None
 
 
@@ -169,8 +168,6 @@ def submit(context: Context, request: SubmitRequest) -> Submission:
 def _store(context: Context, request: SubmitRequest, refusals: Refusals, report: ReadReport) -> int:
     sources: dict[str, int] = {}
     with context.database.transaction() as connection:
-        if request.depends_on is not None and not dependents.claim(connection, request.depends_on):
-            raise Conflict(f"the dependent job of job {request.depends_on} exists or is being created")
         intake = Intake(connection, request.kind)
         if request.from_job is None:
             intake.load(_good_rows(context, request, refusals, sources, report))
@@ -194,9 +191,8 @@ def _store(context: Context, request: SubmitRequest, refusals: Refusals, report:
                 keep_critiques=request.keep_critiques,
                 sources=tuple(sources),
                 reading=report.to_builtins() if request.from_job is None else request.from_job.reading,
-                shard_solutions=_shard_size(intake.n_solutions, context.settings.shard_solutions),
+                shard_solutions=shard_size(intake.n_solutions, context.settings.shard_solutions),
                 dependent=request.dependent,
-                depends_on=request.depends_on,
             ),
             dedupe=not request.new,
         )
@@ -228,8 +224,3 @@ def _refuse_repeated(intake: Intake, sources: list[str], refusals: Refusals, *, 
         refusals.add(BadLine(sources[row.source], row.line, f"id {row.id!r} is repeated, it stood first at {first}"))
     if repeated and skip:
         intake.drop_repeated_ids()
-
-
-def _shard_size(solutions: int, most: int) -> int:
-    # A small job is cut finer, so that all slots have something of it.
-    return max(1, min(most, solutions // 16))

@@ -1,7 +1,8 @@
 """Dependent jobs: a score job is created from the solutions of a job that writes, as soon as that job is done.
 
-Workers look for due requests beside their sweeps. One of them claims a request and copies; the others skip it. When the
-claimer dies its transaction rolls back, and the next worker that looks starts again.
+Workers look for due requests beside their sweeps. One of them claims a request and copies, batch by batch; the others
+skip it. When the claimer dies the next worker that looks goes on with the next batch
+(rprm_jobs.store.jobs.dependent_copy).
 """
 
 from __future__ import annotations
@@ -13,22 +14,25 @@ from typing import Any
 
 import msgspec
 
-from rprm_jobs.errors import ConfigError, Conflict, InputError, NotFound
+from rprm_jobs.errors import ConfigError, InputError, NotFound
+from rprm_jobs.formats import ReadReport
 from rprm_jobs.judge.recipe import Recipe
 from rprm_jobs.services.context import Context
-from rprm_jobs.services.jobs.again import written_solutions
-from rprm_jobs.services.jobs.submit import SubmitRequest, submit
-from rprm_jobs.store.jobs import jobs
+from rprm_jobs.services.upkeep.sweep import notify_first
+from rprm_jobs.store.jobs import dependent_copy, jobs
+from rprm_jobs.store.jobs.dependent_copy import Progress
+from rprm_jobs.store.jobs.new_job import NewJob
 from rprm_jobs.store.queue import dependents
 from rprm_jobs.store.records import Job
 from rprm_jobs.types import KeepCritiques
 
 _log = logging.getLogger(__name__)
 _POLL_S = 0.5
+_NOTHING = "there is no solution to judge"
 
 
 class _ScoreRequest(msgspec.Struct, frozen=True):
-    """A stored request; other fields (`made`, `error`) belong to the store."""
+    """A stored request; other fields (`made`, `copying`, `error`) belong to the store."""
 
     recipe: dict[str, Any]
     priority: int
@@ -69,32 +73,36 @@ def _create(context: Context, job_id: int) -> list[int]:
         job, stored = jobs.get(connection, job_id), dependents.read_request(connection, job_id)
     if stored is None:
         return []
-    request = _submit_request(context, job, stored)
-    try:
-        submission = submit(context, request)
-    except Conflict:
-        return []
-    except InputError as error:
-        _log.error("job %d gets no score job: %s", job_id, error.what)
+    new = _new_job(context, job, stored)
+    progress = Progress.MORE
+    while progress is Progress.MORE:
         with context.database.transaction() as connection:
-            dependents.fail(connection, job_id, error.what)
+            progress = dependent_copy.advance(connection, job_id, new)
+    if progress is Progress.EMPTY:
+        _log.error("job %d gets no score job: %s", job_id, _NOTHING)
+        with context.database.transaction() as connection:
+            dependents.fail(connection, job_id, _NOTHING)
+    if progress is not Progress.CREATED:
         return []
-    _log.info("job %d scores the solutions of job %d", submission.job_id, job_id)
-    return [submission.job_id]
+    with context.database.transaction() as connection:
+        created = dependents.dependent_job(connection, job_id)
+    notify_first(context, new.recipe.queue)
+    _log.info("job %s scores the solutions of job %d", created, job_id)
+    return [] if created is None else [created]
 
 
-def _submit_request(context: Context, job: Job, stored: dict[str, Any]) -> SubmitRequest:
+def _new_job(context: Context, job: Job, stored: dict[str, Any]) -> NewJob:
     try:
         request = msgspec.convert(stored, _ScoreRequest)
     except msgspec.ValidationError as error:
         raise ConfigError(f"the score request of job {job.id} cannot be read: {error}") from error
-    return SubmitRequest(
-        (f"job {job.id}",),
+    return NewJob(
         Recipe.from_builtins(request.recipe),
-        priority=request.priority,
-        keep_critiques=request.keep_critiques,
-        new=True,
-        rows=written_solutions(context.database, job),
+        request.priority,
+        request.keep_critiques,
+        (f"job {job.id}",),
+        context.settings.shard_solutions,
+        reading=ReadReport().to_builtins(),
         depends_on=job.id,
     )
 

@@ -6,8 +6,8 @@ A submit that dies leaves nothing: Postgres rolls the whole transaction back, ta
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterable
+from dataclasses import dataclass
 from typing import Any
 
 import msgspec
@@ -17,32 +17,16 @@ from sqlalchemy.engine import Connection
 from sqlalchemy.exc import IntegrityError
 
 from rprm_jobs.crash import crash_point
-from rprm_jobs.errors import Conflict
-from rprm_jobs.judge.recipe import Recipe
 from rprm_jobs.store.jobs import grouping
 from rprm_jobs.store.jobs.copying import Copied, copy_solutions
-from rprm_jobs.store.queue import dependents
+from rprm_jobs.store.jobs.new_job import NewJob, Totals, insert_job, insert_shards
 from rprm_jobs.store.schema import partitions
 from rprm_jobs.store.schema.tables import solutions
 from rprm_jobs.store.session import driver_connection
-from rprm_jobs.types import JobKind, KeepCritiques, Solution
+from rprm_jobs.types import JobKind, Solution
 
 _COLUMNS = "job_id, ord, ext_id, problem, steps, n_steps, label, step_labels, metadata, source, line, judge_steps"
 _encode = msgspec.json.Encoder().encode
-
-
-@dataclass(frozen=True, slots=True)
-class NewJob:
-    """What a job is, apart from its solutions and kind; `dependent`, `depends_on`: columns `follow`, `follows`."""
-
-    recipe: Recipe
-    priority: int
-    keep_critiques: KeepCritiques
-    sources: tuple[str, ...]
-    shard_solutions: int
-    reading: Mapping[str, Any] = field(default_factory=dict)
-    dependent: Mapping[str, Any] | None = None
-    depends_on: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -170,8 +154,6 @@ class Intake:
     def seal(self, job: NewJob, *, dedupe: bool) -> int | None:
         """Insert the job and its shards. Returns None, or the id of an equal job that exists already.
 
-        Raises Conflict where it depends on a job that has a dependent job already.
-
         When an id is returned the caller must roll back. Two equal submissions at once: the unique key makes the
         second wait for the first to commit, and then find it.
         """
@@ -185,63 +167,23 @@ class Intake:
             if same is not None:
                 return int(same)
             # It was cancelled between the two statements.
-        if job.depends_on is not None and not dependents.link(self._connection, job.depends_on, self.job_id):
-            raise Conflict(f"job {job.depends_on} has a dependent job already")
         if scattered:
             grouping.group_by_problem(self._connection, self.job_id)
             partitions.index_primary(self._connection, solutions, self.job_id)
             partitions.forbid_repeated_ids(self._connection, self.job_id)
-        self._insert_shards(job)
+        insert_shards(self._connection, self.job_id, job)
         crash_point("submit.before-attach")
         partitions.attach(self._connection, self.job_id, self._kind)
         return None
 
     def _insert_job(self, job: NewJob, key: str | None, grouped_by_problem: bool) -> bool:
-        result = self._connection.execute(
-            text(
-                """
-                INSERT INTO jobs (id, kind, recipe, recipe_digest, input_digest, dedupe_key, queue, judge, priority,
-                                  n_solutions, n_steps, keep_critiques, sources, gathered, follow, follows)
-                VALUES (:id, :kind, CAST(:recipe AS jsonb), :recipe_digest, :input_digest, :key, :queue, :judge,
-                        :priority, :n_solutions, :n_steps, :keep, CAST(:sources AS jsonb), :gathered,
-                        CAST(:follow AS jsonb), :follows)
-                ON CONFLICT (dedupe_key) DO NOTHING"""
-            ),
-            {
-                "id": self.job_id,
-                "kind": self._kind.value,
-                "recipe": _encode(job.recipe.to_builtins()).decode(),
-                "recipe_digest": job.recipe.digest,
-                "input_digest": self.input_digest,
-                "key": key,
-                "queue": job.recipe.queue,
-                "judge": job.recipe.judge,
-                "priority": job.priority,
-                "n_solutions": self.n_solutions,
-                "n_steps": self.n_steps,
-                "keep": job.keep_critiques.value,
-                "sources": _encode({"files": job.sources, "reading": job.reading}).decode(),
-                "gathered": grouped_by_problem,
-                "follow": None if job.dependent is None else _encode(job.dependent).decode(),
-                "follows": job.depends_on,
-            },
-        )
-        return result.rowcount == 1
-
-    def _insert_shards(self, job: NewJob) -> None:
-        child = partitions.partition("solutions", self.job_id)
-        self._connection.execute(
-            text(
-                f"""
-                INSERT INTO shards (job_id, queue, priority, first_ord, last_ord)
-                SELECT :job, :queue, :priority, first, least(first + :size - 1, top)
-                FROM (SELECT max(ord) AS top FROM {child}) AS t, generate_series(0, top, :size) AS first
-                ORDER BY first"""
-            ),
-            {
-                "job": self.job_id,
-                "queue": job.recipe.queue,
-                "priority": job.priority,
-                "size": job.shard_solutions,
-            },
+        totals = Totals(self.n_solutions, self.n_steps, self.input_digest)
+        return insert_job(
+            self._connection,
+            self.job_id,
+            job,
+            totals,
+            kind=self._kind,
+            dedupe_key=key,
+            grouped_by_problem=grouped_by_problem,
         )

@@ -11,6 +11,7 @@ from sqlalchemy.engine import Connection
 
 from rprm_jobs.crash import crash_point
 from rprm_jobs.errors import Conflict, NotFound
+from rprm_jobs.store.queue import dependents
 from rprm_jobs.store.records import MAX_ID, Job, Progress
 from rprm_jobs.store.schema import partitions
 from rprm_jobs.store.training import sets
@@ -143,6 +144,7 @@ def delete(connection: Connection, job_id: int) -> None:
     if live:
         raise Conflict(f"job {job_id} still has {live} live shards", hint=f"first: rprm-jobs cancel {job_id}")
     sets.refuse_used(connection, job_id, "deleting it would remove critiques that")
+    dependents.drop_copy(connection, job_id)
     partitions.drop(connection, job_id)
     connection.execute(text("DELETE FROM jobs WHERE id = :id"), {"id": job_id})
 

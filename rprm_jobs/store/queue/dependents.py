@@ -1,7 +1,8 @@
 """Dependent jobs: jobs that are created from another job's solutions when that job is done.
 
 `jobs.follow` holds the request; the link to the job that was created is added as `made` in the transaction that creates
-it, so one request gets one job. `error` is added when the request cannot be fulfilled.
+it, so one request gets one job. `copying` is how far a copy has come (rprm_jobs.store.jobs.dependent_copy), and
+`error` is added when the request cannot be fulfilled.
 """
 
 from __future__ import annotations
@@ -13,13 +14,17 @@ import msgspec
 from sqlalchemy import text
 from sqlalchemy.engine import Connection
 
+from rprm_jobs.store.schema import partitions
+
 # Two-part advisory locks share one key space; this is the first half of those on requests ("RPRD").
 _CLAIM_CLASS = 0x52505244
 _DUE = """
     SELECT j.id FROM jobs AS j
     WHERE j.follow IS NOT NULL AND NOT j.follow ?| ARRAY['made', 'error'] AND j.cancelled_at IS NULL
       AND NOT EXISTS (SELECT 1 FROM shards AS s WHERE s.job_id = j.id AND s.state <> 'done')"""
-_ADD = "UPDATE jobs SET follow = follow || CAST(:more AS jsonb) WHERE id = :id AND NOT follow ? 'made'"
+_SETTLE = "UPDATE jobs SET follow = follow - 'copying' || CAST(:more AS jsonb) WHERE id = :id AND NOT follow ? 'made'"
+# What the store adds to a request.
+_ADDED = ("made", "copying")
 
 
 def due(connection: Connection) -> list[int]:
@@ -35,18 +40,14 @@ def is_due(connection: Connection, job_id: int) -> bool:
 def claim(connection: Connection, job_id: int) -> bool:
     """Become the only one that creates the dependent job, until the transaction ends; False when that is another.
 
-    Also False when it is no longer due. A claimer that dies loses the lock with its connection, so the next one that
-    looks takes over.
+    A claimer that dies loses the lock with its connection, so the next one that looks takes over.
     """
     locked = text("SELECT pg_try_advisory_xact_lock(:class, CAST(:id % 2147483648 AS integer))")
-    if not connection.execute(locked, {"class": _CLAIM_CLASS, "id": job_id}).scalar_one():
-        return False
-    # A new statement sees what the last holder of the lock has committed.
-    return is_due(connection, job_id)
+    return bool(connection.execute(locked, {"class": _CLAIM_CLASS, "id": job_id}).scalar_one())
 
 
 def read_request(connection: Connection, job_id: int) -> dict[str, Any] | None:
-    """The job's request, with `made` or `error` once it is settled; None without a request."""
+    """The job's request, with what the store has added to it; None without a request."""
     query = text("SELECT follow FROM jobs WHERE id = :id")
     stored: dict[str, Any] | None = connection.execute(query, {"id": job_id}).scalar_one_or_none()
     return stored
@@ -56,9 +57,10 @@ def request(connection: Connection, job_id: int, plan: Mapping[str, Any]) -> Non
     """Request a dependent job of an existing job, unless the same request already has a live one."""
     connection.execute(text("SELECT 1 FROM jobs WHERE id = :id FOR UPDATE"), {"id": job_id})
     stored = read_request(connection, job_id) or {}
-    same = {name: value for name, value in stored.items() if name != "made"} == dict(plan)
+    same = {name: value for name, value in stored.items() if name not in _ADDED} == dict(plan)
     if same and ("made" not in stored or _is_live(connection, stored["made"])):
         return
+    drop_copy(connection, job_id)
     query = text("UPDATE jobs SET follow = CAST(:plan AS jsonb) WHERE id = :id")
     connection.execute(query, {"id": job_id, "plan": _json(plan)})
 
@@ -76,12 +78,26 @@ def dependent_job(connection: Connection, job_id: int) -> int | None:
 
 def link(connection: Connection, job_id: int, dependent_id: int) -> bool:
     """Store that `dependent_id` was created from the job; False when another dependent job exists already."""
-    return connection.execute(text(_ADD), {"id": job_id, "more": _json({"made": dependent_id})}).rowcount == 1
+    return connection.execute(text(_SETTLE), {"id": job_id, "more": _json({"made": dependent_id})}).rowcount == 1
 
 
 def fail(connection: Connection, job_id: int, error: str) -> None:
     """Store why the request cannot be fulfilled; it is not tried again."""
-    connection.execute(text(_ADD), {"id": job_id, "more": _json({"error": error})})
+    connection.execute(text(_SETTLE), {"id": job_id, "more": _json({"error": error})})
+
+
+def set_copy(connection: Connection, job_id: int, copying: Mapping[str, Any]) -> None:
+    """Store how far the copy has come; `copying["job"]` is the id of the job to be."""
+    query = text("UPDATE jobs SET follow = follow || CAST(:more AS jsonb) WHERE id = :id")
+    connection.execute(query, {"id": job_id, "more": _json({"copying": copying})})
+
+
+def drop_copy(connection: Connection, job_id: int) -> None:
+    """Drop what an unfinished copy has brought so far, if there is one; the next begins anew."""
+    copying = (read_request(connection, job_id) or {}).get("copying")
+    if copying is not None:
+        partitions.drop(connection, copying["job"])
+        connection.execute(text("UPDATE jobs SET follow = follow - 'copying' WHERE id = :id"), {"id": job_id})
 
 
 def _json(value: Mapping[str, Any]) -> str:

@@ -69,16 +69,17 @@ def head_revision() -> str:
 def current_revision(database: Database) -> str | None:
     """The revision of the database, None for an empty one."""
     with database.transaction() as connection:
-        return _revision(connection)
+        return revision(connection)
 
 
-def _revision(connection: Connection) -> str | None:
+def revision(connection: Connection) -> str | None:
+    """As `current_revision`, within a transaction."""
     # By way of pg_class: a session that has looked before and then waited for a lock remembers that there was no table.
     there = text("SELECT 1 FROM pg_class WHERE oid = to_regclass('alembic_version')")
     if connection.execute(there).one_or_none() is None:
         return None
-    revision = connection.execute(text("SELECT version_num FROM alembic_version")).scalar_one_or_none()
-    return None if revision is None else str(revision)
+    stored = connection.execute(text("SELECT version_num FROM alembic_version")).scalar_one_or_none()
+    return None if stored is None else str(stored)
 
 
 def upgrade(database: Database) -> tuple[str | None, str]:
@@ -97,7 +98,7 @@ def upgrade(database: Database) -> tuple[str | None, str]:
         connection.execute(text("SET LOCAL lock_timeout = '60s'"))
         connection.execute(text("SET LOCAL statement_timeout = 0"))
         connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _UPGRADE_LOCK})
-        before = _revision(connection)
+        before = revision(connection)
         if before == head:
             return before, head
         _refuse_unknown(before, database)

@@ -2,10 +2,6 @@
 
 from __future__ import annotations
 
-import json
-import os
-import subprocess
-import sys
 import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -20,37 +16,12 @@ from rprm_jobs.services.upkeep.dependents import create_dependents, dependent_jo
 from rprm_jobs.settings import Settings
 from rprm_jobs.store.queue import dependents
 from rprm_jobs.store.session import Database
-from rprm_jobs.types import Finish, JobKind, Response
+from rprm_jobs.types import JobKind
 from tests.support import jobs, store
+from tests.support.dependents import copies_begun, finish_one_shard, finished_rollouts, request
 from tests.support.generating import problems, rollouts
-from workers.tasks.rollout import written
 
 pytestmark = pytest.mark.integration
-
-
-def finished_rollouts(database: Database, n: int = 20) -> int:
-    """A rollout job that is done, with a request for a score job."""
-    job = jobs.take_in(database, problems(n), rollouts(), shard=n, kind=JobKind.ROLLOUT).job_id
-    finish_one_shard(database)
-    request(database, job, score_request(jobs.make_recipe(k=2)))
-    return job
-
-
-def finish_one_shard(database: Database) -> None:
-    lease = store.try_claim(database, queue=rollouts().queue)
-    assert lease is not None
-    responses = [Response(s.ord, ("one", "two"), Finish.STOP, 4, "4") for s in store.load(database, lease)]
-    store.record(database, lease, [written(response) for response in responses])
-    store.finish(database, lease)
-
-
-def request(database: Database, job: int, plan: dict[str, Any]) -> None:
-    store.run(database, "UPDATE jobs SET follow = CAST(:plan AS jsonb) WHERE id = :job", plan=json.dumps(plan), job=job)
-
-
-def copies_begun(database: Database) -> int:
-    """How often an intake was started: every one draws a job id, whether it commits or not."""
-    return int(store.run(database, "SELECT last_value FROM jobs_id_seq")[0].last_value)
 
 
 @contextmanager
@@ -105,20 +76,6 @@ def test_while_one_copies_the_others_go_on(context: Context, database: Database)
         (row,) = store.run(database, "SELECT follows FROM jobs WHERE id = :id", id=created)
         assert row.follows == free
     assert len(create_dependents(context)) == 1
-
-
-def test_a_claimer_that_dies_is_replaced(context: Context, database: Database, servers_env: dict[str, str]) -> None:
-    job = finished_rollouts(database)
-    code = (
-        "from rprm_jobs.services.context import open_context; from rprm_jobs.settings import load_settings;"
-        "from rprm_jobs.services.upkeep.dependents import create_dependents\n"
-        "with open_context(load_settings()) as context: create_dependents(context)"
-    )
-    env = {**os.environ, **servers_env, "RPRM_CRASH_AT": "submit.before-attach"}
-    assert subprocess.run([sys.executable, "-c", code], env=env, timeout=60, check=False).returncode == 137
-    assert store.run(database, "SELECT 1 FROM jobs WHERE follows = :job", job=job) == []
-    jobs.wait_for(lambda: create_dependents(context), what="Postgres notices that the claimer is gone")
-    assert len(store.run(database, "SELECT 1 FROM jobs WHERE follows = :job", job=job)) == 1
 
 
 def test_whoever_waits_for_it_gets_the_job_that_another_creates(context: Context, database: Database) -> None:

@@ -10,7 +10,8 @@ from rprm_jobs.services.context import Context
 from rprm_jobs.services.jobs import control
 from rprm_jobs.services.jobs.results import result_rows
 from rprm_jobs.store.jobs import jobs
-from rprm_jobs.store.jobs.intake import Intake, NewJob
+from rprm_jobs.store.jobs.intake import Intake
+from rprm_jobs.store.jobs.new_job import NewJob
 from rprm_jobs.store.session import Database
 from rprm_jobs.types import JobKind, KeepCritiques, Solution
 from tests.support.jobs import assert_clean, make_recipe, make_solutions, outcomes, progress, take_in

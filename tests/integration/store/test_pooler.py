@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import pytest
 from sqlalchemy import text
@@ -87,7 +88,7 @@ def test_a_pooler_of_sessions_is_one_that_migrations_may_use(
 
 
 def through(pgbouncer: PgBouncer, url: str, settings: Settings, direct: str | None) -> Context:
-    pooled = with_path(pgbouncer.url, url.rpartition("/")[2])
+    pooled = with_path(pgbouncer.url, urlsplit(url).path.removeprefix("/"))
     changed = replace(settings, database_url=pooled, database_direct_url=direct)
     return Context(changed, Database(pooled))
 

@@ -15,7 +15,7 @@ MEANT = {
     ("CHANGELOG.md", "policy simulate"),
     ("rprm_jobs/cli/shared/checkup.py", "found"),
     ("rprm_jobs/store/jobs/copying.py", "gathered"),
-    ("rprm_jobs/store/jobs/intake.py", "gathered"),
+    ("rprm_jobs/store/jobs/new_job.py", "gathered"),
     ("rprm_jobs/store/jobs/jobs.py", "gathered"),
     ("rprm_jobs/store/records.py", "gathered"),
     ("rprm_jobs/store/schema/tables.py", "gathered"),
