@@ -179,13 +179,21 @@ def test_sweepers_at_once_count_one_failure(context: Context, database: Database
 
 
 @pytest.mark.parametrize("lapses", [False, True])
-def test_a_split_during_a_cancel_leaves_no_live_half(context: Context, database: Database, lapses: bool) -> None:
+def test_a_split_during_a_cancel_leaves_no_live_half(
+    context: Context, database: Database, monkeypatch: pytest.MonkeyPatch, lapses: bool
+) -> None:
     job = take_in(database, make_solutions(4), shard=4).job_id
     fail_held(database, claim(database))
     lease = claim(database)
     if lapses:
         lapse(database, lease.shard_id)
     split, go_on = threading.Event(), threading.Event()
+
+    def between_the_halves(_: str) -> None:
+        split.set()
+        go_on.wait(10)
+
+    monkeypatch.setattr(failures, "crash_point", between_the_halves)
 
     def slow_split() -> None:
         with database.transaction() as connection:
@@ -194,10 +202,8 @@ def test_a_split_during_a_cancel_leaves_no_live_half(context: Context, database:
                 if lapses
                 else failures.fail_held(connection, lease, "boom")
             )
-            assert settled is not None
-            assert settled.outcome == "split"
-            split.set()
-            go_on.wait(10)
+        assert settled is not None
+        assert settled.outcome == "split"
 
     def cancel() -> bool:
         with database.transaction() as connection:
