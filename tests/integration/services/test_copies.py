@@ -73,13 +73,13 @@ def test_a_solution_that_fails_is_not_copied(context: Context, database: Databas
 
 def assert_is_whole(context: Context, database: Database, job: int) -> None:
     (dependent,) = store.run(database, "SELECT id, n_solutions, n_steps FROM jobs WHERE follows = :job", job=job)
-    written_rows = store.run(
+    rollout_rows = store.run(
         database,
         f"SELECT s.ext_id, s.problem, w.steps FROM solutions_j{job} AS s JOIN responses_j{job} AS w USING (ord)"
         f" JOIN scores_j{job} AS r USING (ord) WHERE r.status = 'ok' ORDER BY ord",
     )
     copied = store.run(database, f"SELECT ord, ext_id, problem, steps FROM solutions_j{dependent.id} ORDER BY ord")
-    assert [tuple(row)[1:] for row in copied] == [tuple(row) for row in written_rows]
+    assert [tuple(row)[1:] for row in copied] == [tuple(row) for row in rollout_rows]
     assert [row.ord for row in copied] == list(range(len(copied)))
     assert (dependent.n_solutions, dependent.n_steps) == (len(copied), sum(len(row.steps) for row in copied))
     jobs.assert_clean(context, job, dependent.id)
