@@ -89,7 +89,10 @@ def _then_score(url: str, n: int) -> dict[str, Any]:
             with ThreadPoolExecutor(_SWEEPERS) as pool:
                 return [created for ids in pool.map(sweep, range(_SWEEPERS)) for created in ids]
 
-        measured = _timed(context, sweep_together)
+        created: list[int] = []
+        measured = _timed(context, lambda: created.extend(sweep_together()))
+        if len(created) != 1:
+            raise RuntimeError(f"one score job should have been created, and there are {len(created)}")
     return {"then_score": {**measured, "sweepers": _SWEEPERS}}
 
 
@@ -120,7 +123,7 @@ def _submit(context: Context, recipe: Recipe, n: int, *, steps: int, kind: JobKi
         intake = Intake(connection, kind)
         intake.load(_rows(n, texts))
         intake.repeated_ids(1)
-        new = NewJob(recipe, 0, KeepCritiques.NONE, ("made",), 32, dependent)
+        new = NewJob(recipe, 0, KeepCritiques.NONE, ("made",), 32, dependent=dependent)
         intake.seal(new, dedupe=False)
         return intake.job_id
 
