@@ -27,6 +27,14 @@ def step_reward(critiques: Iterable[Critique]) -> float | None:
     return math.fsum(votes) / len(votes) if votes else None
 
 
+def rewards_of(critiques: Iterable[Critique], n_steps: int) -> tuple[float | None, ...]:
+    """The reward of every step, from the critiques of all."""
+    by_step: list[list[Critique]] = [[] for _ in range(n_steps)]
+    for critique in critiques:
+        by_step[critique.step].append(critique)
+    return tuple(step_reward(group) for group in by_step)
+
+
 def first_error(rewards: Sequence[float | None], threshold: float) -> int | None:
     """0-based index of the first reward below `threshold`, -1 when there is none, None when that is unknown.
 
@@ -57,7 +65,7 @@ def score_solution(
     by_step: list[list[Critique]] = [[] for _ in range(n_steps)]
     for critique in sorted(critiques, key=lambda c: (c.step, c.k)):
         by_step[critique.step].append(critique)
-    rewards = tuple(step_reward(group) for group in by_step)
+    rewards = rewards_of(critiques, n_steps)
     reason = _missing_reason(rewards, by_step, steps)
     return SolutionScore(
         ord=ord_,

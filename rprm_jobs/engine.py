@@ -85,6 +85,14 @@ class Engine(Protocol):
         """
         ...
 
+    async def choose(self, message: Message, prefill: str, words: Sequence[str]) -> list[float]:
+        """The natural log-probability of each of `words` as what comes next in an answer that begins with `prefill`.
+
+        One request of one token; what it happens to draw does not matter. Each word stands for the first token, in its
+        place, that the others do not have. Raises as `sample`, and Refused where the engine cannot say.
+        """
+        ...
+
     def stats(self) -> EngineStats:
         """Totals so far; never blocks."""
         ...

@@ -91,12 +91,13 @@ class Message:
     """What a model is asked: the user's `text`, and the turns `before` it (a system message, worked examples).
 
     `frame` is what stands around `text` where a prompt file brings the chat frame itself; else the model's own chat
-    template frames it.
+    template frames it. Without `think` the answer begins outside the thinking block that a template may open.
     """
 
     text: str
     before: tuple[Turn, ...] = ()
     frame: tuple[str, str] | None = None
+    think: bool = True
 
 
 @dataclass(frozen=True, slots=True)

@@ -41,11 +41,28 @@ class PromptEncoder:
         message = Message(message) if isinstance(message, str) else message
         if message.frame is None:
             before, after = self._chat_frame(message.before)
+            after = after if message.think else after.removesuffix(thinking_opening(after))
             ids = self._framed(before, message.text, after)
         else:
             self._check_frame(message.frame)
             ids = [*self._beginning(message.frame[0]), *self._framed(message.frame[0], message.text, message.frame[1])]
         return [*ids, *(self._plain(prefill) if prefill else ())]
+
+    def choice(self, message: str | Message, prefill: str, words: Sequence[str]) -> tuple[list[int], list[int]]:
+        """Ids of the chat frame and an answer that begins with `prefill`, and the token with which each word goes on.
+
+        A word may be cut together with the end of `prefill`: what all have in common belongs to the former. A thinking
+        block that the frame opens need not be repeated. Raises Refused where two words go on with the same token.
+        """
+        framed = self.encode(message)
+        answers = [self._plain(prefill.removeprefix(self.opening) + word) for word in words]
+        same = 0
+        while all(len(answer) > same + 1 for answer in answers) and len({answer[same] for answer in answers}) == 1:
+            same += 1
+        tokens = [answer[same] for answer in answers]
+        if len(set(tokens)) < len(words):
+            raise Refused(f"the judge's tokenizer does not tell {' and '.join(map(repr, words))} apart by one token")
+        return [*framed, *answers[0][:same]], tokens
 
     def decode(self, ids: Sequence[int]) -> str:
         """The text of generated ids, special tokens left out, spaces untouched."""

@@ -1,8 +1,8 @@
-"""Judge prompts are files with three fields; a rollout fills them and can never reshape them.
+"""Judge prompts are files with fields; a rollout fills them and can never reshape them.
 
-Two notations load: our own named fields `{problem}`, `{previous_steps}`, `{now_step}`, and the three `{}` (problem,
-previous steps, now step) of R-PRM's released `.txt` and `.json` prompts. Every other brace is literal text, and
-nothing is unescaped: a `\\n` in a text file is two characters (it may begin `\\neq`).
+Two notations load: our own named fields, and the three `{}` (problem, previous steps, now step) of R-PRM's released
+`.txt` and `.json` prompts. Every other brace is literal text, and nothing is unescaped: a `\\n` in a text file is two
+characters (it may begin `\\neq`). Which fields a prompt has depends on the family: `FORMS`.
 """
 
 from __future__ import annotations
@@ -13,16 +13,24 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib.resources import files
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 from rprm_jobs.errors import ConfigError
 from rprm_jobs.judge.frames import find_frame
+from rprm_jobs.judge.paragraphs import tag_paragraphs
 from rprm_jobs.types import Message, Turn
 
 FIELDS = ("problem", "previous_steps", "now_step")
+TAGGED, NUMBERED, ONE_STEP = ("problem", "tagged_response"), ("problem", "numbered_steps"), ("problem", "step")
+# The fields that stand together: of a step among the earlier ones, of paragraphs in tags (ProcessBench's own name for
+# them), of numbered steps, and of a step as it is.
+FORMS = (FIELDS, TAGGED, NUMBERED, ONE_STEP)
 NO_PREVIOUS_STEPS = "Since the Now Step is the first step, there are no Previous Steps."
-_NAMED = re.compile(r"\{(problem|previous_steps|now_step)\}")
-_HINT = "use {problem}, {previous_steps} and {now_step} once each, or exactly three {}"
+_NAMED = re.compile(r"\{(problem|previous_steps|now_step|tagged_response|numbered_steps|step)\}")
+_HINT = (
+    "use {problem}, {previous_steps} and {now_step} once each, or exactly three {}; for whole solutions {problem} with"
+    " {tagged_response} or {numbered_steps}"
+)
 _EXAMPLE_HINT = 'each of the "examples" is an object with the texts "question" and "answer"'
 
 
@@ -92,9 +100,10 @@ class PromptTemplate:
         return cls.shipped("teacher")
 
     @classmethod
-    def shipped(cls, name: Literal["default", "teacher"]) -> PromptTemplate:
-        """One of the package's own prompts."""
-        return cls.parse((files("rprm_jobs.judge") / "prompts" / f"{name}.txt").read_text(encoding="utf-8"))
+    def shipped(cls, name: str) -> PromptTemplate:
+        """One of the package's own prompts, by the name of its file without `.txt` (or with `.json`)."""
+        file = name if name.endswith(".json") else f"{name}.txt"
+        return cls.load(Path(str(files("rprm_jobs.judge") / "prompts" / file)))
 
     def with_system(self, text: str) -> PromptTemplate:
         """The same prompt with this system message. Raises ConfigError for a chat frame without a place for one."""
@@ -111,7 +120,7 @@ class PromptTemplate:
         return sum(map(len, texts))
 
     def message(self, problem: str, steps: Sequence[str], index: int) -> Message:
-        """What the judge is asked about `steps[index]` (0-based); later steps are not shown."""
+        """What the judge is asked about `steps[index]` (0-based), or about all up to it; later steps are not shown."""
         return Message(self.render(problem, steps, index), self.before, self.frame)
 
     def render(self, problem: str, steps: Sequence[str], index: int) -> str:
@@ -120,6 +129,9 @@ class PromptTemplate:
             "problem": problem,
             "previous_steps": format_previous(steps[:index]),
             "now_step": format_step(index, steps[index]),
+            "tagged_response": tag_paragraphs(steps[: index + 1]),
+            "numbered_steps": "\n".join(format_step(i, text) for i, text in enumerate(steps[: index + 1])),
+            "step": steps[index],
         }
         filled = [values[name] for name in self.fields]
         pieces = [text for pair in zip(self.literals, filled, strict=False) for text in pair]
@@ -135,7 +147,7 @@ def _cut(source: str, where: str) -> tuple[tuple[str, ...], tuple[str, ...]]:
         parts = source.split("{}")
         literals = tuple(part.replace("left-brackets", "{").replace("right-brackets", "}") for part in parts)
         fields = FIELDS[: len(literals) - 1]
-    if sorted(fields) != sorted(FIELDS) or len(literals) != len(FIELDS) + 1:
+    if sorted(fields) not in [sorted(form) for form in FORMS] or len(literals) != len(fields) + 1:
         raise ConfigError("the judge prompt does not have its three fields", where=where, hint=_HINT)
     return literals, fields
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
@@ -143,7 +143,7 @@ def check_has_weights(judge: Judge) -> None:
 
 def _elsewhere(name: str, location: str, commit: str | None, identity: str, family: Family) -> Judge:
     digest = hashlib.sha256(identity.encode()).hexdigest()
-    return Judge(name, location, commit, PromptTemplate.default(), Sampling(), digest, family)
+    return Judge(name, location, commit, _prompt_of(family), family.default_sampling, digest, family)
 
 
 def _family_on_hub(repo: str, commit: str) -> Family:
@@ -169,10 +169,18 @@ def _from_folder(name: str, folder: Path, family: Family | None) -> Judge:
         check_writes(folder)
     else:
         check_family(family, architectures_in(folder), str(folder))
-    template = PromptTemplate.load(folder / card.prompt) if card.prompt else PromptTemplate.default()
+    template = PromptTemplate.load(folder / card.prompt) if card.prompt else _prompt_of(family)
+    if not family.fits(template):
+        # Asked as a judge of another family than its card is for: with that family's prompt and sampling.
+        template, card = _prompt_of(family), JudgeCard()
     template = template if card.system_prompt is None else template.with_system(card.system_prompt)
     own = {k: v for k in ("temperature", "top_p", "max_new_tokens") if (v := getattr(card, k)) is not None}
-    return Judge(name, str(folder), None, template, Sampling(**own), fingerprint_folder(folder), family)
+    sampling = replace(family.default_sampling, **own)
+    return Judge(name, str(folder), None, template, sampling, fingerprint_folder(folder), family)
+
+
+def _prompt_of(family: Family) -> PromptTemplate:
+    return PromptTemplate.shipped(family.prompt_name)
 
 
 def _family_of(folder: Path, card: JudgeCard) -> Family:

@@ -28,9 +28,14 @@ def kept_texts(score: SolutionScore, keep: KeepCritiques) -> list[list[str] | No
     by_step: list[list[Critique]] = [[] for _ in score.rewards]
     for critique in score.critiques:
         by_step[critique.step].append(critique)
+    # A critique of the whole solution has its text with the first step alone.
+    whole = any(group and not any(c.text for c in group) for group in by_step[1:])
+    disputed = [keep is KeepCritiques.ALL or _disputed(group) for group in by_step]
+    if whole:
+        disputed[0] = any(disputed)
     kept = [
-        [storable(c.text) for c in group] if keep is KeepCritiques.ALL or _disputed(group) else None
-        for group in by_step
+        [storable(c.text) for c in group] if wanted and not (whole and step) else None
+        for step, (group, wanted) in enumerate(zip(by_step, disputed, strict=True))
     ]
     return kept if any(kept) else None
 

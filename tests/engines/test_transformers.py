@@ -3,22 +3,31 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
+import math
 import time
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from rprm_jobs.engine import Generation
-from rprm_jobs.errors import EngineDied, PromptTooLong
-from rprm_jobs.judge.resolve import Judge
+from rprm_jobs.errors import EngineDied, PromptTooLong, Refused
+from rprm_jobs.judge.families.thinkprm import OPENING
+from rprm_jobs.judge.resolve import Judge, resolve_judge
 from rprm_jobs.judge.verdict import MARKER, find_verdicts, read_verdict
-from rprm_jobs.types import Finish, Sampling, Verdict
+from rprm_jobs.services.jobs.submit import make_recipe
+from rprm_jobs.store.records import StoredSolution
+from rprm_jobs.types import Finish, Message, Sampling, Verdict
 from tests.support.injections import INJECTIONS
 from tests.support.judges import render
 from workers.engines import create_engine
 from workers.engines.transformers.engine import TransformersEngine
 from workers.parity import SecondPass
+from workers.tasks.budget import Budget
+from workers.tasks.judge import JudgeSpec, judge_solutions
+from workers.tasks.thinkprm import ThinkJudge
 
 pytestmark = pytest.mark.engine
 
@@ -232,3 +241,75 @@ def test_free_text_ends_where_it_is_told(engine: TransformersEngine, runner: asy
         assert line.text == first + newline
     whole = runner.run(engine.sample(prompt, range(6), SAMPLING, stop=[]))
     assert all(w.text.startswith(c.text) and w.p_yes is None for w, c in zip(whole, critiques, strict=True))
+
+
+@pytest.fixture(scope="module")
+def plain(drilled_folder: Path) -> Any:
+    """The judge as transformers loads it, in float32."""
+    from transformers import AutoModelForCausalLM
+
+    library: Any = AutoModelForCausalLM
+    return library.from_pretrained(drilled_folder).eval()
+
+
+def plain_logprobs(plain: Any, drilled: Judge, text: str, prefill: str, words: tuple[str, ...]) -> list[float]:
+    """By one forward pass over the chat frame and the answer so far: what the first token of each word gets."""
+    import torch
+    from transformers import AutoTokenizer
+
+    tokenizer: Any = AutoTokenizer.from_pretrained(drilled.location)
+    framed = tokenizer.apply_chat_template(
+        [{"role": "user", "content": text}], tokenize=False, add_generation_prompt=True
+    )
+    answers = [tokenizer.encode(framed + prefill + word, add_special_tokens=False) for word in words]
+    same = next(n for n, column in enumerate(zip(*answers, strict=False)) if len(set(column)) > 1)
+    with torch.no_grad():
+        logits = plain(torch.tensor([answers[0][:same]])).logits[0, -1]
+    logprobs = logits.log_softmax(-1)
+    return [float(logprobs[answer[same]]) for answer in answers]
+
+
+@pytest.mark.parametrize("words", [("Yes", "No"), (" Yes", " No"), ("yes", "no"), ("Yes", "No", "7")])
+def test_words_are_chosen_as_a_plain_forward_does(
+    drilled: Judge, plain: Any, engine: TransformersEngine, runner: asyncio.Runner, words: tuple[str, ...]
+) -> None:
+    prefills = ["", "so it is ", "**Judgement**: $\\boxed{", "line\n\nline \U0001f600 ки <|im_end|>\n", "word " * 60]
+
+    async def choose() -> list[list[float]]:
+        asked = [engine.choose(Message(text), prefill, words) for text in TEXTS[:3] for prefill in prefills]
+        # Beside critiques that are being written.
+        answers, _ = await asyncio.gather(asyncio.gather(*asked), sample_all(engine, TEXTS[:4], range(3)))
+        return answers
+
+    chosen = runner.run(choose())
+    for (text, prefill), logprobs in zip(itertools.product(TEXTS[:3], prefills), chosen, strict=True):
+        if "<|im_end|>" not in prefill:
+            assert logprobs == pytest.approx(plain_logprobs(plain, drilled, text, prefill, words), abs=1e-4)
+
+
+def test_a_choice_without_room_or_without_a_difference_is_refused(
+    engine: TransformersEngine, runner: asyncio.Runner
+) -> None:
+    with pytest.raises(PromptTooLong):
+        runner.run(engine.choose(Message(TEXTS[0]), "word " * 2000, ("Yes", "No")))
+    with pytest.raises(Refused, match="apart"):
+        runner.run(engine.choose(Message(TEXTS[0]), "", ("Yes", "Yes, no")))
+
+
+def test_thinkprms_score_is_that_of_a_plain_forward(
+    drilled: Judge, plain: Any, engine: TransformersEngine, runner: asyncio.Runner
+) -> None:
+    judge = resolve_judge(drilled.location, "thinkprm,decision-temperature=1.7")
+    recipe = make_recipe(judge, k=2, max_new_tokens=12)
+    steps = ("1 + 1 = 2.", "2\n+ 2 = 4. \U0001f600")
+    scores: list[Any] = []
+    work = JudgeSpec.of(recipe, 0)
+    solution = StoredSolution(0, "s", "What is it?", steps)
+    judging = judge_solutions(engine, Budget(8), work, [solution], scores.append, lambda: False, ThinkJudge)
+    assert runner.run(judging)
+    for critique in scores[0].critiques:
+        asked = work.template.render("What is it?", steps, critique.step)
+        before = OPENING + critique.text.removesuffix("yes").removesuffix("no")
+        yes, no = plain_logprobs(plain, drilled, asked, before, ("yes", "no"))
+        assert critique.p_yes == pytest.approx(1 / (1 + math.exp((no - yes) / 1.7)), abs=1e-4)
+    assert len(scores[0].critiques) == 4

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
+from typing import Any, TypeVar
 
 from rprm_jobs.engine import Engine, Generation, Prompt
 from rprm_jobs.errors import RprmError
 from rprm_jobs.store.records import StoredSolution
 from rprm_jobs.types import Response, Sampling, SolutionScore
 
+T = TypeVar("T")
 # Takes an outcome, or a search in progress.
 Emit = Callable[[SolutionScore | Response], None]
 
@@ -54,7 +56,16 @@ async def sampled(
         raise AttemptFailed(f"the engine raised SystemExit({error.code})") from error
 
 
-async def cancel(tasks: Sequence[asyncio.Future[object]] | Sequence[asyncio.Task[object]]) -> None:
+async def run_all(works: Sequence[Coroutine[Any, Any, T]]) -> list[T]:
+    """All of them at the same time, in their order. The first error cancels the others."""
+    tasks = [asyncio.ensure_future(work) for work in works]
+    try:
+        return list(await asyncio.gather(*tasks))
+    finally:
+        await cancel(tasks)
+
+
+async def cancel(tasks: Sequence[asyncio.Future[Any]] | Sequence[asyncio.Task[Any]]) -> None:
     """Cancel those that run, and wait until they have ended."""
     live = [task for task in tasks if not task.done()]
     for task in live:

@@ -8,6 +8,10 @@ from typing import Any
 
 from rprm_jobs.engine import Engine
 from rprm_jobs.errors import ConfigError
+from rprm_jobs.judge.families.critic import CriticFamily
+from rprm_jobs.judge.families.family import Family
+from rprm_jobs.judge.families.genprm import GenPrmFamily
+from rprm_jobs.judge.families.thinkprm import ThinkPrmFamily
 from rprm_jobs.store.jobs import jobs, plans
 from rprm_jobs.store.records import Lease, StoredSolution
 from rprm_jobs.store.results import recording, responses
@@ -15,9 +19,19 @@ from rprm_jobs.store.session import Database
 from rprm_jobs.types import JobKind, KeepCritiques, Response
 from workers.tasks.budget import Budget
 from workers.tasks.common import Emit
-from workers.tasks.judge import JudgeSpec, judge_solutions
+from workers.tasks.critic import CriticJudge
+from workers.tasks.genprm import ChatJudge
+from workers.tasks.judge import JudgeClass, JudgeSpec, judge_solutions
 from workers.tasks.rollout import generation_config_of, write_solutions
 from workers.tasks.search import SearchModels, search_solutions
+from workers.tasks.thinkprm import ThinkJudge
+
+# How the families judge that do not judge as R-PRM does.
+_JUDGES: Mapping[type[Family], JudgeClass] = {
+    CriticFamily: CriticJudge,
+    GenPrmFamily: ChatJudge,
+    ThinkPrmFamily: ThinkJudge,
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +67,8 @@ class Task:
             )
         if self.kind is JobKind.SEARCH:
             return self._search(engines, emit, draining)
-        return judge_solutions(engines.engine, engines.budget, self.work, self.solutions, emit, draining)
+        judge_class = _JUDGES.get(type(self.work.recipe.judge_family))
+        return judge_solutions(engines.engine, engines.budget, self.work, self.solutions, emit, draining, judge_class)
 
     def _search(self, engines: Engines, emit: Emit, draining: Callable[[], bool]) -> Coroutine[Any, Any, bool]:
         options = generation_config_of(self.work.recipe).search

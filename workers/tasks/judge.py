@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Protocol
 
 from rprm_jobs.aggregation import failed_solution, score_solution, step_reward
 from rprm_jobs.engine import Engine, Generation, Prompt
@@ -48,6 +49,18 @@ class JudgeSpec:
         return cls(recipe, template, rule, round_, version)
 
 
+class Judge(Protocol):
+    """Judges one solution."""
+
+    async def run(self) -> SolutionScore | None:
+        """The outcome; None when the worker began to drain before any of it was begun."""
+        ...
+
+
+# Engine, budget, work, solution, and whether the worker drains.
+JudgeClass = Callable[[Engine, Budget, "JudgeSpec", StoredSolution, Callable[[], bool]], Judge]
+
+
 async def judge_solutions(
     engine: Engine,
     budget: Budget,
@@ -55,13 +68,17 @@ async def judge_solutions(
     solutions: Sequence[StoredSolution],
     emit: Emit,
     draining: Callable[[], bool],
+    judge_class: JudgeClass | None = None,
 ) -> bool:
     """Judge all solutions and pass each outcome to `emit`. False when the worker drained before some were begun.
 
+    `judge_class` is how each is judged, by default as R-PRM does.
+
     Raises EngineDied or AttemptFailed; outcomes that were emitted before stay good.
     """
+    kind = judge_class or SolutionJudge
     return await run_concurrently(
-        solutions, lambda solution: SolutionJudge(engine, budget, work, solution, draining).run(), emit
+        solutions, lambda solution: kind(engine, budget, work, solution, draining).run(), emit
     )
 
 

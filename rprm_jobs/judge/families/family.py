@@ -16,6 +16,8 @@ from typing import Any, ClassVar
 import msgspec
 
 from rprm_jobs.errors import ConfigError
+from rprm_jobs.judge.prompt import FIELDS, PromptTemplate
+from rprm_jobs.types import Sampling
 
 
 class Unit(StrEnum):
@@ -44,6 +46,39 @@ class Family(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     default_k: ClassVar[int] = 10
     # Whether the judge writes: a language model that generates, and whose text is kept.
     writes: ClassVar[bool] = True
+    # How a judge that says nothing else is sampled; with `greedy_alone` one sample is the likeliest text.
+    default_sampling: ClassVar[Sampling] = Sampling()
+    greedy_alone: ClassVar[bool] = False
+    # The fields that its prompt may have (rprm_jobs.judge.prompt.FORMS).
+    forms: ClassVar[tuple[tuple[str, ...], ...]] = (FIELDS,)
+
+    @property
+    def prompt_name(self) -> str:
+        """The package's prompt for judges that bring none."""
+        return "default"
+
+    @property
+    def votes_for_first_error(self) -> bool:
+        """Whether the first error is voted on, so that it need not follow from the rewards."""
+        return False
+
+    @property
+    def reward_source(self) -> str:
+        """What rewards are made of where the engine told it, as result rows say it."""
+        return "logprobs"
+
+    def fits(self, template: PromptTemplate) -> bool:
+        """Whether a prompt has the fields that the family fills."""
+        return sorted(template.fields) in [sorted(form) for form in self.forms]
+
+    def check_prompt(self, template: PromptTemplate) -> None:
+        """Raise ConfigError for a prompt with the fields of another family."""
+        if not self.fits(template):
+            wanted = " or ".join(" and ".join(f"{{{name}}}" for name in form) for form in self.forms)
+            raise ConfigError(
+                f"the prompt is of another family than {self.name}: it has {', '.join(template.fields)}",
+                hint=f"a prompt of {self.name} has {wanted}",
+            )
 
     @property
     def digest(self) -> str:

@@ -9,15 +9,18 @@ from typing import Any
 import msgspec
 
 from rprm_jobs.errors import ConfigError
-from rprm_jobs.judge.families import rprm
+from rprm_jobs.judge.families import critic, genprm, rprm, thinkprm
+from rprm_jobs.judge.families.critic import CriticFamily
 from rprm_jobs.judge.families.family import Family, Published, changed
+from rprm_jobs.judge.families.genprm import GenPrmFamily
 from rprm_jobs.judge.families.rprm import RPRM, CritiqueFamily
+from rprm_jobs.judge.families.thinkprm import ThinkPrmFamily
 
 # One row for each family; the first that claims a model has it.
-ROWS: tuple[Published, ...] = (rprm.ROW,)
+ROWS: tuple[Published, ...] = (rprm.ROW, *critic.ROWS, *genprm.ROWS, thinkprm.ROW)
 FAMILIES: dict[str, Published] = {row.family.name: row for row in ROWS}
 # Every kind of family, told apart by its tag where it is stored.
-Kinds = CritiqueFamily
+Kinds = CritiqueFamily | CriticFamily | GenPrmFamily | ThinkPrmFamily
 
 
 def find_family(text: str, *, where: str = "--family") -> Family:
@@ -80,11 +83,12 @@ def read_stored(data: dict[str, Any] | None) -> Family:
     if data is None:
         return RPRM
     try:
-        return msgspec.convert(data, Kinds)
+        family: Family = msgspec.convert(data, Kinds)
     except msgspec.ValidationError as error:
         raise ConfigError(
             f"the job's family of judges cannot be read: {error}", hint="upgrade rprm-jobs on this machine"
         ) from error
+    return family
 
 
 def spelled(family: Family) -> str | None:

@@ -128,6 +128,7 @@ def read_job(
     known = dict(items or {})
     answers: dict[str, Answer] = {}
     limit = job.recipe.threshold if threshold is None else threshold
+    voted = job.recipe.judge_family.votes_for_first_error
     for batch in read_outcomes(context.database, job):
         for outcome in batch:
             try:
@@ -135,7 +136,8 @@ def read_job(
             except InputError as error:
                 bad.add(BadLine(job.sources[outcome.source], outcome.line, error.what))
                 continue
-            known[item.id], answers[item.id] = item, _answer_of(outcome, limit)
+            answer = _voted(outcome) if voted else _answer_of(outcome, limit)
+            known[item.id], answers[item.id] = item, answer
     bad.check(f"name all benchmark files that job {job_id} judged, and no others")
     return Answers(tuple(known.values()), answers)
 
@@ -151,6 +153,13 @@ def _item_of(outcome: Outcome, items: Mapping[str, ProcessBenchItem] | None) -> 
         raise InputError(f"id {outcome.id!r} is not in the benchmark")
     _check_version(items[outcome.id], outcome.label, n_steps)
     return items[outcome.id]
+
+
+def _voted(outcome: Outcome) -> Answer:
+    """The first error that critics voted for, which no threshold changes."""
+    if outcome.status is None:
+        return Answer(None, _NOT_JUDGED, missing=True)
+    return Answer(outcome.first_error) if outcome.status == ItemStatus.OK else answer_of_status(outcome.status)
 
 
 def _answer_of(outcome: Outcome, threshold: float) -> Answer:

@@ -31,7 +31,7 @@ def result_rows(
     if job.kind.writes:
         yield from rollout_rows(context.database, job, tree=critiques)
         return
-    rule = str(job.recipe.stopping["kind"])
+    rule, source = str(job.recipe.stopping["kind"]), job.recipe.judge_family.reward_source
     batches = read_outcomes(
         context.database, job, with_texts=critiques, with_steps=steps, batch=200 if critiques else 2000
     )
@@ -39,10 +39,10 @@ def result_rows(
         details = _critiques(context, job_id, batch) if critiques else {}
         for outcome in batch:
             if outcome.status is not None:
-                yield _row(outcome, rule, details.get(outcome.ord) if critiques else None)
+                yield _row(outcome, rule, source, details.get(outcome.ord) if critiques else None)
 
 
-def _row(outcome: Outcome, rule: str, critiques: list[list[dict[str, Any]]] | None) -> dict[str, Any]:
+def _row(outcome: Outcome, rule: str, source: str, critiques: list[list[dict[str, Any]]] | None) -> dict[str, Any]:
     row: dict[str, Any] = {"id": outcome.id, "status": outcome.status}
     if outcome.reason is not None:
         row["reason"] = outcome.reason
@@ -50,7 +50,7 @@ def _row(outcome: Outcome, rule: str, critiques: list[list[dict[str, Any]]] | No
     row["first_error"] = outcome.first_error
     row["critiques_per_step"] = outcome.critiques_per_step
     row["sampling_policy"] = rule if rule != "planned" else f"planned:{outcome.plan or 'pilot'}"
-    row["reward_source"] = "votes" if outcome.by_votes else "logprobs"
+    row["reward_source"] = "votes" if outcome.by_votes else source
     if critiques is not None:
         row["critiques"] = critiques
     for name in ("problem", "steps", "label", "step_labels"):

@@ -99,14 +99,17 @@ def make_recipe(
     family.check_recipe(stopping=str(options["kind"]), until_first_error=until_first_error)
     k = family.resolve_k(k)
     threshold = family.threshold if threshold is None else threshold
+    template = template or judge.template
+    family.check_prompt(template)
+    greedy = family.greedy_alone and k == 1
     make_rule(options, k=k, threshold=threshold)
     return Recipe(
         judge=judge.name,
         fingerprint=judge.fingerprint,
         queue=judge.queue,
-        prompt=(template or judge.template).source,
+        prompt=template.source,
         sampling=Sampling(
-            own.temperature if temperature is None else temperature,
+            (0.0 if greedy else own.temperature) if temperature is None else temperature,
             own.top_p if top_p is None else top_p,
             own.max_new_tokens if max_new_tokens is None else max_new_tokens,
         ),

@@ -12,6 +12,7 @@ from typing import Any
 from sqlalchemy import text
 from sqlalchemy.engine import Connection
 
+from rprm_jobs.judge.families.critic import CriticFamily
 from rprm_jobs.judge.recipe import Recipe
 from rprm_jobs.store.records import Job
 from rprm_jobs.store.schema.partitions import partition
@@ -104,9 +105,33 @@ _WRITTEN_CHECKS: Mapping[str, str] = {
 }
 
 
+# In their places, of critics: each critique has a row for every step that it says something of, the first one always.
+_WHOLE_CHECKS: Mapping[str, str] = {
+    "missing: steps with fewer critiques than the recipe asks for": """
+      SELECT r.ord, s.ext_id AS example FROM {scores} AS r JOIN {solutions} AS s USING (ord)
+      WHERE r.status = 'ok' AND r.reason IS NULL AND r.critiques_per_step[1] < :k AND :fixed""",
+    "disagreeing: critiques counted and critiques stored": """
+      SELECT ord, 'solution ' || ord || ' step ' || step AS example
+      FROM (SELECT r.ord, u.step::int AS step, u.n FROM {scores} AS r
+            CROSS JOIN unnest(r.critiques_per_step) WITH ORDINALITY AS u (n, step) WHERE u.n > 0) AS c
+      FULL JOIN (SELECT ord, step::int + 1 AS step, count(*) AS n FROM {verdicts} GROUP BY ord, step) AS v
+        USING (ord, step)
+      WHERE c.n IS DISTINCT FROM v.n""",
+}
+
+
 def outcome_checks(recipe: Recipe) -> Mapping[str, str]:
     """The checks about single outcomes that a job of this recipe is held to."""
-    return OUTCOME_CHECKS if recipe.generation_config is None else {**OUTCOME_CHECKS, **_WRITTEN_CHECKS}
+    if recipe.generation_config is not None:
+        return {**OUTCOME_CHECKS, **_WRITTEN_CHECKS}
+    family = recipe.judge_family
+    checks = {**OUTCOME_CHECKS, **_WHOLE_CHECKS} if isinstance(family, CriticFamily) else dict(OUTCOME_CHECKS)
+    if isinstance(family, CriticFamily):
+        # Steps behind the one that every critique names are not judged.
+        del checks["disagreeing: steps that were judged and steps to be judged"]
+    if family.votes_for_first_error:
+        del checks["disagreeing: first errors that do not follow from the rewards"]
+    return checks
 
 
 # About the job, its shards and its rows: a line with an `example` for every fault.

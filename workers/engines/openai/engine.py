@@ -20,6 +20,7 @@ from rprm_jobs.errors import ConfigError, EngineDied, EngineError, PromptTooLong
 from rprm_jobs.judge.resolve import Judge
 from rprm_jobs.judge.verdict import STOP_STRINGS
 from rprm_jobs.types import Message, Sampling, Turn
+from workers.engines.openai.choices import read_choice
 from workers.engines.openai.fitting import Fitting
 from workers.engines.openai.options import KEY_VARIABLE, OpenaiOptions
 from workers.engines.openai.refusals import NotTaken, Overflow
@@ -31,6 +32,7 @@ from workers.engines.openai.transport import Transport
 ROOM = 64
 # Some servers refuse a limit below 16 tokens.
 _TRIAL = Sampling(max_new_tokens=16)
+_ONE_TOKEN = Sampling(temperature=0.0, top_p=1.0, max_new_tokens=1)
 _PROBE_S = 30.0
 _SPECIAL = re.compile(r"<(?=[|\uff5c]|/?(?:s|bos|eos|pad|unk|(?:start|end)_of_turn|eot|sys|SYS)>)|\[(?=/?INST\])")
 
@@ -99,6 +101,20 @@ class OpenaiEngine:
             # A cancelled or failed call closes its connections, which is how the server learns to stop.
             left = [task for task in tasks if task.cancel()]
             await asyncio.gather(*left, return_exceptions=True)
+
+    async def choose(self, message: Message, prefill: str, words: Sequence[str]) -> list[float]:
+        """The log-probabilities that the server lists for one more token; needs a server that goes on with an answer.
+
+        A word that is not listed beside another has the least that is (as GenPRM reads it).
+        """
+        prompt = self.encode(message, prefill)
+        body = self._body(prompt, 0, _ONE_TOKEN, ())
+        body |= {"logprobs": True, "top_logprobs": max(self._options.top_logprobs, len(words))}
+        async with self._slots:
+            reply = await self._retried(body)
+        self._prompt_tokens += reply.prompt_tokens
+        self._generated_tokens += 1
+        return read_choice(reply.logprobs, words)
 
     def stats(self) -> EngineStats:
         """Totals so far, as the server counts tokens."""

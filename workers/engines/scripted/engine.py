@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+import math
 import random
 import time
 from collections.abc import Sequence
@@ -20,6 +21,7 @@ from rprm_jobs.errors import PromptTooLong
 from rprm_jobs.judge.resolve import Judge
 from rprm_jobs.judge.verdict import MARKER, cut_critique, read_verdict
 from rprm_jobs.types import Finish, Message, Sampling, Verdict
+from workers.engines.scripted.families import write_answer
 from workers.engines.scripted.policy import write_steps
 from workers.engines.scripted.script import Effect, act, now_step
 
@@ -51,7 +53,7 @@ class ScriptedEngine:
     """Implements the Engine protocol with no model behind it."""
 
     def __init__(self, judge: Judge, options: ScriptedOptions) -> None:
-        self._template = judge.template
+        self._template, self._family = judge.template, judge.family
         self._options = options
         self._pool = ""
         self._free_at = 0.0
@@ -79,12 +81,24 @@ class ScriptedEngine:
         if stop is None:
             generations = self._generate(prompt.text, seeds, sampling.max_new_tokens, effect)
         else:
-            generations = [
-                write_steps(prompt.text + prompt.prefill, seed, sampling.max_new_tokens, stop) for seed in seeds
-            ]
+            generations = [self._free_text(prompt, seed, sampling.max_new_tokens, stop) for seed in seeds]
         self._prompt_tokens += tokens
         self._generated_tokens += sum(g.tokens for g in generations)
         return generations
+
+    async def choose(self, message: Message, prefill: str, words: Sequence[str]) -> list[float]:
+        """The first word with a chance that is the prompt's, moved a little by what was written so far."""
+        effect = act(now_step(self._template, message.text)) if "[[scripted:" in message.text else Effect()
+        await self._take_time(1, effect.slow_s)
+        chance = self._chance(_key(message.text), effect)
+        drawn = random.Random(f"{message.text}\x1f{prefill}").random()
+        first = min(max(0.8 * chance + 0.2 * drawn, 1e-6), 1 - 1e-6) if effect.chance is None else abs(chance - 1e-6)
+        self._generated_tokens += 1
+        return [math.log(first), *[math.log((1 - first) / (len(words) - 1))] * (len(words) - 1)]
+
+    def _free_text(self, prompt: Prompt, seed: int, max_tokens: int, stop: Sequence[str]) -> Generation:
+        answer = write_answer(self._family, prompt.text, prompt.prefill, seed, max_tokens, stop)
+        return answer or write_steps(prompt.text + prompt.prefill, seed, max_tokens, stop)
 
     def stats(self) -> EngineStats:
         """Totals so far, in tokens of 4 characters."""
@@ -106,9 +120,12 @@ class ScriptedEngine:
             raise
 
     def _generate(self, text: str, seeds: Sequence[int], max_tokens: int, effect: Effect) -> list[Generation]:
-        key = int.from_bytes(hashlib.blake2b(text.encode(errors="surrogatepass"), digest_size=8).digest(), "big")
-        chance = random.Random(key).betavariate(*_YES_SHAPE) if effect.chance is None else effect.chance
+        key = _key(text)
+        chance = self._chance(key, effect)
         return [self._critique(_mix(key ^ seed), chance, max_tokens, effect) for seed in seeds]
+
+    def _chance(self, key: int, effect: Effect) -> float:
+        return random.Random(key).betavariate(*_YES_SHAPE) if effect.chance is None else effect.chance
 
     def _critique(self, noise: int, chance: float, max_tokens: int, effect: Effect) -> Generation:
         yes = (noise & 0xFFFFFF) / 0x1000000 < chance
@@ -127,6 +144,10 @@ class ScriptedEngine:
         verdict = read_verdict(text, Finish.STOP)
         p_yes = {Verdict.YES: 1.0 - doubt, Verdict.NO: doubt}.get(verdict)
         return Generation(text, _tokens(text), Finish.STOP, None if effect.no_logprobs else p_yes)
+
+
+def _key(text: str) -> int:
+    return int.from_bytes(hashlib.blake2b(text.encode(errors="surrogatepass"), digest_size=8).digest(), "big")
 
 
 def _tokens(text: str) -> int:

@@ -36,6 +36,8 @@ class Effect:
 
 def now_step(template: PromptTemplate, text: str) -> str:
     """The part of a rendered prompt that stands for `{now_step}`; the whole text when the template does not fit it."""
+    if "now_step" not in template.fields:
+        return text
     place = template.fields.index("now_step")
     before, after = template.literals[place], template.literals[place + 1]
     start = text.rfind(before) if before else 0

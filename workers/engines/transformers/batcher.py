@@ -13,7 +13,7 @@ from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from rprm_jobs.engine import EngineStats, Generation
 from rprm_jobs.errors import EngineDied
@@ -22,10 +22,15 @@ from rprm_jobs.types import Sampling
 if TYPE_CHECKING:
     from workers.engines.transformers.decoder import Decoder, HeldPrompt
 
+_NO_SAMPLING = Sampling(temperature=0.0)
+
 
 @dataclass(slots=True, eq=False)
 class Request:
-    """One `sample` call: `generations` fills up in the order of `seeds`, of which `opened` are being decoded."""
+    """One `sample` call: `generations` fills up in the order of `seeds`, of which `opened` are being decoded.
+
+    Or one `choose` call: no seeds, and the tokens to `pick` whose log-probabilities behind the prompt are the answer.
+    """
 
     ids: Sequence[int]
     seeds: Sequence[int]
@@ -33,7 +38,8 @@ class Request:
     limit: int
     stop: tuple[str, ...] | None
     loop: asyncio.AbstractEventLoop
-    answer: asyncio.Future[list[Generation]]
+    answer: asyncio.Future[Any]
+    pick: Sequence[int] = ()
     opened: int = 0
     left: int = 0
     generations: list[Generation | None] = field(default_factory=list)
@@ -44,7 +50,7 @@ class Request:
         self.left = len(self.seeds)
         self.generations = [None] * self.left
 
-    def settle(self, outcome: list[Generation] | Exception) -> None:
+    def settle(self, outcome: list[Generation] | list[float] | Exception) -> None:
         """Answer the caller, from any thread."""
 
         def answer() -> None:
@@ -99,7 +105,20 @@ class Batcher:
         if not seeds:
             return []
         loop = asyncio.get_running_loop()
-        request = Request(ids, seeds, sampling, limit, stop, loop, loop.create_future())
+        answer: list[Generation] = await self._ask(
+            Request(ids, seeds, sampling, limit, stop, loop, loop.create_future())
+        )
+        return answer
+
+    async def choose(self, ids: Sequence[int], tokens: Sequence[int]) -> list[float]:
+        """The log-probabilities of these tokens as the one behind `ids`; nothing is drawn."""
+        loop = asyncio.get_running_loop()
+        answer: list[float] = await self._ask(
+            Request(ids, (), _NO_SAMPLING, 0, (), loop, loop.create_future(), pick=tokens)
+        )
+        return answer
+
+    async def _ask(self, request: Request) -> Any:
         with self._wake:
             if self._death is not None or self._stopping:
                 raise self._died()
@@ -178,7 +197,7 @@ class Batcher:
         while (batch := self._take_batch()) and len(self._decoder.rows) < self._max_rows:
             for request, prompt in zip(batch, self._decoder.prefill([r.ids for r in batch]), strict=True):
                 request.prompt = prompt
-                self._prompt_tokens += len(request.ids) * len(request.seeds)
+                self._prompt_tokens += len(request.ids) * max(1, len(request.seeds))
                 self._computed_tokens += len(request.ids)
             for request in batch:
                 self._open(request)
@@ -196,7 +215,7 @@ class Batcher:
                 if not self._fits([*batch, request]):
                     break
                 batch.append(self._waiting.popleft())
-                room -= len(request.seeds)
+                room -= max(1, len(request.seeds))
         self._running += batch
         return batch
 
@@ -213,6 +232,11 @@ class Batcher:
 
         prompt = request.prompt
         if prompt is None:
+            return
+        if request.pick:
+            logprobs = prompt.logits.log_softmax(-1)[list(request.pick)].tolist()
+            self._close(request)
+            request.settle(logprobs)
             return
         room = min(self._max_rows - len(self._decoder.rows), len(request.seeds) - request.opened)
         while room > 1 and self._decoder.cost(limits=[request.limit] * room) > self._max_tokens:

@@ -88,6 +88,15 @@ class TransformersEngine:
         limit = min(sampling.max_new_tokens, self._max_len - len(ids))
         return await self._batcher.sample(ids, seeds, sampling, limit, None if stop is None else tuple(stop))
 
+    async def choose(self, message: Message, prefill: str, words: Sequence[str]) -> list[float]:
+        """The log-probabilities behind the prompt, whose prefill shares a batch with those of other requests."""
+        if self._batcher is None or self._encoder is None:
+            raise EngineDied("the transformers engine is not running")
+        ids, tokens = self._encoder.choice(message, prefill, words)
+        if len(ids) + 1 > self._max_len:
+            raise PromptTooLong(tokens=len(ids), limit=self._max_len, room=1)
+        return await self._batcher.choose(ids, tokens)
+
     @property
     def rows_in_flight(self) -> int:
         """Critiques that are being decoded at this moment."""

@@ -79,6 +79,28 @@ class VllmEngine:
             left = [task for task in tasks if task.cancel()]
             await asyncio.gather(*left, return_exceptions=True)
 
+    async def choose(self, message: Message, prefill: str, words: Sequence[str]) -> list[float]:
+        """The log-probabilities at the one token that is generated; the prompt is mostly in the prefix cache."""
+        from vllm import SamplingParams
+        from vllm.sampling_params import RequestOutputKind
+
+        if self._llm is None or self._llm.errored:
+            raise self._died()
+        ids, tokens = self._loaded.choice(message, prefill, words)
+        if len(ids) + 1 > self._max_len:
+            raise PromptTooLong(tokens=len(ids), limit=self._max_len, room=1)
+        extra: dict[str, Any] = {} if hasattr(SamplingParams, "num_logprobs") else {"logprobs": len(tokens)}
+        params = SamplingParams(
+            temperature=0.0,
+            max_tokens=1,
+            logprob_token_ids=tokens,
+            flat_logprobs=True,
+            output_kind=RequestOutputKind.FINAL_ONLY,
+            **extra,
+        )
+        at = _logprobs_at((await self._run(ids, params)).logprobs, 0)
+        return [at[token] for token in tokens]
+
     def stats(self) -> EngineStats:
         """Totals so far, as vLLM's scheduler counts them."""
         return self._core.totals.read()
@@ -161,13 +183,17 @@ class VllmEngine:
         return Generation(text, critique_tokens(text, ids, decode), finish, p_yes_there), cut
 
     def _p_yes(self, flat: Any, place: int) -> float:
-        span = slice(flat.start_indices[place], flat.end_indices[place])
-        at = dict(zip(flat.token_ids[span], flat.logprobs[span], strict=True))
+        at = _logprobs_at(flat, place)
         return p_yes(at[self._loaded.yes_id], at[self._loaded.no_id])
 
     def _died(self, cause: BaseException | None = None) -> EngineDied:
         why = f": {first_line(cause)}" if cause is not None else ""
         return EngineDied(f"vLLM stopped working{why}", hint="its own log above says why; the work is handed back")
+
+
+def _logprobs_at(flat: Any, place: int) -> dict[int, float]:
+    span = slice(flat.start_indices[place], flat.end_indices[place])
+    return dict(zip(flat.token_ids[span], flat.logprobs[span], strict=True))
 
 
 def _finish(output: Any) -> Finish:
