@@ -10,6 +10,9 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
 
+# Somebody waits for jobs of this priority or a higher one: workers keep a slot for them (workers.runtime).
+URGENT_PRIORITY = 1000
+
 
 class Verdict(StrEnum):
     """What a critique says of its step. UNPARSED and TRUNCATED are no opinion, never a No."""

@@ -149,9 +149,13 @@ class Attempt:
             elif isinstance(outcome, Response):
                 self._partial.append(outcome)
             due = time.monotonic() - last_write >= self._shared.record_s or critiques >= _MAX_PENDING_CRITIQUES
+            due = due or (self._urgent() and self._outcomes.empty())
             if (self._pending or self._partial) and (ended or due):
                 self._retried(self._record)
                 last_write, critiques = time.monotonic(), 0
+
+    def _urgent(self) -> bool:
+        return self._task is not None and self._task.urgent
 
     def _next_outcome(self) -> SolutionScore | Response | str | None:
         try:

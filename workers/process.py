@@ -74,7 +74,8 @@ def run_worker(settings: Settings, serving: Serving, options: ProcessOptions, si
     database = Database(
         database_url,
         application=f"rprm-jobs worker {serving.name}",
-        pool_size=options.slots + 4,
+        # Slots for urgent shards come in addition.
+        pool_size=2 * options.slots + 4,
         response_timeout_s=_RESPONSE_TIMEOUT_S,
     )
     migrations.check(database)
@@ -158,7 +159,7 @@ class _Worker:
         )
         app = make_app(redis_url)
         register(app, self._runtime.notify)
-        self._listener = NotificationListener(app, serving.queue, options.slots, self._me.id, troubles)
+        self._listener = NotificationListener(app, serving.queue, 2 * options.slots, self._me.id, troubles)
         self._maintenance = Maintenance(Context(settings, database), self._me.id, troubles, gate, meter)
         meter.watch(
             Watched(

@@ -9,12 +9,14 @@ from __future__ import annotations
 import logging
 import threading
 import time
+from contextlib import ExitStack
 from dataclasses import dataclass
 
 from rprm_jobs.errors import CommitUnknown, EngineError, StoreError
 from rprm_jobs.services.retry import retry_transaction
 from rprm_jobs.store.queue import leases
 from rprm_jobs.store.records import Lease, WorkerInfo
+from rprm_jobs.types import URGENT_PRIORITY
 from workers.attempt import Attempt, WorkerDependencies
 from workers.dispositions import is_refusal
 from workers.leases import HeldLease, LeaseKeeper
@@ -59,7 +61,10 @@ class Stop:
 
 @dataclass(frozen=True)
 class RuntimeOptions:
-    """Lease length in seconds and number of shards judged at the same time."""
+    """Lease length in seconds and number of shards judged at the same time.
+
+    As many slots again are kept for urgent shards, so that nobody waits for a slot behind bulk work.
+    """
 
     lease_s: float
     slots: int
@@ -74,6 +79,7 @@ class Runtime:
         self._shared, self._keeper, self._worker = shared, keeper, worker
         self._stop, self._options = stop, options
         self._slots = threading.BoundedSemaphore(options.slots)
+        self._urgent_slots = threading.BoundedSemaphore(options.slots)
         self._claiming = threading.Lock()
         self._claims = 0
         self._last_in_turn = 0
@@ -88,38 +94,38 @@ class Runtime:
         return self._looker.is_alive()
 
     def notify(self) -> None:
-        """Use one slot, when one is free, until nothing is ready. Returns at once when all are busy."""
-        if not self._stop.draining() and self._slots.acquire(blocking=False):
-            try:
-                self._work_on()
-            finally:
-                self._slots.release()
+        """Use a slot, when one is free, until nothing is ready for it. Returns at once when all are busy."""
+        for slots, at_least in ((self._slots, leases.LOWEST_PRIORITY), (self._urgent_slots, URGENT_PRIORITY)):
+            if not self._stop.draining() and slots.acquire(blocking=False):
+                try:
+                    self._work_on(at_least)
+                finally:
+                    slots.release()
+                return
 
     def wait_until_drained(self, timeout: float) -> bool:
         """Wait until no slot works; False when some still do after `timeout` seconds."""
         deadline = time.monotonic() + timeout
-        taken = 0
-        try:
-            for _ in range(self._options.slots):
-                if not self._slots.acquire(timeout=max(0.0, deadline - time.monotonic())):
-                    return False
-                taken += 1
+        with ExitStack() as taken:
+            for slots in (self._slots, self._urgent_slots):
+                for _ in range(self._options.slots):
+                    if not slots.acquire(timeout=max(0.0, deadline - time.monotonic())):
+                        return False
+                    taken.callback(slots.release)
             return True
-        finally:
-            for _ in range(taken):
-                self._slots.release()
 
     def _look_when_idle(self) -> None:
         while not self._stop.wait(_IDLE_LOOK_S):
             # One thread a look is enough: while work is left, every look wakes another slot.
             threading.Thread(target=self.notify, name="slot", daemon=True).start()
 
-    def _work_on(self) -> None:
+    def _work_on(self, at_least: int) -> None:
         while not self._stop.draining() and self._shared.gate.enter():
             try:
-                held = self._claim()
+                held = self._claim(at_least)
                 if held is None:
-                    self._shared.progress.idle()
+                    if at_least == leases.LOWEST_PRIORITY:
+                        self._shared.progress.idle()
                     return
                 self._work_off(held)
             finally:
@@ -135,13 +141,17 @@ class Runtime:
         finally:
             self._keeper.remove(held)
 
-    def _claim(self) -> HeldLease | None:
+    def _claim(self, at_least: int) -> HeldLease | None:
         # One claim at a time: what Postgres has under our name and the keeper does not know must be a stray.
         with self._claiming:
             if any(lease.previously_failed for lease in self._keeper.held()):
                 return None
             try:
-                lease = retry_transaction(self._claim_once, for_s=self._shared.retry_for_s, give_up=self._stop.draining)
+                lease = retry_transaction(
+                    lambda: self._claim_once(at_least),
+                    for_s=self._shared.retry_for_s,
+                    give_up=self._stop.draining,
+                )
             except Exception as error:  # noqa: BLE001 - a slot that an error ended would be missing from now on
                 self._not_claimed(error)
                 return None
@@ -165,7 +175,7 @@ class Runtime:
     def _is_turn(self) -> bool:
         return self._claims % _TURNS == _TURNS - 1
 
-    def _claim_once(self) -> Lease | None:
+    def _claim_once(self, at_least: int) -> Lease | None:
         try:
             with self._shared.database.transaction() as connection:
                 return leases.claim(
@@ -177,6 +187,7 @@ class Runtime:
                     exclusive=not self._keeper.held(),
                     after=self._last_in_turn if self._is_turn() else None,
                     without=self._shared.left_jobs.current(),
+                    at_least=at_least,
                 )
         except CommitUnknown:
             self._return_strays()

@@ -39,6 +39,7 @@ from rprm_jobs.cli import (
     status,
     stopping,
     submit,
+    token,
     train,
     worker,
 )
@@ -83,7 +84,7 @@ def _global(
 
 COMMANDS = (
     demo, inspect, submit, rollout, search, estimate, status, control, results, report, compare, eval, stopping, audit,
-    parity, push, sample, sft, pairs, train, runs, improve, worker, serve, judges, servers, doctor,
+    parity, push, sample, sft, pairs, train, runs, improve, worker, serve, token, judges, servers, doctor,
 )  # fmt: skip
 for module in COMMANDS:
     module.register(app)

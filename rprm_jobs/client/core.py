@@ -14,16 +14,13 @@ from rprm_jobs.client.job import Job, Judgement
 from rprm_jobs.errors import BadLine, InputError
 from rprm_jobs.formats import InputRow, ReadOptions
 from rprm_jobs.launch.servers import connected
-from rprm_jobs.types import KeepCritiques
+from rprm_jobs.types import URGENT_PRIORITY, KeepCritiques
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from rprm_jobs.judge.recipe import Recipe
     from rprm_jobs.settings import Settings
-
-# One solution that somebody waits for goes before the bulk of what is queued.
-_URGENT = 1000
 
 
 class Client:
@@ -116,7 +113,7 @@ class Client:
             raise InputError("steps is a text, not a sequence of steps", hint="give a list with one text a step")
         digest = hashlib.sha256("\x1f".join((problem, *steps)).encode("utf-8", "surrogatepass")).hexdigest()[:16]
         row = {"id": f"judge-{digest}", "problem": problem, "steps": list(steps)}
-        options = {"priority": _URGENT, **options}
+        options = {"priority": URGENT_PRIORITY, **options}
         job = self.submit([row], judge=judge, k=k, **options)
         job.wait(timeout, worker=worker, engine=engine)
         return job.judgement()

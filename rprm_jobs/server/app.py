@@ -10,16 +10,25 @@ from anyio import to_thread
 from fastapi import FastAPI
 
 from rprm_jobs import __version__
+from rprm_jobs.server.access import AccessGate
 from rprm_jobs.server.documents import openapi
+from rprm_jobs.server.judges import JudgeBook
+from rprm_jobs.server.limits import BodyLimit
 from rprm_jobs.server.metrics import MeasureRequests
 from rprm_jobs.server.problems import add_problems
-from rprm_jobs.server.routes import health, jobs, metrics
+from rprm_jobs.server.rewards.judging import RewardService
+from rprm_jobs.server.rewards.lane import LiveLane
+from rprm_jobs.server.routes import access, catalogue, health, jobs, metrics, results, rewards, submit
 from rprm_jobs.server.state import ServiceOptions, ServiceState
+from rprm_jobs.server.uploads import Uploads
 from rprm_jobs.services.context import Context
 
-# As many as the pool has connections: a thread more would wait for one, and after half a minute fail.
-_THREADS = 12
-ROUTERS = (health.router, metrics.router, jobs.router)
+# With those of the live lane fewer than the pool has connections: a thread more would wait for one, and then fail.
+_THREADS = 10
+ROUTERS = (
+    health.router, metrics.router, jobs.router, submit.router, results.router, catalogue.router, rewards.router,
+    access.router,
+)  # fmt: skip
 
 
 def create_app(context: Context, options: ServiceOptions | None = None) -> FastAPI:
@@ -30,19 +39,31 @@ def create_app(context: Context, options: ServiceOptions | None = None) -> FastA
         summary="Judge the steps of sampled solutions with a reasoning process reward model.",
         docs_url=None,
         redoc_url=None,
-        openapi_url="/v1/openapi.json",
+        openapi_url=None,
         lifespan=_lifespan,
     )
-    app.state.service = state = ServiceState(context, options or ServiceOptions())
+    options = options or ServiceOptions()
+    uploads = Uploads(context.settings.home, most_bytes=options.max_upload)
+    state = ServiceState(context, JudgeBook(options.judges, k=options.k), uploads, options)
+    app.state.service = state
     app.openapi = partial(openapi, app)  # type: ignore[method-assign]
     add_problems(app)
-    app.add_middleware(MeasureRequests, metrics=state.metrics)
     for router in ROUTERS:
         app.include_router(router)
+    # The last that is added is the first that a request meets.
+    app.add_middleware(BodyLimit, most_bytes=options.max_body)
+    app.add_middleware(AccessGate, state=state, routes=app.router.routes)
+    app.add_middleware(MeasureRequests, metrics=state.metrics)
     return app
 
 
 @asynccontextmanager
-async def _lifespan(app: FastAPI) -> AsyncIterator[None]:  # noqa: ARG001
+async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     to_thread.current_default_thread_limiter().total_tokens = _THREADS
-    yield
+    service: ServiceState = app.state.service
+    lane = LiveLane(service.context)
+    app.state.rewards = RewardService(lane, service.judges, service.context.settings.limits)
+    try:
+        yield
+    finally:
+        await lane.close()

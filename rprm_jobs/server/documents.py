@@ -5,6 +5,8 @@
 
 from __future__ import annotations
 
+import json
+import math
 from pkgutil import resolve_name
 from typing import Any
 
@@ -19,6 +21,19 @@ _encode = msgspec.json.Encoder().encode
 def document(value: Any, *, status: int = 200, headers: dict[str, str] | None = None) -> Response:
     """`value` as JSON."""
     return Response(_encode(value), status, headers, "application/json")
+
+
+def echoed(value: Any, *, headers: dict[str, str] | None = None) -> Response:
+    """What a client sent, with more beside it. Its numbers may be of any size; NaN and infinity, no JSON, are null."""
+    return Response(json.dumps(_finite(value)), 200, headers, "application/json")
+
+
+def _finite(value: Any) -> Any:
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    if isinstance(value, dict):
+        return {name: _finite(item) for name, item in value.items()}
+    return [_finite(item) for item in value] if isinstance(value, list) else value
 
 
 def described(type_: type, what: str, *, status: int = 200) -> dict[int | str, dict[str, Any]]:

@@ -5,15 +5,16 @@ The type is `urn:rprm-jobs:` and the error's name, so that a program can tell th
 
 from __future__ import annotations
 
+import json
 import logging
 import re
 from http import HTTPStatus
 from typing import Any
 
-from fastapi import FastAPI, Request
+from fastapi import FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
-from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect
 
 from rprm_jobs import errors
 from rprm_jobs.errors import InputError, RprmError
@@ -23,6 +24,8 @@ MEDIA_TYPE = "application/problem+json"
 # Seconds after which a client should try again when a server behind this one did not answer.
 RETRY_AFTER_S = 2
 _SHOWN_ERRORS = 20
+# Where the phrase depends on the version of Python.
+_KINDS = {413: "content-too-large"}
 # The first class that an error is one of decides.
 _STATUS: tuple[tuple[type[RprmError], int], ...] = (
     (errors.Deleted, 410),
@@ -51,7 +54,7 @@ class Problem(Exception):
 
 def problem_response(
     request: Request, status: int, kind: str, detail: str, *, headers: dict[str, str] | None = None, **more: Any
-) -> JSONResponse:
+) -> Response:
     """The document as a response."""
     document: dict[str, Any] = {
         "type": f"urn:rprm-jobs:{kind}",
@@ -61,7 +64,8 @@ def problem_response(
         "instance": request.url.path,
     }
     document |= {name: value for name, value in more.items() if value not in (None, "", [])}
-    return JSONResponse(document, status, headers=headers, media_type=MEDIA_TYPE)
+    # In ASCII: a text that the client sent may hold half a surrogate pair.
+    return Response(json.dumps(document), status, headers, MEDIA_TYPE)
 
 
 def status_of(error: RprmError) -> int:
@@ -69,7 +73,7 @@ def status_of(error: RprmError) -> int:
     return next((status for kind, status in _STATUS if isinstance(error, kind)), 500)
 
 
-def error_response(request: Request, error: RprmError) -> JSONResponse:
+def error_response(request: Request, error: RprmError) -> Response:
     """An error of the project as a problem document."""
     status = status_of(error)
     if status >= 500:
@@ -91,24 +95,30 @@ def add_problems(app: FastAPI) -> None:
     """Answer every error with a problem document."""
 
     @app.exception_handler(RprmError)
-    async def _(request: Request, error: RprmError) -> JSONResponse:
+    async def _(request: Request, error: RprmError) -> Response:
         return error_response(request, error)
 
     @app.exception_handler(Problem)
-    async def _(request: Request, problem: Problem) -> JSONResponse:
+    async def _(request: Request, problem: Problem) -> Response:
         return problem_response(
             request, problem.status, problem.kind, problem.detail, headers=problem.headers, **problem.more
         )
 
     @app.exception_handler(HTTPException)
-    async def _(request: Request, error: HTTPException) -> JSONResponse:
-        kind = HTTPStatus(error.status_code).phrase.lower().replace(" ", "-")
+    async def _(request: Request, error: HTTPException) -> Response:
+        phrase = HTTPStatus(error.status_code).phrase
+        kind = _KINDS.get(error.status_code, phrase.lower().replace(" ", "-"))
         return problem_response(
             request, error.status_code, kind, str(error.detail), headers=dict(error.headers or {}) or None
         )
 
+    @app.exception_handler(ClientDisconnect)
+    async def _(request: Request, _error: ClientDisconnect) -> Response:
+        # Nobody reads it: the client went away while it sent its body.
+        return problem_response(request, 400, "gone", "the client went away")
+
     @app.exception_handler(RequestValidationError)
-    async def _(request: Request, error: RequestValidationError) -> JSONResponse:
+    async def _(request: Request, error: RequestValidationError) -> Response:
         fields = [
             {"where": ".".join(str(part) for part in item["loc"]), "reason": item["msg"]}
             for item in error.errors()[:_SHOWN_ERRORS]
@@ -117,7 +127,7 @@ def add_problems(app: FastAPI) -> None:
         return problem_response(request, 422, "invalid-request", detail, errors=fields)
 
     @app.exception_handler(Exception)
-    async def _(request: Request, error: Exception) -> JSONResponse:
+    async def _(request: Request, error: Exception) -> Response:
         _log.error("%s %s failed", request.method, request.url.path, exc_info=error)
         return problem_response(
             request, 500, "internal-error", "the service met an error that nobody foresaw; its log has the traceback"

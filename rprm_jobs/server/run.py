@@ -1,25 +1,43 @@
-"""Run the application with uvicorn until it is stopped."""
+"""Run the service with uvicorn until it is stopped."""
 
 from __future__ import annotations
 
-import uvicorn
-from fastapi import FastAPI
+from collections.abc import Callable
 
+import uvicorn
+
+from rprm_jobs.errors import ConfigError
+from rprm_jobs.launch.servers import connected
+from rprm_jobs.server.access import refuse_open
+from rprm_jobs.server.app import create_app
 from rprm_jobs.server.state import ServiceOptions
 
 # Requests that run get this long, in seconds, after SIGTERM.
 _GRACE_S = 20
+# Connections beyond are answered 503: each costs memory, and somebody may open them all.
+_MOST_CONNECTIONS = 4096
 
 
-def run(app: FastAPI, options: ServiceOptions) -> None:
-    """Serve until SIGTERM or SIGINT; requests that run are finished first."""
-    uvicorn.run(
-        app,
-        host=options.host,
-        port=options.port,
-        log_level="info",
-        access_log=False,
-        server_header=False,
-        proxy_headers=False,
-        timeout_graceful_shutdown=_GRACE_S,
-    )
+def serve(options: ServiceOptions, say: Callable[[str], None]) -> None:
+    """Serve until SIGTERM or SIGINT; requests that run are finished first. Raises ConfigError, NotFound, StoreError."""
+    if (options.tls_cert is None) != (options.tls_key is None):
+        raise ConfigError("TLS needs a certificate and its key", hint="give --tls-cert and --tls-key")
+    with connected() as context:
+        app = create_app(context, options)
+        refuse_open(app.state.service)
+        config = uvicorn.Config(
+            app,
+            host=options.host,
+            port=options.port,
+            ssl_certfile=options.tls_cert,
+            ssl_keyfile=options.tls_key,
+            log_level="warning",
+            access_log=False,
+            server_header=False,
+            proxy_headers=options.proxies is not None,
+            forwarded_allow_ips=options.proxies,
+            limit_concurrency=_MOST_CONNECTIONS,
+            timeout_graceful_shutdown=_GRACE_S,
+        )
+        say(f"serving on {options.url}; {options.url}/v1/openapi.json describes the API")
+        uvicorn.Server(config).run()

@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 
 @dataclass(order=True, slots=True)
 class _Waiter:
+    rank: int
     ahead: int
     solution: int
     number: int
@@ -27,11 +28,12 @@ class _Waiter:
 class Turn:
     """One step's place in the queue: `solution` counts solutions as they began, `ahead` undecided steps before it.
 
-    `waiter` is its entry while it waits.
+    An `urgent` one comes before all others. `waiter` is its entry while it waits.
     """
 
     solution: int
     ahead: int = 0
+    urgent: bool = False
     waiter: _Waiter | None = None
 
 
@@ -75,7 +77,7 @@ class Budget:
             self._enter(turn, waiter.wanted, waiter.granted)
 
     def _enter(self, turn: Turn, wanted: int, granted: asyncio.Future[int]) -> None:
-        turn.waiter = _Waiter(turn.ahead, turn.solution, next(self._entered), wanted, granted)
+        turn.waiter = _Waiter(0 if turn.urgent else 1, turn.ahead, turn.solution, next(self._entered), wanted, granted)
         heapq.heappush(self._waiting, turn.waiter)
 
     def _grant(self) -> None:

@@ -16,7 +16,7 @@ from rprm_jobs.store.jobs import jobs, plans
 from rprm_jobs.store.records import Lease, StoredSolution
 from rprm_jobs.store.results import recording, responses
 from rprm_jobs.store.session import Database
-from rprm_jobs.types import JobKind, KeepCritiques, Response
+from rprm_jobs.types import URGENT_PRIORITY, JobKind, KeepCritiques, Response
 from workers.tasks.budget import Budget
 from workers.tasks.common import Emit
 from workers.tasks.critic import CriticJudge
@@ -59,6 +59,11 @@ class Task:
         """The version of the plan in the stopping rule, if there is one."""
         return self.work.plan
 
+    @property
+    def urgent(self) -> bool:
+        """Whether each outcome is to be recorded as soon as it is there."""
+        return self.work.urgent
+
     def start(self, engines: Engines, emit: Emit, draining: Callable[[], bool]) -> Coroutine[Any, Any, bool]:
         """The work, as a coroutine for the engines' loop. Raises ConfigError when the worker lacks a model for it."""
         if self.kind is JobKind.ROLLOUT:
@@ -88,5 +93,6 @@ def load_task(database: Database, lease: Lease) -> Task:
         partial: Mapping[int, Response] = {}
         if job.kind is JobKind.SEARCH:
             partial = responses.read_partial(connection, job.id, [solution.ord for solution in solutions])
-        work = JudgeSpec.of(job.recipe, lease.retry_epoch, plans.latest(connection, job.id))
+        plan, urgent = plans.latest(connection, job.id), job.priority >= URGENT_PRIORITY
+        work = JudgeSpec.of(job.recipe, lease.retry_epoch, plan, urgent=urgent)
         return Task(job.kind, work, job.keep_critiques, solutions, partial)

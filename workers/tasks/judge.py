@@ -30,23 +30,27 @@ class StepFailed(ItemFailure):
 
 @dataclass(frozen=True, slots=True)
 class JudgeSpec:
-    """How one attempt judges; `plan` is the version of the plan in its stopping rule, if there is one."""
+    """How one attempt judges; `plan` is the version of the plan in its stopping rule, if there is one.
+
+    `urgent`: somebody waits for it, so it goes before the rest and each outcome is recorded at once.
+    """
 
     recipe: Recipe
     template: PromptTemplate
     rule: StoppingRule
     round: int
     plan: int | None = None
+    urgent: bool = False
 
     @classmethod
-    def of(cls, recipe: Recipe, round_: int, plan: StoredPlan | None = None) -> JudgeSpec:
+    def of(cls, recipe: Recipe, round_: int, plan: StoredPlan | None = None, *, urgent: bool = False) -> JudgeSpec:
         """From the job's recipe. Raises ConfigError when this version cannot read it."""
         options = recipe.stopping if plan is None else {**recipe.stopping, "prior": plan.prior, "wrong": plan.wrong}
         rule = make_rule(options, k=recipe.k, threshold=recipe.threshold)
         version = None if plan is None else plan.version
         # A job of an older version goes on as it began: its prompt was a message, whatever it looked like.
         template = PromptTemplate.parse(recipe.prompt, plain=recipe.parse_rule != PARSE_RULE)
-        return cls(recipe, template, rule, round_, version)
+        return cls(recipe, template, rule, round_, version, urgent)
 
 
 class Judge(Protocol):
@@ -97,7 +101,9 @@ class SolutionJudge:
         self._draining = draining
         self._started = False
         number, guessing = budget.begin_solution(), work.recipe.until_first_error
-        self._turns = [Turn(number, place if guessing else 0) for place in range(len(solution.judged_steps))]
+        self._turns = [
+            Turn(number, place if guessing else 0, work.urgent) for place in range(len(solution.judged_steps))
+        ]
         self._tasks: list[asyncio.Task[list[Critique] | None]] = []
         self._rewards: list[float | None] = [None] * len(solution.steps)
 

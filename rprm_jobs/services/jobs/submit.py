@@ -16,6 +16,8 @@ from rprm_jobs.services.context import Context
 from rprm_jobs.services.jobs.refusals import SHOWN, Refusals
 from rprm_jobs.services.upkeep.sweep import notify_first
 from rprm_jobs.stopping import make_rule, resolve_options
+from rprm_jobs.store.access import repeats
+from rprm_jobs.store.access.repeats import Repeat
 from rprm_jobs.store.jobs import jobs
 from rprm_jobs.store.jobs.intake import Intake
 from rprm_jobs.store.jobs.new_job import NewJob, shard_size
@@ -37,7 +39,8 @@ class SubmitRequest:
 
     `rows` are judged instead of what the files at `paths` hold, where a caller reads those itself and reports it; or
     the solutions of `from_job`, a job that judges, copied in the store. `dependent` is the job to create from this
-    one's solutions (rprm_jobs.services.upkeep.dependents).
+    one's solutions (rprm_jobs.services.upkeep.dependents). `repeat`: a later request of this key
+    finds the job, also a `new` one.
     """
 
     paths: tuple[str, ...]
@@ -52,6 +55,7 @@ class SubmitRequest:
     kind: JobKind = JobKind.SCORE
     dependent: Mapping[str, Any] | None = None
     from_job: Job | None = None
+    repeat: Repeat | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -187,6 +191,9 @@ def _store(context: Context, request: SubmitRequest, refusals: Refusals, report:
             )
         # Before the job is stored: rows that can be written nowhere must not be lost.
         refusals.write()
+        digest = f"{request.recipe.digest}:{intake.input_digest}:{request.priority}:{request.keep_critiques}"
+        if request.repeat is not None and (same := repeats.find(connection, request.repeat, digest)) is not None:
+            raise _SameJob(same)
         same = intake.seal(
             NewJob(
                 recipe=request.recipe,
@@ -201,6 +208,10 @@ def _store(context: Context, request: SubmitRequest, refusals: Refusals, report:
         )
         if same is not None:
             raise _SameJob(same)
+        if request.repeat is not None:
+            same = repeats.store(connection, request.repeat, digest, intake.job_id)
+            if same is not None:
+                raise _SameJob(same)
         return intake.job_id
 
 

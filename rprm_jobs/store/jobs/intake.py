@@ -22,10 +22,13 @@ from rprm_jobs.store.jobs.copying import Copied, copy_solutions
 from rprm_jobs.store.jobs.new_job import NewJob, Totals, insert_job, insert_shards
 from rprm_jobs.store.schema import partitions
 from rprm_jobs.store.schema.tables import solutions
-from rprm_jobs.store.session import driver_connection
+from rprm_jobs.store.session import copy_rows
 from rprm_jobs.types import JobKind, Solution
 
-_COLUMNS = "job_id, ord, ext_id, problem, steps, n_steps, label, step_labels, metadata, source, line, judge_steps"
+SOLUTION_COLUMNS = (
+    "job_id", "ord", "ext_id", "problem", "steps", "n_steps", "label", "step_labels", "metadata", "source", "line",
+    "judge_steps",
+)  # fmt: skip
 _encode = msgspec.json.Encoder().encode
 
 
@@ -38,6 +41,21 @@ class Repeated:
     line: int
     first_source: int
     first_line: int
+
+
+def n_judged(solution: Solution) -> int:
+    """How many steps of it are to be judged."""
+    return len(solution.steps) if solution.judge_steps is None else len(solution.judge_steps)
+
+
+def solution_row(job_id: int, ord_: int, source: int, line: int, solution: Solution) -> tuple[Any, ...]:
+    """The solution as a row of `solutions`, in the order of SOLUTION_COLUMNS."""
+    labels = None if solution.step_labels is None else _encode(solution.step_labels).decode()
+    judged = solution.judge_steps
+    return (
+        job_id, ord_, solution.id, solution.problem, _encode(solution.steps).decode(), len(solution.steps),
+        solution.label, labels, _encode(solution.metadata).decode(), source, line, judged and list(judged),
+    )  # fmt: skip
 
 
 class Intake:
@@ -63,43 +81,33 @@ class Intake:
 
     def load(self, rows: Iterable[tuple[int, int, Solution]]) -> None:
         """COPY `(source, line, solution)` rows in, in their order; `ord` counts them from 0."""
-        cursor = driver_connection(self._connection).cursor()
         child = partitions.partition("solutions", self.job_id)
-        with cursor.copy(f"COPY {child} ({_COLUMNS}) FROM STDIN") as copy:
-            for row in rows:
-                copy.write_row(self._columns(*row))
+        copy_rows(self._connection, child, SOLUTION_COLUMNS, (self._columns(*row) for row in rows))
         crash_point("submit.after-copy")
 
     def _columns(self, source: int, line: int, solution: Solution) -> tuple[Any, ...]:
-        steps = _encode(solution.steps)
-        metadata = _encode(solution.metadata)
-        labels = None if solution.step_labels is None else _encode(solution.step_labels)
+        row = solution_row(self.job_id, self.n_solutions, source, line, solution)
+        steps, labels, metadata = row[4], row[7], row[8]
         self._digest.update(
             b"\x1f".join(
                 (
                     solution.id.encode(),
                     solution.problem.encode(),
-                    steps,
+                    steps.encode(),
                     str(solution.label).encode(),
-                    labels or b"",
-                    metadata,
+                    (labels or "").encode(),
+                    metadata.encode(),
                     b"" if solution.judge_steps is None else _encode(solution.judge_steps),
                     b"\x1e",
                 )
             )
         )
-        ord_ = self.n_solutions
         self.n_solutions += 1
         if solution.problem != self._problem:
             self._problem = solution.problem
             self._runs += 1
-        judged = solution.judge_steps
-        self.n_steps += len(solution.steps) if judged is None else len(judged)
-        return (
-            self.job_id, ord_, solution.id, solution.problem, steps.decode(), len(solution.steps),
-            solution.label, labels and labels.decode(), metadata.decode(), source, line,
-            judged and list(judged),
-        )  # fmt: skip
+        self.n_steps += n_judged(solution)
+        return row
 
     @property
     def input_digest(self) -> str:

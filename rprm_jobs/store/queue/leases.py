@@ -21,9 +21,14 @@ from rprm_jobs.errors import LeaseLost
 from rprm_jobs.store.queue.workers import SILENT_AFTER_S
 from rprm_jobs.store.records import Lease
 
+LOWEST_PRIORITY = -(2**31)
+
 _LEASE_COLUMNS = "s.id, s.job_id, s.attempt, s.owner, s.first_ord, s.last_ord, s.round, s.failures, s.extension"
 
-_READY = "shards WHERE queue = :queue AND state = 'ready' AND job_id <> ALL (CAST(:without AS bigint[]))"
+_READY = (
+    "shards WHERE queue = :queue AND state = 'ready' AND priority >= :at_least"
+    " AND job_id <> ALL (CAST(:without AS bigint[]))"
+)
 _BY_URGENCY = "ORDER BY priority DESC, id LIMIT 1"
 _BY_JOB = "ORDER BY job_id, id LIMIT 1"
 # Whether this worker takes the shard if it failed before; a worker that holds others takes only such as did not.
@@ -100,16 +105,18 @@ def claim(
     exclusive: bool = True,
     after: int | None = None,
     without: Iterable[int] = (),
+    at_least: int = LOWEST_PRIORITY,
 ) -> Lease | None:
     """Lease the queue's most urgent ready shard (priority, then age), or None where there is none.
 
     `after`: whatever its priority, the oldest shard of the waiting job that comes after this job, and after the last
     the first; a caller that goes on from job to job passes none over. `exclusive`: the worker holds no other. When it
     does, and that shard failed before, one worker of the queue gets None, finishes what it holds and comes back for it;
-    the others get the next shard that did not fail. `without`: jobs whose shards are left to others.
+    the others get the next shard that did not fail. `without`: jobs whose shards are left to others. `at_least`: the
+    lowest priority to claim.
     """
     values: dict[str, Any] = {"queue": queue, "owner": owner, "engine": engine, "lease_s": lease_s}
-    values |= {"exclusive": exclusive, "without": list(without)}
+    values |= {"exclusive": exclusive, "without": list(without), "at_least": at_least}
     statement, turn = (_CLAIM, {}) if after is None else (_CLAIM_IN_TURN, {"after": after})
     row = connection.execute(statement, {**values, **turn}).one_or_none()
     if row is None:

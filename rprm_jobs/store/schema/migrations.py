@@ -19,6 +19,7 @@ from rprm_jobs.errors import SchemaError
 from rprm_jobs.settings import mask_url
 from rprm_jobs.store.pooler import refuse_transaction_pooler
 from rprm_jobs.store.schema import (
+    access_tables,  # noqa: F401
     metadata,
     training_tables,  # noqa: F401 - the last two fill the first
 )

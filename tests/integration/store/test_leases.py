@@ -81,6 +81,7 @@ def test_a_claim_in_turn_looks_at_one_shard_however_many_wait(database: Database
         "exclusive": False,
         "after": 7,
         "without": [],
+        "at_least": leases.LOWEST_PRIORITY,
     }
     with database.transaction() as connection:
         # The table is small enough to be read whole: what counts is that it need not be.
