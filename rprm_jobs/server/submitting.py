@@ -75,14 +75,14 @@ def submit_request(state: ServiceState, body: JobRequest, actor: str, key: str |
         path = state.uploads.path(body.upload, actor)
         rows = _checked(path.open("rb"), limits) if path.name == CHECKED else _renamed(path, reading, limits, report)
     else:
-        rows = _given(body.rows or [], reading, limits, most=state.options.max_rows)
+        rows = _listed(body.rows or [], reading, limits, most=state.options.max_rows)
     return SubmitRequest(
         (ROWS,), recipe, reading, body.priority, body.keep_critiques, body.new,
         rows=rows, report=report, repeat=None if key is None else Repeat(actor, key),
     )  # fmt: skip
 
 
-def _given(rows: list[Any], reading: ReadOptions, limits: Limits, *, most: int) -> Iterator[InputRow | BadLine]:
+def _listed(rows: list[Any], reading: ReadOptions, limits: Limits, *, most: int) -> Iterator[InputRow | BadLine]:
     if len(rows) > most:
         raise InputError(f"there are {len(rows):,} rows, more than {most:,}", hint="upload a file: /v1/uploads")
     for number, row in enumerate(rows, 1):
