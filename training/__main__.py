@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 import sys
-from dataclasses import fields
+from dataclasses import asdict, fields
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +22,7 @@ from training.preferences import DpoRecipe
 from training.recipe import TrainingRecipe
 from training.sft import SftRecipe
 from training.source import RowSource, from_path, from_set
+from training.trainer import check_names
 
 _RECIPES: dict[Phase, type[TrainingRecipe]] = {Phase.SFT: SftRecipe, Phase.DPO: DpoRecipe}
 _KINDS = {Phase.SFT: SetKind.SFT, Phase.DPO: SetKind.PAIRS}
@@ -73,6 +74,8 @@ def _add_options(parser: argparse.ArgumentParser, phase: Phase) -> None:
     )
     parser.add_argument("--out", type=Path, required=True, help="the new judge's folder")
     parser.add_argument("--resume", action="store_true", help="go on from the last checkpoint in --out")
+    parser.add_argument("--restart", action="store_true", help="begin again where --out has checkpoints, which go")
+    parser.add_argument("--check", action="store_true", help="print the recipe, and train nothing")
     parser.add_argument("--dtype", default="", choices=_DTYPES, help="of the weights written [the judge's own]")
     if phase is Phase.DPO:
         parser.add_argument("--off-policy", action="store_true", help="take pairs that another judge has written")
@@ -88,11 +91,14 @@ def _add_recipe_option(add: Any, name: str, default: Any) -> None:
 
 def _run(options: argparse.Namespace) -> dict[str, Any] | None:
     phase = Phase(options.phase)
+    recipe = _RECIPES[phase](**{field.name: getattr(options, field.name) for field in fields(_RECIPES[phase])})
+    if options.check:
+        check_names(recipe)
+        return {"recipe": asdict(recipe)}
     if (options.set is None) == (options.data is None):
         raise ConfigError("where are the rows?", hint="name either --set NAME or --data PATH")
     if (options.out / CARD).exists():
         raise ConfigError("there is a judge already", where=str(options.out), hint="name a new --out")
-    recipe = _RECIPES[phase](**{field.name: getattr(options, field.name) for field in fields(_RECIPES[phase])})
     settings = load_settings()
     if settings.database_url is None and options.data is not None:
         return _trained(options, phase, recipe, from_path(options.data, _KINDS[phase]), None)
@@ -116,7 +122,10 @@ def _trained(
     prompt = judge.template.source
     if context is not None and options.set is not None:
         prompt = get_set(context, options.set, _KINDS[phase]).prompt
-    training = Training(phase, judge, source, recipe, prompt, options.out, resume=options.resume, dtype=options.dtype)
+    training = Training(
+        phase, judge, source, recipe, prompt, options.out, resume=options.resume, restart=options.restart,
+        dtype=options.dtype,
+    )  # fmt: skip
     return train(training, context)
 
 

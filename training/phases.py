@@ -16,6 +16,7 @@ from rprm_jobs.judge.resolve import Judge
 from rprm_jobs.services.context import Context
 from rprm_jobs.services.training.runs import RunRecord, place
 from rprm_jobs.store.training.runs import NewRun, Phase
+from training.begun import begin, check_folder, checkpoints
 from training.folder import keep_trained, load_model, load_tokenizer
 from training.preferences import train_dpo
 from training.recipe import TrainingRecipe
@@ -28,7 +29,8 @@ from training.trainer import Log, TrainingPlan, check_names, has_bf16
 class Training:
     """What is to be trained: a judge, on rows, by a recipe, into the folder `out`. `prompt` is what judging will show.
 
-    `dtype` is that of the weights written, "" for the judge's own.
+    `dtype` is that of the weights written, "" for the judge's own. `resume` goes on from the last checkpoint in `out`,
+    `restart` removes what is there.
     """
 
     phase: Phase
@@ -38,6 +40,7 @@ class Training:
     prompt: str
     out: Path
     resume: bool = False
+    restart: bool = False
     dtype: str = ""
 
 
@@ -47,8 +50,11 @@ def train(training: Training, context: Context | None) -> dict[str, Any] | None:
     Every process of a training calls this; all but the first get None and leave nothing.
     """
     check_names(training.recipe)
-    plan = TrainingPlan(training.source, training.recipe, training.out / "checkpoints", training.resume)
-    if not _is_main():
+    check_folder(training.out, resume=training.resume, restart=training.restart)
+    plan = TrainingPlan(training.source, training.recipe, checkpoints(training.out), training.resume)
+    if _is_main():
+        begin(training.out, _what(training), resume=training.resume)
+    else:
         context = None
     record = None if context is None else RunRecord(context, _new_run(training, plan), resumed=training.resume)
     began = time.monotonic()
@@ -66,6 +72,12 @@ def train(training: Training, context: Context | None) -> dict[str, Any] | None:
     if summary is None:
         return None
     return summary | {"out": str(training.out), "run": None if record is None else record.id}
+
+
+def _what(training: Training) -> dict[str, Any]:
+    """What a checkpoint belongs to."""
+    recipe = asdict(training.recipe)
+    return {**recipe, "judge": training.judge.fingerprint, "data": training.source.digest}
 
 
 def _train(training: Training, plan: TrainingPlan) -> Log:
@@ -127,6 +139,7 @@ def _written(training: Training, plan: TrainingPlan, log: Log, seconds: float) -
         "judge": training.judge.name,
         "data": {"name": source.name, "digest": source.digest, **source.counts},
         "recipe": asdict(training.recipe),
+        "rows_per_step": plan.rows_per_step,
         "bf16": training.recipe.bf16 and has_bf16(),
         "minutes": round(seconds / 60, 2),
         "log": log,

@@ -5,6 +5,7 @@ Rows are never held as a whole: both splits are read from their source as traini
 
 from __future__ import annotations
 
+import math
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import redirect_stdout
@@ -14,8 +15,9 @@ from pathlib import Path
 from typing import Any
 
 from rprm_jobs.errors import ConfigError
+from training.progress import progress_callback
 from training.recipe import TrainingRecipe
-from training.source import VALIDATION, Row, RowSource
+from training.source import TRAIN, VALIDATION, Row, RowSource
 
 Log = list[dict[str, float]]
 Encode = Callable[[Iterator[Row]], Iterator[Any]]
@@ -32,11 +34,39 @@ class TrainingPlan:
     watchers: Sequence[Any] = ()
 
     @property
+    def processes(self) -> int:
+        """Processes that train together."""
+        return world_size()
+
+    @property
+    def rows(self) -> int:
+        """Rows to train on."""
+        return self.source.counts[TRAIN]
+
+    @property
+    def batch(self) -> int:
+        """The recipe's batch, or less where there are not so many rows: a step must not see one twice."""
+        return min(self.recipe.batch, math.ceil(self.rows / self.processes))
+
+    @property
+    def accumulation(self) -> int:
+        """The recipe's accumulation, or less for the same reason."""
+        return min(self.recipe.accumulation, math.ceil(self.rows / (self.batch * self.processes)))
+
+    @property
+    def rows_per_step(self) -> int:
+        """Rows that one optimiser step sees."""
+        return self.batch * self.accumulation * self.processes
+
+    @property
+    def lowered(self) -> bool:
+        """Whether there are too few rows for one step of the recipe."""
+        return (self.batch, self.accumulation) != (self.recipe.batch, self.recipe.accumulation)
+
+    @property
     def steps(self) -> int:
         """Optimiser steps in all."""
-        recipe = self.recipe
-        examples = recipe.batch * recipe.accumulation * world_size()
-        return recipe.steps or self.source.steps(examples, recipe.epochs)
+        return self.recipe.steps or self.source.steps(self.rows_per_step, self.recipe.epochs)
 
 
 def world_size() -> int:
@@ -83,13 +113,13 @@ def arguments(plan: TrainingPlan) -> dict[str, Any]:
         "eval_steps": every,
         "load_best_model_at_end": True,
         "metric_for_best_model": "eval_loss",
-        "per_device_eval_batch_size": recipe.batch,
+        "per_device_eval_batch_size": plan.batch,
     }
     return {
         "output_dir": str(plan.out),
         "max_steps": plan.steps,
-        "per_device_train_batch_size": recipe.batch,
-        "gradient_accumulation_steps": recipe.accumulation,
+        "per_device_train_batch_size": plan.batch,
+        "gradient_accumulation_steps": plan.accumulation,
         "learning_rate": recipe.learning_rate,
         "weight_decay": recipe.weight_decay,
         "adam_beta2": recipe.beta2,
@@ -160,7 +190,12 @@ def run(trainer: Any, plan: TrainingPlan) -> Log:
     """Train to the end; the log has one dict per logging or evaluation. Raises ConfigError with nothing to resume."""
     if plan.resume and not any(plan.out.glob("checkpoint-*")):
         raise ConfigError("there is no checkpoint to go on from", where=str(plan.out), hint="leave out --resume")
-    # The trainer prints its log; standard output is kept for the caller's own.
+    from transformers import PrinterCallback
+
+    trainer.remove_callback(PrinterCallback)
+    # First of all, so that the others see true epochs.
+    trainer.callback_handler.callbacks.insert(0, progress_callback(plan))
+    # Libraries may print; standard output is kept for the caller's own.
     with redirect_stdout(sys.stderr):
         trainer.train(resume_from_checkpoint=plan.resume or None)
     return [dict(entry) for entry in trainer.state.log_history]

@@ -37,6 +37,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--log-level", default="INFO")
     parser.add_argument("--log-format", help="text or json [RPRM_LOG_FORMAT, else text]")
     parser.add_argument("--metrics-port", type=int, help="serve /metrics there [RPRM_METRICS_PORT, else nowhere]")
+    parser.add_argument("--log-file", help="where the log goes, for those who ask; this program writes to stderr")
     parser.add_argument("--exit-with-parent", action="store_true")
     return parser
 
@@ -79,7 +80,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         set_up_logs(args.log_level, settings.log_format)
         if args.shards_in_flight < 1 or args.critiques_in_flight < 1:
             raise ConfigError("--shards-in-flight and --critiques-in-flight must be at least 1", hint="e.g. 4 and 512")
-        options = ProcessOptions(args.shards_in_flight, args.critiques_in_flight)
+        options = ProcessOptions(args.shards_in_flight, args.critiques_in_flight, args.log_file)
         return run_worker(settings, _serving(args), options, signals)
     except RprmError as error:
         print(f"rprm-jobs worker: {error}", file=sys.stderr)

@@ -52,10 +52,14 @@ _LOOK_S = 0.2
 
 @dataclass(frozen=True)
 class ProcessOptions:
-    """`slots` shards worked on at the same time; at most `in_flight` texts on each engine at once."""
+    """`slots` shards worked on at the same time; at most `in_flight` texts on each engine at once.
+
+    `log` is the file that the process's log goes to, for those who ask.
+    """
 
     slots: int
     in_flight: int
+    log: str | None = None
 
 
 @dataclass(frozen=True)
@@ -120,7 +124,7 @@ class _Worker:
         self._settings, self._serving, self._loop = settings, serving, loop
         self._stop, troubles = Stop(), Troubles()
         gate = StoreGate(troubles)
-        self._me = _worker_info(serving, info, options.slots)
+        self._me = _worker_info(serving, info, options)
         dependencies = WorkerDependencies(
             database=database,
             engines=Engines(serving.engine, Budget(options.in_flight), serving.policy, Budget(options.in_flight)),
@@ -232,7 +236,7 @@ class _Worker:
         _log.info("stopped")
 
 
-def _worker_info(serving: Serving, info: EngineInfo, slots: int) -> WorkerInfo:
+def _worker_info(serving: Serving, info: EngineInfo, options: ProcessOptions) -> WorkerInfo:
     host, pid = socket.gethostname(), os.getpid()
     return WorkerInfo(
         id=f"{host}:{pid}:{secrets.token_hex(4)}",
@@ -241,10 +245,11 @@ def _worker_info(serving: Serving, info: EngineInfo, slots: int) -> WorkerInfo:
         engine=f"{info.name} {info.version}",
         host=host,
         pid=pid,
-        slots=slots,
+        slots=options.slots,
         started_at=datetime.now(UTC),
         silent_s=0.0,
         prompt_tokens=0,
         generated_tokens=0,
         prefix_hit_rate=None,
+        log=options.log,
     )

@@ -8,6 +8,7 @@ from __future__ import annotations
 import atexit
 import gc
 import sys
+from collections.abc import Sequence
 from typing import Annotated
 
 import typer
@@ -21,6 +22,7 @@ from rprm_jobs.cli import (
     doctor,
     estimate,
     eval,
+    help,
     improve,
     inspect,
     judges,
@@ -42,11 +44,13 @@ from rprm_jobs.cli import (
     token,
     train,
     worker,
+    workers,
 )
 from rprm_jobs.cli.shared.command import Group
-from rprm_jobs.cli.shared.common import State, say, show_error
-from rprm_jobs.cli.shared.streams import flush_output, leave_broken_pipe, output_error, prepare_streams
-from rprm_jobs.errors import ConfigError, RprmError
+from rprm_jobs.cli.shared.common import State, say
+from rprm_jobs.cli.shared.failing import explained, show_error
+from rprm_jobs.cli.shared.streams import flush_output, leave_broken_pipe, prepare_streams
+from rprm_jobs.errors import ConfigError
 
 _GARBAGE_AFTER = 100_000
 
@@ -70,13 +74,16 @@ def _version(wanted: bool) -> None:
 @app.callback()
 def _global(
     context: typer.Context,
-    debug: Annotated[bool, typer.Option("--debug", help="Show tracebacks and debug messages.")] = False,
+    debug: Annotated[
+        bool, typer.Option("--debug", help="Show tracebacks and debug messages; may stand anywhere.")
+    ] = False,
     version: Annotated[  # noqa: ARG001
         bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version.")
     ] = False,
 ) -> None:
-    context.ensure_object(State).debug = debug
-    if debug:
+    state = context.ensure_object(State)
+    state.debug = state.debug or debug
+    if state.debug:
         import logging
 
         logging.basicConfig(level=logging.DEBUG, stream=sys.stderr)
@@ -84,7 +91,8 @@ def _global(
 
 COMMANDS = (
     demo, inspect, submit, rollout, search, estimate, status, control, results, report, compare, eval, stopping, audit,
-    parity, push, sample, sft, pairs, train, runs, improve, worker, serve, token, judges, servers, doctor,
+    parity, push, sample, sft, pairs, train, runs, improve, worker, workers, serve, token, judges, servers, doctor,
+    help,
 )  # fmt: skip
 for module in COMMANDS:
     module.register(app)
@@ -96,11 +104,11 @@ def main() -> None:
     gc.set_threshold(_GARBAGE_AFTER)
     # When the process ends, what it has imported need not be searched for garbage either.
     atexit.register(gc.freeze)
-    state = State()
+    arguments, state = anywhere(sys.argv[1:])
     prepare_streams()
     try:
         try:
-            app(obj=state)
+            status = app(args=arguments, prog_name="rprm-jobs", obj=state, standalone_mode=False)
         finally:
             flush_output()
     except BrokenPipeError:
@@ -111,21 +119,21 @@ def main() -> None:
             leave_broken_pipe()
         raise
     except Exception as error:
-        if state.debug:
+        if type(error).__name__ == "NoArgsIsHelpError":
+            say(str(error))
+            sys.exit(ConfigError.exit_code)
+        if state.debug and not isinstance(error, typer.Abort):
             raise
-        sys.exit(_explain(error))
+        failed = explained(error)
+        show_error(failed, as_json=state.as_json)
+        sys.exit(failed.exit_code)
+    if status:
+        sys.exit(status)
 
 
-def _explain(error: Exception) -> int:
-    """Print what went wrong, in one message; returns the exit status."""
-    if isinstance(error, OSError):
-        error = output_error(error) or error
-    if isinstance(error, UnicodeEncodeError):
-        # Not the text itself: it may be a URL with a password.
-        error = ConfigError("a name or a setting is not in UTF-8", hint="rename the file or folder")
-    if isinstance(error, RprmError):
-        show_error(error)
-        return error.exit_code
-    # An error that nobody foresaw is one message too.
-    say(f"error: {type(error).__name__}: {error}\n  hint: rprm-jobs --debug shows where it happened")
-    return RprmError.exit_code
+def anywhere(arguments: Sequence[str]) -> tuple[list[str], State]:
+    """The arguments without --debug, which may stand anywhere before `--`, and what is to be known before parsing."""
+    end = arguments.index("--") if "--" in arguments else len(arguments)
+    before, after = arguments[:end], arguments[end:]
+    state = State(debug="--debug" in before, as_json="--json" in before)
+    return [*(word for word in before if word != "--debug"), *after], state

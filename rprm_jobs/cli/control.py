@@ -1,63 +1,97 @@
-"""`cancel`, `retry`, `extend` and `delete`."""
+"""`cancel`, `retry`, `extend` and `delete`: what is done to jobs, one or several."""
 
 from __future__ import annotations
 
 import sys
-from typing import Annotated, Any
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from rprm_jobs.cli.shared.command import JOBS, add_command, needs
-from rprm_jobs.cli.shared.common import print_json, say
+from rprm_jobs.cli.shared.common import counted, print_json, say
+from rprm_jobs.cli.shared.failing import show_error
 from rprm_jobs.cli.shared.options import (
     WORKER,
     EngineArgOption,
     EngineOption,
     JobArgument,
+    JobsArgument,
     JsonOption,
     OwnWorkerOption,
     WaitOption,
 )
 from rprm_jobs.cli.shared.outcome import FailOn, FailOnOption, check_outcome
 from rprm_jobs.cli.shared.submitting import NO_WORKER_RULE
-from rprm_jobs.errors import ConfigError
+from rprm_jobs.errors import ConfigError, RprmError, StoreUnavailable
 from rprm_jobs.launch.servers import connected
 
+if TYPE_CHECKING:
+    from rprm_jobs.services.context import Context
 
-def cancel(job: JobArgument, as_json: JsonOption = False) -> None:
-    """Cancel a job, or its extension while one runs.
+
+def cancel(jobs: JobsArgument, as_json: JsonOption = False) -> None:
+    """Cancel jobs, or their extensions while those run.
 
     What is judged already stays, and can be read with `rprm-jobs results`.
     """
     from rprm_jobs.services.jobs import control
 
-    with connected() as context:
+    def cancel_one(context: Context, job: int) -> dict[str, Any]:
         cancelled = control.cancel(context, job)
-    extension = cancelled is control.Cancelled.EXTENSION
-    if as_json:
-        print_json({"job_id": job, "cancelled": cancelled is not control.Cancelled.BEFORE, "extension": extension})
-    elif extension:
-        say(f"the extension of job {job} is cancelled; the job is done, with what it had and what was judged on since")
-    else:
-        say(f"job {job} was cancelled before" if cancelled is control.Cancelled.BEFORE else f"job {job} is cancelled")
+        extension = cancelled is control.Cancelled.EXTENSION
+        if extension:
+            say(f"the extension of job {job} is cancelled; it keeps what was judged")
+        elif cancelled is control.Cancelled.BEFORE:
+            say(f"job {job} was cancelled before")
+        else:
+            say(f"job {job} is cancelled")
+        return {"cancelled": cancelled is not control.Cancelled.BEFORE, "extension": extension}
+
+    each_job(jobs, cancel_one, as_json=as_json)
 
 
 def retry(
-    job: JobArgument,
+    jobs: JobsArgument,
     quarantined: Annotated[
         bool, typer.Option("--quarantined", help="Retry also solutions that crashed workers.")
     ] = False,
     as_json: JsonOption = False,
 ) -> None:
-    """Judge the failed solutions of a job again, with new critiques."""
+    """Judge the failed solutions of jobs again, with new critiques."""
     from rprm_jobs.services.jobs import control
 
-    with connected() as context:
+    def retry_one(context: Context, job: int) -> dict[str, Any]:
         count = control.retry(context, job, quarantined=quarantined)
+        again = f"{counted(count, 'solution')} will be judged again"
+        say(f"job {job}: {again}" if count else f"job {job} has no failed solution")
+        return {"retried": count}
+
+    each_job(jobs, retry_one, as_json=as_json)
+
+
+def each_job(jobs: Sequence[int], action: Callable[[Context, int], dict[str, Any]], *, as_json: bool) -> None:
+    """Do it to every job, also after one for which it cannot be done; then raise the first error.
+
+    With `as_json` prints one list: `job_id` and what the action returned of each job for which it could be done.
+    """
+    done: list[dict[str, Any]] = []
+    failed: list[RprmError] = []
+    with connected() as context:
+        for job in dict.fromkeys(jobs):
+            try:
+                done.append({"job_id": job, **action(context, job)})
+            except StoreUnavailable:
+                raise
+            except RprmError as error:
+                failed.append(error)
     if as_json:
-        print_json({"job_id": job, "retried": count})
-    else:
-        say(f"job {job}: {count:,} solutions will be judged again" if count else f"job {job} has no failed solution")
+        print_json(done)
+    if failed:
+        first, *others = failed
+        for other in others:
+            show_error(other, as_json=as_json)
+        raise first
 
 
 def extend(
@@ -104,28 +138,31 @@ def extend(
 
 
 def delete(
-    job: JobArgument,
+    jobs: JobsArgument,
     yes: Annotated[bool, typer.Option("--yes", help="Delete without asking.")] = False,
     as_json: JsonOption = False,
 ) -> None:
-    """Delete a job with its results."""
+    """Delete jobs with their results."""
     from rprm_jobs.services.jobs import control
 
+    ids = " ".join(map(str, jobs))
+    what = f"job {ids} with its results" if len(jobs) == 1 else f"jobs {ids} with their results"
     if not yes:
         if not sys.stdin.isatty():
-            raise ConfigError(f"deleting job {job} cannot be undone", hint=f"rprm-jobs delete {job} --yes")
-        typer.confirm(f"Delete job {job} with its results?", abort=True, err=True)
-    with connected() as context:
+            raise ConfigError(f"deleting {what} cannot be undone", hint=f"rprm-jobs delete {ids} --yes")
+        typer.confirm(f"Delete {what}?", abort=True, err=True)
+
+    def delete_one(context: Context, job: int) -> dict[str, Any]:
         control.delete(context, job)
-    if as_json:
-        print_json({"job_id": job, "deleted": True})
-    else:
         say(f"job {job} is deleted")
+        return {"deleted": True}
+
+    each_job(jobs, delete_one, as_json=as_json)
 
 
 def register(app: typer.Typer) -> None:
     """Add the commands."""
-    add_command(app, cancel, "rprm-jobs cancel 7", group=JOBS)
+    add_command(app, cancel, "rprm-jobs cancel 7", "rprm-jobs cancel 7 8 9", group=JOBS)
     add_command(app, retry, "rprm-jobs retry 7", group=JOBS)
     add_command(
         app,
@@ -137,4 +174,4 @@ def register(app: typer.Typer) -> None:
             NO_WORKER_RULE,
         ),
     )
-    add_command(app, delete, "rprm-jobs delete 7 --yes", group=JOBS)
+    add_command(app, delete, "rprm-jobs delete 7 8 --yes", group=JOBS)

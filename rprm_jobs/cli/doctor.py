@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from rprm_jobs.cli.shared.command import SERVERS, add_command, needs
+from rprm_jobs.cli.shared.command import SERVERS, add_command, excludes, needs
 from rprm_jobs.cli.shared.common import print_json, say
 from rprm_jobs.cli.shared.options import EngineArgOption, EngineOption, JsonOption, OwnWorkerOption
 from rprm_jobs.cli.shared.submitting import NO_WORKER_RULE
@@ -24,6 +24,9 @@ _CANARY_K = 4
 def doctor(
     canary: Annotated[
         bool, typer.Option("--canary", help="Judge wrong steps whose text asks the judge for a Yes.")
+    ] = False,
+    fix: Annotated[
+        bool, typer.Option("--fix", help="Start servers, upgrade the schema and remove old logs, as far as needed.")
     ] = False,
     judge: Annotated[
         str | None,
@@ -65,12 +68,16 @@ def doctor(
             raise ConfigError("--canary needs a judge to test", hint="rprm-jobs doctor --canary --judge tiny")
         _canary(judge, k or _CANARY_K, solutions or [], worker, engine, tuple(engine_arg or ()), as_json)
     else:
-        _checkup(as_json)
+        _checkup(as_json, fix=fix)
 
 
-def _checkup(as_json: bool) -> None:
+def _checkup(as_json: bool, *, fix: bool) -> None:
     from rprm_jobs.cli.shared.checkup import checkup
+    from rprm_jobs.cli.shared.fixes import fixed
 
+    if fix:
+        for done in fixed():
+            say(done)
     checks = checkup()
     if as_json:
         print_json([asdict(check) for check in checks])
@@ -126,7 +133,12 @@ def register(app: typer.Typer) -> None:
         app,
         doctor,
         "rprm-jobs doctor",
+        "rprm-jobs doctor --fix",
         "rprm-jobs doctor --canary --judge tiny",
         group=SERVERS,
-        rules=(needs("canary", "judge", "k", "solutions", "worker", "engine", "engine_arg"), NO_WORKER_RULE),
+        rules=(
+            excludes("canary", "fix"),
+            needs("canary", "judge", "k", "solutions", "worker", "engine", "engine_arg"),
+            NO_WORKER_RULE,
+        ),
     )

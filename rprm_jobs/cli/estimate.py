@@ -2,37 +2,105 @@
 
 from __future__ import annotations
 
+import copy
+import inspect
 from collections.abc import Callable
 from dataclasses import asdict
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any, get_args
 
 import typer
 
-from rprm_jobs.cli.shared.command import JOBS, add_command
+from rprm_jobs.cli.shared.command import JOBS, add_command, excludes
 from rprm_jobs.cli.shared.common import human_bytes, human_time, print_json, say
 from rprm_jobs.cli.shared.options import (
     FamilyCritiquesOption,
     FamilyOption,
-    FilesArgument,
+    FamilyThresholdOption,
+    FromJobOption,
     JsonOption,
     JudgeOption,
     KeepOption,
+    MaxNewTokensOption,
+    OptionalFilesArgument,
+    PromptOption,
+    SystemPromptOption,
+    TemperatureOption,
+    TopPOption,
 )
-from rprm_jobs.cli.shared.reading import reading_options
+from rprm_jobs.cli.shared.reading import READING, reading_options
+from rprm_jobs.cli.shared.stopping import (
+    STOPPING_RULES,
+    ChangedOption,
+    ConfidenceOption,
+    MinKOption,
+    OldPolicyOption,
+    PilotOption,
+    PriceOption,
+    StoppingKind,
+    StoppingOption,
+    UntilOption,
+    refuse_old_policy,
+    stopping_options,
+)
+from rprm_jobs.cli.submit import submit
+from rprm_jobs.errors import ConfigError
 from rprm_jobs.launch.servers import connected
 from rprm_jobs.types import KeepCritiques
 
 if TYPE_CHECKING:
     from rprm_jobs.formats import ReadOptions
     from rprm_jobs.judge.resolve import Judge
+    from rprm_jobs.services.jobs.estimate import Estimate
+    from rprm_jobs.services.jobs.like import Measured
+
+# Options of `submit` that change no cost. They are taken, so that a command can be estimated before it is given.
+COSTLESS = ("seed", "priority", "name", "skip_bad", "new", "wait", "fail_on", "worker", "engine", "engine_arg")
+# Types are computed here, which a type checker cannot follow.
+_ANNOTATED: Any = Annotated
 
 
+def _as_submit(command: Callable[..., None]) -> Callable[..., None]:
+    """The command with the costless options of `submit`, which its help does not list."""
+    theirs, own = inspect.signature(submit).parameters, inspect.signature(command).parameters
+    costless = []
+    for name in COSTLESS:
+        kind, info = get_args(theirs[name].annotation)
+        hidden = copy.copy(info)
+        hidden.hidden = True
+        annotation = _ANNOTATED[kind, hidden]
+        costless.append(theirs[name].replace(annotation=annotation, kind=inspect.Parameter.KEYWORD_ONLY))
+
+    def accepting(**values: Any) -> None:
+        command(**{name: value for name, value in values.items() if name not in COSTLESS})
+
+    accepting.__name__, accepting.__doc__ = command.__name__, command.__doc__
+    parameters = [*own.values(), *costless]
+    accepting.__annotations__ = {parameter.name: parameter.annotation for parameter in parameters}
+    accepting.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
+    return accepting
+
+
+@_as_submit
 @reading_options
 def estimate(
-    files: FilesArgument,
+    files: OptionalFilesArgument = None,
     judge: JudgeOption = "tiny",
+    from_job: FromJobOption = None,
     family: FamilyOption = None,
     k: FamilyCritiquesOption = None,
+    stopping: StoppingOption = StoppingKind.FIXED,
+    confidence: ConfidenceOption = None,
+    min_k: MinKOption = None,
+    changed: ChangedOption = None,
+    price: PriceOption = None,
+    pilot: PilotOption = None,
+    until_first_error: UntilOption = False,
+    prompt: PromptOption = None,
+    system_prompt: SystemPromptOption = None,
+    threshold: FamilyThresholdOption = None,
+    temperature: TemperatureOption = None,
+    top_p: TopPOption = None,
+    max_new_tokens: MaxNewTokensOption = None,
     keep_critiques: KeepOption = KeepCritiques.ALL,
     tokens_per_s: Annotated[
         float | None,
@@ -45,42 +113,88 @@ def estimate(
         ),
     ] = None,
     as_json: JsonOption = False,
+    policy: OldPolicyOption = None,
     *,
     reading: ReadOptions,
 ) -> None:
     """Estimate what a job would cost in tokens, time and storage.
 
-    Nothing is submitted and nothing is judged.
+    It takes all options of `submit`, and learns from finished jobs that are like this one. Nothing is submitted and
+    nothing is judged.
     """
     from rprm_jobs.judge.resolve import resolve_judge
     from rprm_jobs.services.jobs.estimate import estimate as estimate_cost
     from rprm_jobs.services.jobs.submit import make_recipe
 
+    refuse_old_policy(policy)
+    if not files and from_job is None:
+        raise ConfigError("there is nothing to judge", hint="name files of solutions, or a job with --from-job")
     resolved = resolve_judge(judge, family)
+    k = resolved.family.resolve_k(k)
+    recipe = make_recipe(
+        resolved,
+        k=k,
+        stopping=stopping_options(
+            stopping, k=k, confidence=confidence, min_k=min_k, changed=changed, price=price, pilot=pilot
+        ),
+        threshold=threshold,
+        template=resolved.asked_with(prompt, system_prompt),
+        temperature=temperature,
+        top_p=top_p,
+        max_new_tokens=max_new_tokens,
+        until_first_error=until_first_error,
+    )
     with connected() as context:
         cost = estimate_cost(
             context,
-            tuple(files),
-            make_recipe(resolved, k=k),
+            tuple(files or ()),
+            recipe,
             reading,
+            from_job=from_job,
             keep=keep_critiques,
             tokens_per_s=tokens_per_s,
             count_tokens=_tokenizer(resolved),
         )
     if as_json:
-        print_json(asdict(cost))
-        return
+        print_json({**asdict(cost), "critique_tokens_range": cost.critique_tokens_range})
+    else:
+        _show(cost, rate_known=tokens_per_s is not None)
+
+
+def _show(cost: Estimate, *, rate_known: bool) -> None:
     for line in cost.read_as:
         say(line)
-    source = "measured on this store" if cost.measured else "as published; nothing is measured here yet"
-    print(f"{cost.solutions:,} solutions, {cost.steps:,} steps, {cost.critiques:,} critiques")
+    early = cost.critiques_per_step
+    least = f"{cost.critiques:,}" if early else f"at most {cost.most_critiques:,}"
+    print(f"{cost.solutions:,} solutions, {cost.steps:,} steps, {least} critiques")
+    if early:
+        print(f"  {early.mean:.1f} critiques a step ({_spread(early, '.1f')}), {cost.most_critiques:,} at most")
     if cost.refused:
         print(f"  {cost.refused:,} rows would be refused")
     print(f"  prompts   {cost.prompt_tokens:,} tokens, {cost.distinct_prompt_tokens:,} with a prefix cache")
-    print(f"  critiques {cost.critique_tokens:,} tokens ({source})")
+    print(f"  critiques {_critique_tokens(cost)}")
     time = "unknown; give --tokens-per-s" if cost.seconds is None else human_time(cost.seconds)
     print(f"  time      {time}" + (f" at {cost.tokens_per_s:,.0f} tokens/s" if cost.tokens_per_s else ""))
+    if cost.measured_tokens_per_s and not rate_known:
+        print(f"            tokens/s: {_spread(cost.measured_tokens_per_s, ',.0f', 'of this judge')}")
     print(f"  database  {human_bytes(cost.bytes)}")
+
+
+def _critique_tokens(cost: Estimate) -> str:
+    length, ends = cost.tokens_per_critique, cost.critique_tokens_range
+    if length is None or ends is None:
+        return f"{cost.critique_tokens:,} tokens (as published; no finished job here is like this one)"
+    between = "" if ends[0] == ends[1] else f", {ends[0]:,} to {ends[1]:,}"
+    return (
+        f"{cost.critique_tokens:,} tokens{between}\n"
+        f"            {length.mean:,.0f} tokens a critique ({_spread(length, ',.0f')})"
+    )
+
+
+def _spread(measured: Measured, form: str, which: str = "like this one") -> str:
+    if measured.jobs == 1:
+        return f"from 1 finished job {which}"
+    return f"{measured.low:{form}} to {measured.high:{form}} in {measured.jobs} finished jobs {which}"
 
 
 def _tokenizer(judge: Judge) -> Callable[[str], int] | None:
@@ -100,4 +214,11 @@ def _tokenizer(judge: Judge) -> Callable[[str], int] | None:
 
 def register(app: typer.Typer) -> None:
     """Add the command."""
-    add_command(app, estimate, "rprm-jobs estimate solutions.jsonl --judge tiny -k 16", group=JOBS)
+    add_command(
+        app,
+        estimate,
+        "rprm-jobs estimate solutions.jsonl --judge tiny -k 16",
+        "rprm-jobs estimate rollouts/ --judge ORG/MODEL --stopping adaptive",
+        group=JOBS,
+        rules=(excludes("from_job", "files", *READING), *STOPPING_RULES),
+    )

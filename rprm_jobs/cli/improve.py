@@ -11,6 +11,7 @@ import typer
 from rprm_jobs.cli.shared.command import TRAINING, add_command
 from rprm_jobs.cli.shared.common import print_json, say
 from rprm_jobs.cli.shared.options import (
+    INPUT,
     CritiquesOption,
     EngineArgOption,
     EngineOption,
@@ -52,6 +53,12 @@ def improve(
         list[str] | None,
         typer.Option("--train-arg", metavar="KEY=VALUE", help="An option of `rprm-jobs train dpo`; repeatable."),
     ] = None,
+    skip_shared: Annotated[
+        bool,
+        typer.Option(
+            "--skip-shared", help="Leave problems of the validation files out of training.", rich_help_panel=INPUT
+        ),
+    ] = False,
     worker: OwnWorkerOption = True,
     engine: EngineOption = "auto",
     engine_arg: EngineArgOption = None,
@@ -59,15 +66,15 @@ def improve(
 ) -> None:
     """Improve a judge in rounds of sampling, DPO and evaluation.
 
-    Each round starts from the judge of the round before, until F1 gets no better. Run the same command again to
-    continue where it stopped.
+    Each round starts from the judge of the round before, until F1 gets no better. Options, files and folder are checked
+    before anything is spent. Run the same command again to continue where it stopped.
     """
     from rprm_jobs.launch.improve import Loop
     from rprm_jobs.launch.improve import improve as run
 
     loop = Loop(
         tuple(labelled), tuple(validate), judge, out, rounds, k, eval_k, seed, training_options(train_arg or ()),
-        engine, tuple(engine_arg or ()), worker, wait_until_done, say,
+        engine, tuple(engine_arg or ()), worker, wait_until_done, say, skip_shared,
     )  # fmt: skip
     done: list[Round] = []
     with connected() as context:

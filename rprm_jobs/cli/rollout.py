@@ -23,6 +23,7 @@ from rprm_jobs.cli.shared.options import (
     CritiquesOption,
     EngineArgOption,
     EngineOption,
+    JobNameOption,
     JsonOption,
     JudgeOption,
     NewOption,
@@ -80,6 +81,7 @@ def rollout(
     priority: PriorityOption = 0,
     split: SplitOption = None,
     skip_bad: SkipBadOption = False,
+    name: JobNameOption = None,
     new: NewOption = False,
     wait: WaitOption = False,
     fail_on: FailOnOption = FailOn.ANY,
@@ -94,6 +96,7 @@ def rollout(
 
     The job's results are rows for `rprm-jobs submit`; --then-score submits them when the job is done.
     """
+    from rprm_jobs.judge.places import model_paths
     from rprm_jobs.judge.policy import resolve_policy
     from rprm_jobs.judge.resolve import resolve_judge
     from rprm_jobs.launch.workers import WorkerChoice
@@ -108,10 +111,12 @@ def rollout(
     options = stopping_options(
         stopping, k=k, confidence=confidence, min_k=min_k, changed=changed, price=price, pilot=pilot
     )
-    scoring = make_recipe(resolve_judge(judge), k=k, stopping=options, seed=seed) if then_score else None
+    judging = resolve_judge(judge) if then_score else None
+    scoring = None if judging is None else make_recipe(judging, k=k, stopping=options, seed=seed)
+    paths = model_paths(judge=judging, policy=resolved.model)
     request = WriteRequest(
         tuple(files), rollout_recipe(resolved, generation_config, seed=seed), n, split, priority, new, skip_bad,
-        None if scoring is None else score_request(scoring, priority=priority),
+        None if scoring is None else score_request(scoring, priority=priority), name, paths,
     )  # fmt: skip
     with connected() as context:
         submission = write(context, request)

@@ -9,7 +9,8 @@ import typer
 
 from rprm_jobs.cli.shared.command import TRAINING, add_command
 from rprm_jobs.cli.shared.common import print_json
-from rprm_jobs.cli.shared.options import JsonOption
+from rprm_jobs.cli.shared.complete import complete_run
+from rprm_jobs.cli.shared.options import MOST_ID, JsonOption
 from rprm_jobs.launch.servers import connected
 
 if TYPE_CHECKING:
@@ -17,11 +18,23 @@ if TYPE_CHECKING:
 
     from rprm_jobs.store.training.runs import Logged, Run
 
-_SHOWN = ("loss", "learning_rate", "rewards/margins", "rewards/accuracies", "mean_token_accuracy")
+_SHOWN = (
+    "loss", "learning_rate", "logps/chosen", "logps/rejected", "rewards/margins", "rewards/accuracies",
+    "mean_token_accuracy",
+)  # fmt: skip
 
 
 def runs(
-    run: Annotated[int | None, typer.Argument(metavar="RUN", help="Show this run, with its metrics by step.")] = None,
+    run: Annotated[
+        int | None,
+        typer.Argument(
+            metavar="RUN",
+            min=1,
+            max=MOST_ID,
+            help="Show this run, with its metrics by step.",
+            autocompletion=complete_run,
+        ),
+    ] = None,
     as_json: JsonOption = False,
 ) -> None:
     """List the training runs, newest first, or show one."""

@@ -16,6 +16,7 @@ from rprm_jobs.cli.shared.options import (
     EngineArgOption,
     EngineOption,
     FilesArgument,
+    JobNameOption,
     JsonOption,
     JudgeOption,
     MaxNewTokensOption,
@@ -69,6 +70,7 @@ def sample(
     max_new_tokens: MaxNewTokensOption = None,
     priority: PriorityOption = 0,
     skip_bad: SkipBadOption = False,
+    name: JobNameOption = None,
     new: NewOption = False,
     wait: WaitOption = False,
     fail_on: FailOnOption = FailOn.ANY,
@@ -83,6 +85,7 @@ def sample(
 
     Labels are `label`, `step_labels`, or those of PRM800K's rows. All critiques are kept.
     """
+    from rprm_jobs.judge.places import model_paths
     from rprm_jobs.judge.resolve import resolve_judge
     from rprm_jobs.launch.workers import WorkerChoice
     from rprm_jobs.services.jobs.sample import SampleRequest
@@ -99,7 +102,10 @@ def sample(
         top_p=top_p,
         max_new_tokens=max_new_tokens,
     )
-    request = SampleRequest(tuple(files), recipe, reading, priority, new, skip_bad, skip_neutral)
+    request = SampleRequest(
+        tuple(files), recipe, reading, priority, new, skip_bad, skip_neutral, name=name,
+        model_paths=model_paths(judge=resolved),
+    )  # fmt: skip
     with connected() as context:
         labelled = sample_job(context, request)
         announce(labelled.submission, k)

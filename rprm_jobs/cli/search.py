@@ -22,6 +22,7 @@ from rprm_jobs.cli.shared.options import (
     CritiquesOption,
     EngineArgOption,
     EngineOption,
+    JobNameOption,
     JsonOption,
     JudgeOption,
     NewOption,
@@ -82,6 +83,7 @@ def search(
     priority: PriorityOption = 0,
     split: SplitOption = None,
     skip_bad: SkipBadOption = False,
+    name: JobNameOption = None,
     new: NewOption = False,
     wait: WaitOption = False,
     fail_on: FailOnOption = FailOn.ANY,
@@ -96,6 +98,7 @@ def search(
 
     A policy samples candidates for the next step, the judge rewards them, and the best are continued.
     """
+    from rprm_jobs.judge.places import model_paths
     from rprm_jobs.judge.policy import resolve_policy
     from rprm_jobs.judge.resolve import resolve_judge
     from rprm_jobs.launch.workers import WorkerChoice
@@ -114,7 +117,9 @@ def search(
     )
     recipe = search_recipe(resolved, judging, generation_config, make_recipe(judging, k=k, seed=seed))
     with connected() as context:
-        submission = write(context, WriteRequest(tuple(files), recipe, 1, split, priority, new, skip_bad))
+        paths = model_paths(judge=judging, policy=resolved.model)
+        request = WriteRequest(tuple(files), recipe, 1, split, priority, new, skip_bad, name=name, model_paths=paths)
+        submission = write(context, request)
         announce(submission, "problems to search")
         choice = WorkerChoice(
             judge, engine, tuple(engine_arg or ()), policy, policy_engine, tuple(policy_engine_arg or ())

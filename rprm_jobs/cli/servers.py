@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import asdict
 from typing import TYPE_CHECKING
 
 import typer
 
 from rprm_jobs.cli.shared.command import SERVERS, add_command, new_group
-from rprm_jobs.cli.shared.common import print_json, say
+from rprm_jobs.cli.shared.common import counted, print_json, say
 from rprm_jobs.cli.shared.options import JsonOption
-from rprm_jobs.launch.servers import connected
+from rprm_jobs.launch.servers import connected, running
 
 if TYPE_CHECKING:
     from rprm_jobs.local import ServiceStatus
+    from rprm_jobs.settings import Settings
 
 services_app = new_group("Start, stop and look at the embedded Postgres and Redis.")
 db_app = new_group("Look at the database schema, and upgrade it.")
@@ -32,15 +34,37 @@ def up(as_json: JsonOption = False) -> None:
 
 
 def down(as_json: JsonOption = False) -> None:
-    """Stop the embedded servers."""
+    """Stop the embedded servers.
+
+    A server whose URL is configured is yours, and is not touched.
+    """
     from rprm_jobs.local import stop_services
     from rprm_jobs.settings import load_settings
 
-    stopped = stop_services(load_settings())
+    settings = load_settings()
+    urls = {"postgres": settings.database_url, "redis": settings.redis_url}
+    configured = [name for name, url in urls.items() if url]
+    if configured:
+        say(f"{' and '.join(configured)}: configured by URL, and not touched")
+    alive = [] if len(configured) == len(urls) else _alive(settings)
+    if alive:
+        them = counted(len(alive), "worker is", "workers are")
+        say(f"{them} alive and can do nothing until the servers are up again: {', '.join(alive)}")
+    stopped = stop_services(settings)
     if as_json:
-        print_json({"stopped": stopped})
+        print_json({"stopped": stopped, "configured": configured, "alive_workers": alive})
     else:
         say(f"stopped: {', '.join(stopped)}" if stopped else "no embedded server was running")
+
+
+def _alive(settings: Settings) -> list[str]:
+    """The ids of the workers that are alive; none when the servers are down already."""
+    from rprm_jobs.errors import RprmError
+    from rprm_jobs.services.jobs.query import alive_workers
+
+    with suppress(RprmError), running(settings) as context:
+        return [worker.id for worker in alive_workers(context)]
+    return []
 
 
 def services_status_command(as_json: JsonOption = False) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from dataclasses import asdict
+from enum import StrEnum
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -12,12 +13,24 @@ from rprm_jobs.cli.shared.command import JOBS, add_command
 from rprm_jobs.cli.shared.common import print_json, say
 from rprm_jobs.cli.shared.options import JobArgument, JsonOption
 from rprm_jobs.launch.servers import connected
+from rprm_jobs.types import JobKind
 
 if TYPE_CHECKING:
-    from rprm_jobs.store.records import FailedAttempt
+    from rprm_jobs.store.records import FailedAttempt, Job
 
+# A heading of its help.
+WHICH = "Which jobs"
 _WATCH_S = 1.0
 _SHOWN_ATTEMPTS = 50
+
+
+class ListedState(StrEnum):
+    """The states of jobs, as rprm_jobs.store.records.JobState, which takes long to import."""
+
+    QUEUED = "queued"
+    RUNNING = "running"
+    DONE = "done"
+    CANCELLED = "cancelled"
 
 
 def status(
@@ -79,13 +92,44 @@ def _show_attempts(failed: list[FailedAttempt]) -> None:
 
 def jobs(
     limit: Annotated[int, typer.Option("--limit", min=1, metavar="N", help="Number of jobs to list.")] = 20,
+    states: Annotated[
+        list[ListedState] | None,
+        typer.Option(
+            "--state",
+            metavar="STATE",
+            help="Only jobs that are queued, running, done or cancelled; repeatable.",
+            rich_help_panel=WHICH,
+        ),
+    ] = None,
+    kinds: Annotated[
+        list[JobKind] | None,
+        typer.Option(
+            "--kind",
+            metavar="KIND",
+            help="Only score, sample, rollout or search jobs; repeatable.",
+            rich_help_panel=WHICH,
+        ),
+    ] = None,
+    judge: Annotated[
+        str | None,
+        typer.Option(
+            "--judge", metavar="TEXT", help="Only jobs whose judge has this in its name.", rich_help_panel=WHICH
+        ),
+    ] = None,
+    name: Annotated[
+        str | None,
+        typer.Option("--name", metavar="TEXT", help="Only jobs that have this in their name.", rich_help_panel=WHICH),
+    ] = None,
     as_json: JsonOption = False,
 ) -> None:
     """List the jobs, newest first."""
     from rprm_jobs.services.jobs.query import recent_jobs
+    from rprm_jobs.store.jobs.jobs import JobFilter
+    from rprm_jobs.store.records import JobState
 
+    wanted = JobFilter(tuple(JobState(state) for state in states or ()), tuple(kinds or ()), judge, name)
     with connected() as context:
-        listed = recent_jobs(context, limit)
+        listed = recent_jobs(context, limit, wanted)
     if as_json:
         print_json(
             [
@@ -93,7 +137,10 @@ def jobs(
                     "job_id": job.id,
                     "state": counts.state(job).value,
                     "kind": job.kind.value,
+                    "name": job.name,
                     "judge": job.judge,
+                    "judge_digest": job.recipe.fingerprint,
+                    "judge_path": job.model_paths.get("judge"),
                     "k": job.recipe.k,
                     "solutions": job.n_solutions,
                     "done": counts.solutions,
@@ -107,10 +154,10 @@ def jobs(
         )
         return
     from rprm_jobs.cli.shared.tables import Table, print_table
-    from rprm_jobs.judge.hub import brief
+    from rprm_jobs.judge.places import unique_name
 
-    names = ("job", "kind", "state", "k", "done", "failed", "created", "model", "from")
-    table = Table(names, left=("kind", "state", "created"), below=("model", "from"))
+    names = ("job", "kind", "state", "k", "done", "failed", "created", "name", "model", "from")
+    table = Table(names, left=("kind", "state", "created"), below=("name", "model", "from"))
     for job, counts in listed:
         table.add_row(
             str(job.id),
@@ -120,13 +167,19 @@ def jobs(
             f"{counts.solutions:,}/{job.n_solutions:,}",
             str(counts.failed + counts.quarantined),
             f"{job.created_at:%Y-%m-%d %H:%MZ}",
-            brief(job.judge),
+            job.name or "",
+            unique_name(job.judge, job.recipe.fingerprint, job.model_paths, _judging_role(job)),
             ", ".join(job.sources),
         )
     print_table(table)
 
 
+def _judging_role(job: Job) -> str:
+    # Of plain rollouts, which nobody judges, the policy stands where the judge does.
+    return "policy" if job.kind is JobKind.ROLLOUT else "judge"
+
+
 def register(app: typer.Typer) -> None:
     """Add the commands."""
     add_command(app, status, "rprm-jobs status 7 --watch", group=JOBS)
-    add_command(app, jobs, "rprm-jobs jobs --limit 50", group=JOBS)
+    add_command(app, jobs, "rprm-jobs jobs --limit 50", "rprm-jobs jobs --state running --judge tiny", group=JOBS)

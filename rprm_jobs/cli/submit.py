@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import typer
@@ -14,6 +15,7 @@ from rprm_jobs.cli.shared.options import (
     FamilyOption,
     FamilyThresholdOption,
     FromJobOption,
+    JobNameOption,
     JsonOption,
     JudgeOption,
     KeepOption,
@@ -79,6 +81,7 @@ def submit(
     priority: PriorityOption = 0,
     keep_critiques: KeepOption = KeepCritiques.ALL,
     skip_bad: SkipBadOption = False,
+    name: JobNameOption = None,
     new: NewOption = False,
     wait: WaitOption = False,
     fail_on: FailOnOption = FailOn.ANY,
@@ -90,10 +93,11 @@ def submit(
     *,
     reading: ReadOptions,
 ) -> None:
-    """Submit solutions to be judged: those of files, or with --from-job those of a job, without reading files.
+    """Submit solutions of files, or of another job, to be judged.
 
     The same solutions with the same options find the job that is there already; --new makes another.
     """
+    from rprm_jobs.judge.places import model_paths
     from rprm_jobs.judge.resolve import resolve_judge
     from rprm_jobs.launch.workers import WorkerChoice
     from rprm_jobs.services.jobs.again import request_from_job
@@ -124,6 +128,7 @@ def submit(
             request = SubmitRequest(tuple(files or ()), recipe, reading, priority, keep_critiques, new, skip_bad)
         else:
             request = request_from_job(context, from_job, recipe, priority=priority, keep=keep_critiques, new=new)
+        request = replace(request, name=name, model_paths=model_paths(judge=resolved))
         submission = submit_job(context, request)
         announce(submission, k)
         serving = WorkerChoice(judge, engine, tuple(engine_arg or ()), family=family) if worker else None

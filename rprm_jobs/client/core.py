@@ -67,6 +67,7 @@ class Client:
         split: str | None = None,
         new: bool = False,
         skip_bad: bool = False,
+        name: str | None = None,
     ) -> Job:
         """Store solutions to be judged; equal solutions and options find the job that is there, unless `new`.
 
@@ -74,6 +75,8 @@ class Client:
         `id`, `problem`, and `steps` or `solution`. `stopping` is a rule's name, or a mapping such as
         `{"kind": "planned", "price": 30}`. Raises InputError with the refused rows, ConfigError, JudgeError, NotFound.
         """
+        from rprm_jobs.judge.places import model_paths
+        from rprm_jobs.judge.resolve import resolve_judge
         from rprm_jobs.services.jobs.submit import SubmitRequest, submit
 
         recipe = _recipe(
@@ -87,8 +90,9 @@ class Client:
         if paths is None:
             rows = as_rows(solutions, reading, self._context.settings.limits)
         request = SubmitRequest(
-            paths or (ROWS,), recipe, reading, priority, KeepCritiques(keep_critiques), new, skip_bad, rows
-        )
+            paths or (ROWS,), recipe, reading, priority, KeepCritiques(keep_critiques), new, skip_bad, rows,
+            name=name, model_paths=model_paths(judge=resolve_judge(judge, family)),
+        )  # fmt: skip
         return Job(self._context, submit(self._context, request).job_id, judge, family)
 
     def judge(

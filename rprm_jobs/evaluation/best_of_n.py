@@ -150,8 +150,13 @@ def _check(problems: Sequence[Problem], ns: Sequence[int]) -> None:
     if len(short.responses) < max(ns):
         raise InputError(
             f"problem {short.id!r} has {len(short.responses)} responses, too few for n={max(ns)}",
-            hint="choose a smaller --n",
+            hint=f"choose a smaller one: --n {','.join(map(str, _powers(len(short.responses))))}",
         )
+
+
+def _powers(most: int) -> list[int]:
+    """1, 2, 4 ... up to `most`."""
+    return [2**power for power in range(most.bit_length())] or [1]
 
 
 _Pick = Callable[[Sequence[int]], int | None]

@@ -27,7 +27,10 @@ def save_dataset(folder: Path, rows: Iterable[dict[str, Any]], schema: Schema = 
         count = write_all(file, rows, schema)
         if not count:
             # The library could not load it again.
-            raise ConfigError("there is no row to save", hint="wait for results: rprm-jobs status JOB --watch")
+            raise ConfigError(
+                "there is no row to save, and an empty data set cannot be loaded",
+                hint="leave out --failed, or write to a file with -o",
+            )
         try:
             Dataset.from_file(file).save_to_disk(folder)
         except OSError as error:

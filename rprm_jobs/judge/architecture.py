@@ -42,7 +42,7 @@ _HEAD_FILES = ("value_head.safetensors", "value_head.bin", "reward_head.pt", "v_
 _MOST_HEADER_BYTES = 100_000_000
 _HINT = (
     "a judge writes a critique that ends in a verdict, as R-PRM's do; if it is of a family that scores, name that one"
-    " with --family (rprm-jobs judges --families lists them)"
+    " with --family (list them: rprm-jobs judges --families)"
 )
 
 
@@ -79,7 +79,7 @@ def check_family(family: Family, architectures: list[str] | None, where: str) ->
     raise JudgeError(
         f"it is no model of family {family.name}: {architectures[0]} is not {expected}",
         where=where,
-        hint="name the model's own family with --family (rprm-jobs judges --families lists them)",
+        hint="name the model's own family with --family (list them: rprm-jobs judges --families)",
     )
 
 

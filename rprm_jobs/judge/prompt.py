@@ -82,8 +82,9 @@ class PromptTemplate:
         try:
             text = path.read_text(encoding="utf-8-sig")
         except (OSError, UnicodeDecodeError) as error:
+            reason = (error.strerror or str(error)) if isinstance(error, OSError) else "it is not UTF-8"
             raise ConfigError(
-                f"the prompt cannot be read: {error}", where=str(path), hint="name a UTF-8 text file"
+                f"the prompt cannot be read: {reason}", where=str(path), hint="name a UTF-8 text file"
             ) from error
         if path.suffix == ".json":
             return _from_document(_read_document(text, str(path)), str(path))

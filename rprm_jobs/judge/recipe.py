@@ -83,7 +83,7 @@ class Recipe(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
             (
                 self.parse_rule in PARSE_RULES,
                 f"parse_rule={self.parse_rule!r} is none of {', '.join(PARSE_RULES)}",
-                "upgrade rprm-jobs on this machine",
+                "upgrade this machine: pip install -U rprm-jobs",
             ),
         ]
         for ok, what, hint in checks:
@@ -112,7 +112,7 @@ class Recipe(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
             return msgspec.convert(stored, cls)
         except msgspec.ValidationError as error:
             raise ConfigError(
-                f"the job's recipe cannot be read: {error}", hint="upgrade rprm-jobs on this machine"
+                f"the job's recipe cannot be read: {error}", hint="upgrade this machine: pip install -U rprm-jobs"
             ) from error
 
 

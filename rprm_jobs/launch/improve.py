@@ -1,7 +1,7 @@
 """The self-evolving loop: sample, build pairs, train with DPO, evaluate, and again with the new judge.
 
 Every stage finds what it has done before (a job by its recipe and input, a set by its rules, a run by its folder), so
-that an interrupted loop continues when it is run again.
+that an interrupted loop continues when it is run again. A folder keeps the recipe of its loop, and refuses another.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from rprm_jobs.errors import Conflict, InputError
+from rprm_jobs.launch.improve_checks import Checked, check_loop, problem_digest, set_name
 from rprm_jobs.launch.judging import Judging, Wait
 from rprm_jobs.launch.training import run_training
 from rprm_jobs.launch.workers import Say, WorkerChoice, worker_environment
@@ -29,7 +30,7 @@ class Loop:
     """What to improve, on what, and how. Critiques of round r have the seed `seed` + r, so that rounds differ.
 
     `eval_k` critiques a step judge the validation files; `train` are options of the training program. `wait` waits
-    until a job has ended, `say` prints a message.
+    until a job has ended, `say` prints a message. `skip_shared` leaves the validation files' problems out of training.
     """
 
     labelled: tuple[str, ...]
@@ -46,6 +47,7 @@ class Loop:
     worker: bool
     wait: Wait
     say: Say
+    skip_shared: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,11 +70,15 @@ class Round:
 
 
 def improve(context: Context, loop: Loop) -> Iterator[Round]:
-    """Yields each round when it is done; ends after `rounds`, or with the first whose F1 is not better."""
-    best = _evaluated(context, loop, 0, _pinned(loop.judge))
+    """Yields each round when it is done; ends after `rounds`, or with the first whose F1 is not better.
+
+    Raises before anything is spent where options, files or folder do not allow the loop.
+    """
+    checked = check_loop(context, loop)
+    best = _evaluated(context, loop, 0, checked.judge)
     yield best
     for number in range(1, loop.rounds + 1):
-        current = _round(context, loop, number, best.judge)
+        current = _round(context, loop, checked, number, best.judge)
         yield current
         if current.f1 <= best.f1:
             loop.say(f"round {number} is no better on the validation files: the loop ends")
@@ -80,20 +86,12 @@ def improve(context: Context, loop: Loop) -> Iterator[Round]:
         best = current
 
 
-def _pinned(judge: str) -> str:
-    """The judge, with its commit if it is from a hub: later stages must use the same one."""
-    from rprm_jobs.judge.resolve import resolve_judge
-
-    resolved = resolve_judge(judge)
-    return judge if resolved.revision is None else resolved.name
-
-
-def _round(context: Context, loop: Loop, number: int, judge: str) -> Round:
+def _round(context: Context, loop: Loop, checked: Checked, number: int, judge: str) -> Round:
     loop.say(f"round {number}: sampling with {judge}")
-    job = _sample(context, loop, number, judge)
+    job = _sample(context, loop, checked, number, judge)
     built = _pairs(context, loop, number, job)
     folder = loop.out / f"round-{number}"
-    record = _train(context, loop, judge, built, folder)
+    record = _train(context, loop, checked, judge, built, folder)
     evaluated = _evaluated(context, loop, number, str(folder))
     # The weights that were kept are those of the lowest loss.
     kept = min((e for e in record["log"] if "eval_loss" in e), key=lambda e: e["eval_loss"], default=None)
@@ -103,13 +101,18 @@ def _round(context: Context, loop: Loop, number: int, judge: str) -> Round:
     )  # fmt: skip
 
 
-def _sample(context: Context, loop: Loop, number: int, judge: str) -> int:
+def _sample(context: Context, loop: Loop, checked: Checked, number: int, judge: str) -> int:
+    from rprm_jobs.judge.places import model_paths
     from rprm_jobs.judge.resolve import resolve_judge
     from rprm_jobs.services.jobs.sample import SampleRequest, sample
     from rprm_jobs.services.jobs.submit import make_recipe
 
-    recipe = make_recipe(resolve_judge(judge), k=loop.k, seed=loop.seed + number)
-    job = sample(context, SampleRequest(loop.labelled, recipe)).submission.job_id
+    resolved = resolve_judge(judge)
+    recipe = make_recipe(resolved, k=loop.k, seed=loop.seed + number)
+    keep = (lambda solution: problem_digest(solution.problem) not in checked.shared) if checked.shared else None
+    job = sample(
+        context, SampleRequest(loop.labelled, recipe, keep=keep, model_paths=model_paths(judge=resolved))
+    ).submission.job_id
     loop.wait(context, job, WorkerChoice(judge, loop.engine, loop.engine_args) if loop.worker else None)
     return job
 
@@ -119,25 +122,29 @@ def _pairs(context: Context, loop: Loop, number: int, job: int) -> Built:
     from rprm_jobs.services.training.sets import BuildRequest, build
 
     rules = pair_rules(bounds={}, seed=loop.seed + number, validation=0.1)
-    built = build(context, BuildRequest(f"{loop.out.name}-{number}", (job,), rules))
+    built = build(context, BuildRequest(set_name(loop.out, number), (job,), rules))
     loop.say(f"round {number}: {built.n_train:,} pairs to train on, {built.n_validation:,} to validate")
     return built
 
 
-def _train(context: Context, loop: Loop, judge: str, built: Built, folder: Path) -> dict[str, Any]:
-    """The run's own record. Raises Conflict when the folder holds a judge that was trained on other pairs."""
+def _train(context: Context, loop: Loop, checked: Checked, judge: str, built: Built, folder: Path) -> dict[str, Any]:
+    """The run's own record. Raises Conflict when the folder holds a judge that was trained otherwise."""
     record_file = folder / "run.json"
     if not record_file.exists():
         resume = ["--resume"] if any((folder / "checkpoints").glob("checkpoint-*")) else []
         arguments = ["dpo", "--judge", judge, "--set", built.name, "--out", str(folder), *resume, *loop.train]
         run_training(arguments, worker_environment(context))
     record: dict[str, Any] = json.loads(record_file.read_text(encoding="utf-8"))
-    if record["data"]["digest"] != built.digest:
-        raise Conflict(
-            "the folder holds a judge that was trained on other pairs",
-            where=str(folder),
-            hint="name a new folder: --out NEW",
-        )
+    for what, same in (
+        ("on other pairs", record["data"]["digest"] == built.digest),
+        ("with other options", record["recipe"] == checked.recipe),
+    ):
+        if not same:
+            raise Conflict(
+                f"the folder holds a judge that was trained {what}",
+                where=str(folder),
+                hint="name a new folder: --out NEW",
+            )
     return record
 
 

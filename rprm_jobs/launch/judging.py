@@ -38,6 +38,7 @@ class Judging:
         self, context: Context, paths: Sequence[str], rows: Sequence[InputRow] | None = None, *, wait: Wait, say: Say
     ) -> int:
         """Submit the files (or these rows of them) or find the job that judged them, and wait; returns its id."""
+        from rprm_jobs.judge.places import model_paths
         from rprm_jobs.judge.resolve import resolve_judge
         from rprm_jobs.services.jobs.submit import SubmitRequest, make_recipe, submit
 
@@ -53,7 +54,9 @@ class Judging:
             until_first_error=self.until_first_error,
             template=judge.asked_with(self.prompt, self.system_prompt),
         )
-        submission = submit(context, SubmitRequest(tuple(paths), recipe, rows=rows))
+        submission = submit(
+            context, SubmitRequest(tuple(paths), recipe, rows=rows, model_paths=model_paths(judge=judge))
+        )
         say(
             f"job {submission.job_id}{'' if submission.created else ' (found)'}: {submission.solutions:,} solutions,"
             f" {submission.steps:,} steps"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -21,6 +22,19 @@ def server_settings(settings: Settings | None = None) -> Settings:
     from rprm_jobs.local import ensure_services
 
     return ensure_services(settings)
+
+
+@contextmanager
+def running(settings: Settings | None = None) -> Iterator[Context]:
+    """An open context of servers that run already; none is started. Raises ConfigError where one does not run."""
+    from rprm_jobs.local import running_urls
+    from rprm_jobs.services.context import open_context
+    from rprm_jobs.settings import load_settings
+
+    settings = load_settings() if settings is None else settings
+    urls = running_urls(settings)
+    with open_context(replace(settings, database_url=urls["postgres"], redis_url=urls["redis"])) as context:
+        yield context
 
 
 @contextmanager

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from rprm_jobs.errors import ConfigError, TrainingFailed
 
@@ -19,11 +21,7 @@ def run_training(
 
     Raises ConfigError without the extra `train`, TrainingFailed with the program's exit status.
     """
-    from importlib.util import find_spec
-
-    missing = [name for name in _NEEDS if find_spec(name) is None]
-    if missing:
-        raise ConfigError(f"training needs {', '.join(missing)}", hint="pip install 'rprm-jobs[train]'")
+    _check_installed()
     command = [*_launcher(processes, config), "-m", "training", *arguments]
     done = subprocess.run(command, env=environment, stdout=subprocess.PIPE, text=True, check=False)
     if done.returncode:
@@ -33,6 +31,30 @@ def run_training(
             f"training exited with status {done.returncode}", hint="read its last lines above", status=status
         )
     return done.stdout
+
+
+def check_training(arguments: Sequence[str]) -> Mapping[str, Any]:
+    """The recipe as the training program resolves these arguments; nothing is trained.
+
+    Raises ConfigError for arguments that it refuses, and without the extra `train`.
+    """
+    _check_installed()
+    command = [sys.executable, "-m", "training", *arguments, "--check"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    if done.returncode:
+        what = (done.stderr.strip().splitlines() or ["it said nothing"])[-1 if "hint:" not in done.stderr else 0]
+        what = what.removeprefix("python -m training dpo: ").removeprefix("error: ")
+        raise ConfigError(f"the training program refuses its options: {what}", hint="see rprm-jobs train dpo --help")
+    recipe: Mapping[str, Any] = json.loads(done.stdout)["recipe"]
+    return recipe
+
+
+def _check_installed() -> None:
+    from importlib.util import find_spec
+
+    missing = [name for name in _NEEDS if find_spec(name) is None]
+    if missing:
+        raise ConfigError(f"training needs {', '.join(missing)}", hint="pip install 'rprm-jobs[train]'")
 
 
 def _launcher(processes: int, config: Path | None) -> list[str]:

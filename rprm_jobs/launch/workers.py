@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from rprm_jobs.errors import ConfigError, EngineError
+from rprm_jobs.launch.logs import log_folder, tidy_logs
 
 if TYPE_CHECKING:
     from rprm_jobs.services.context import Context
@@ -80,6 +81,11 @@ class OwnWorker:
         """Whether it starts a worker if none serves the model."""
         return self._choice is not None
 
+    @property
+    def pid(self) -> int | None:
+        """The process of its worker, if it has started one."""
+        return None if self._child is None else self._child.pid
+
     def tend(self, status: JobStatus, command: str) -> None:
         """Start the worker where it is needed, or say `command`, which starts one. Raises EngineError."""
         if status.progress.solutions > self._solutions:
@@ -122,7 +128,7 @@ class WorkerProcess:
     """One `python -m workers` whose output goes to a log of its own."""
 
     def __init__(self, context: Context, choice: WorkerChoice) -> None:
-        folder = context.settings.home / "logs"
+        folder = log_folder(context.settings)
         try:
             folder.mkdir(parents=True, exist_ok=True)
         except OSError as error:
@@ -131,13 +137,14 @@ class WorkerProcess:
                 where=str(folder),
                 hint="set RPRM_HOME to a folder that you can write",
             ) from error
+        tidy_logs(folder)
         self.log: Path = folder / f"worker-{os.getpid()}.log"
         command = [sys.executable, "-m", "workers", *choice.arguments()]
         # One that replaces another writes below what that one said.
         with self.log.open("ab") as log:
             self._from = log.tell()
             self._process = subprocess.Popen(
-                [*command, "--exit-with-parent"],
+                [*command, "--log-file", str(self.log), "--exit-with-parent"],
                 env=worker_environment(context),
                 stdin=subprocess.DEVNULL,
                 stdout=log,

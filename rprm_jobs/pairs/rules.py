@@ -145,5 +145,5 @@ def read_rules(stored: dict[str, Any]) -> Rules:
         return msgspec.convert(stored, PairRules | SftRules)
     except msgspec.ValidationError as error:
         raise ConfigError(
-            f"the set's rules cannot be read: {error}", hint="upgrade rprm-jobs on this machine"
+            f"the set's rules cannot be read: {error}", hint="upgrade this machine: pip install -U rprm-jobs"
         ) from error

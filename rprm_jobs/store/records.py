@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from enum import StrEnum
 from typing import Any
@@ -56,7 +56,8 @@ class Extension(msgspec.Struct, frozen=True):
 class Job:
     """A job as it was submitted. `n_steps` counts the steps to be judged; `extension` is None before the first.
 
-    `reading` is how its sources were read: formats, splitter, mapping (rprm_jobs.formats.readers.report).
+    `reading` is how its sources were read: formats, splitter, mapping (rprm_jobs.formats.readers.report). `model_paths`
+    are the folders of its models where it was submitted, by "judge" and "policy".
     """
 
     id: int
@@ -74,6 +75,8 @@ class Job:
     created_at: datetime
     cancelled_at: datetime | None
     extension: Extension | None = None
+    name: str | None = None
+    model_paths: Mapping[str, str] = field(default_factory=dict)
 
     @classmethod
     def from_row(cls, row: Mapping[str, Any]) -> Job:
@@ -96,6 +99,8 @@ class Job:
             created_at=row["created_at"],
             cancelled_at=row["cancelled_at"],
             extension=None if row["extension"] is None else msgspec.convert(row["extension"], Extension),
+            name=row.get("name"),
+            model_paths=row.get("model_paths") or {},
         )
 
 
@@ -243,3 +248,4 @@ class WorkerInfo:
     prefix_hit_rate: float | None
     swept_at: datetime | None = None
     trouble: Trouble | None = None
+    log: str | None = None

@@ -79,7 +79,8 @@ class Task:
         options = generation_config_of(self.work.recipe).search
         if options is None or engines.policy is None:
             raise ConfigError(
-                "a search needs a policy beside the judge", hint="start: rprm-jobs worker --judge J --policy P"
+                "a search needs a policy beside the judge",
+                hint="serve both with one worker: rprm-jobs worker --judge NAME --policy NAME",
             )
         pair = SearchModels(engines.policy, engines.policy_budget, engines.engine, engines.budget)
         return search_solutions(pair, self.work, options, self.solutions, self.partial, emit, draining)

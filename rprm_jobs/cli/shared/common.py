@@ -8,14 +8,14 @@ from dataclasses import dataclass
 from typing import Any
 
 from rprm_jobs.cli.shared.streams import forget_messages
-from rprm_jobs.errors import InputError, RprmError
 
 
 @dataclass
 class State:
-    """What the global options set."""
+    """What the global options set, and --json wherever it stands."""
 
     debug: bool = False
+    as_json: bool = False
 
 
 def say(message: str) -> None:
@@ -31,14 +31,9 @@ def print_json(value: Any) -> None:
     print(json.dumps(value, default=str), flush=True)
 
 
-def show_error(error: RprmError) -> None:
-    """Print what went wrong, where, and the hint; for a refused input also its first bad rows."""
-    say(f"error: {error}")
-    if isinstance(error, InputError):
-        for bad in error.bad_lines:
-            say(f"  {bad}")
-        if error.n_bad > len(error.bad_lines) > 0:
-            say(f"  ... and {error.n_bad - len(error.bad_lines)} more")
+def counted(count: int, noun: str, plural: str = "") -> str:
+    """`1 step`, `2,000 steps`."""
+    return f"{count:,} {noun if count == 1 else plural or noun + 's'}"
 
 
 def human_bytes(count: float) -> str:

@@ -9,6 +9,7 @@ import typer
 
 from rprm_jobs.cli.shared.command import Rule
 from rprm_jobs.cli.shared.common import print_json, say
+from rprm_jobs.cli.shared.complete import complete_policy
 from rprm_jobs.cli.shared.options import POLICY
 from rprm_jobs.cli.shared.outcome import FailOn, check_outcome
 from rprm_jobs.cli.shared.submitting import announce_refused
@@ -26,8 +27,12 @@ ProblemsArgument = Annotated[
     ),
 ]
 PolicyOption = Annotated[
-    str, typer.Option("--policy", metavar="POLICY", help="A shipped policy, a model folder, or a hub id.")
-]
+    str,
+    typer.Option(
+        "--policy", metavar="POLICY", help="A shipped policy, a model folder, or a hub id.",
+        autocompletion=complete_policy,
+    ),
+]  # fmt: skip
 PolicyTemperatureOption = Annotated[
     float | None, typer.Option("--temperature", help="Sampling temperature.", show_default="the policy's own",
                                rich_help_panel=POLICY)

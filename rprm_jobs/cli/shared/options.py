@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from rprm_jobs.cli.shared.complete import complete_job, complete_judge
 from rprm_jobs.errors import ConfigError
 from rprm_jobs.types import KeepCritiques
 
@@ -15,10 +16,20 @@ INPUT, CRITIQUES, POLICY, WORKER = "Input", "Critiques", "Solutions", "Worker"
 CUTTING = "Cutting a solution's text into steps"
 PLACE = "Queue"
 
-JobArgument = Annotated[int, typer.Argument(metavar="JOB", help="The job's id.", min=1)]
+# Postgres numbers jobs and runs with 64 bits.
+MOST_ID = 2**63 - 1
+JobArgument = Annotated[
+    int, typer.Argument(metavar="JOB", help="The job's id.", min=1, max=MOST_ID, autocompletion=complete_job)
+]
+JobsArgument = Annotated[
+    list[int], typer.Argument(metavar="JOB", help="The jobs' ids.", min=1, max=MOST_ID, autocompletion=complete_job)
+]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON on stdout.")]
 JudgeOption = Annotated[
-    str, typer.Option("--judge", metavar="JUDGE", help="A shipped judge, a model folder, or a hub id.")
+    str,
+    typer.Option(
+        "--judge", metavar="JUDGE", help="A shipped judge, a model folder, or a hub id.", autocompletion=complete_judge
+    ),
 ]
 FamilyOption = Annotated[
     str | None,
@@ -114,6 +125,9 @@ KeepOption = Annotated[
 PriorityOption = Annotated[
     int, typer.Option("--priority", help="Jobs with a higher number are judged first.", rich_help_panel=PLACE)
 ]
+JobNameOption = Annotated[
+    str | None, typer.Option("--name", metavar="NAME", help="What to call the job.", rich_help_panel=PLACE)
+]
 NewOption = Annotated[
     bool, typer.Option("--new", help="Make a new job even if an equal one exists.", rich_help_panel=PLACE)
 ]
@@ -148,8 +162,12 @@ PolicyEngineArgOption = Annotated[
 ]  # fmt: skip
 
 JudgedJobOption = Annotated[
-    int | None, typer.Option("--job", metavar="JOB", min=1, help="Take the answers of this job; nothing is judged.")
-]
+    int | None,
+    typer.Option(
+        "--job", metavar="JOB", min=1, max=MOST_ID, help="Take the answers of this job; nothing is judged.",
+        autocompletion=complete_job,
+    ),
+]  # fmt: skip
 OutputOption = Annotated[
     str,
     typer.Option(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from typing import TYPE_CHECKING, Any
 
 from rprm_jobs.cli.shared.common import human_time
@@ -24,7 +25,10 @@ def status_json(status: JobStatus) -> dict[str, Any]:
         "job_id": job.id,
         "state": status.state.value,
         "kind": job.kind.value,
+        "name": job.name,
         "judge": job.judge,
+        "judge_digest": job.recipe.fingerprint,
+        "judge_path": job.model_paths.get("judge"),
         "k": job.recipe.k,
         "policy": job.recipe.stopping["kind"],
         "until_first_error": job.recipe.until_first_error,
@@ -52,7 +56,9 @@ def status_json(status: JobStatus) -> dict[str, Any]:
                 "id": w.id,
                 "engine": w.engine,
                 "host": w.host,
+                "pid": w.pid,
                 "slots": w.slots,
+                "log": w.log,
                 "silent_s": round(w.silent_s, 1),
                 "trouble": w.trouble and w.trouble.what,
                 "trouble_since": w.trouble and w.trouble.since.isoformat(),
@@ -74,18 +80,22 @@ def status_lines(status: JobStatus, *, coming: bool = False) -> list[str]:
     """The status for a person. `coming`: the waiting command starts a worker itself, so no hint is needed."""
     job, counts, outcomes = status.job, status.progress, status.outcomes
     kind = "" if job.kind is JobKind.SCORE else f" ({job.kind.value})"
+    name = "" if job.name is None else f" {job.name!r}"
     done = outcomes.solutions / job.n_solutions
     bar = "█" * round(done * 30)
     lines = [
-        f"job {job.id}{kind}  {status.state.value}  {_models(job)}, priority {job.priority}",
+        f"job {job.id}{name}{kind}  {status.state.value}  {_models(job)}, priority {job.priority}",
         f"  {bar:░<30} {done:.1%}  {outcomes.solutions:,} of {job.n_solutions:,} solutions",
         f"  ok {outcomes.ok:,}  failed {outcomes.failed:,}  quarantined {outcomes.quarantined:,}",
         *_extension_lines(status),
         f"  {speed(status)}",
+        *_times(status),
     ]
     if status.prefix_hit_rate is not None:
         lines.append(f"  prefix cache hit rate {status.prefix_hit_rate:.0%}")
-    lines += [f"  worker {w.id}: {w.engine}, {w.slots} shards at once" for w in status.workers[:_SHOWN_WORKERS]]
+    for worker in status.workers[:_SHOWN_WORKERS]:
+        lines.append(f"  worker {worker.id}: {worker.engine}, {worker.slots} shards at once")
+        lines += [f"    log {worker.log}"] if worker.log else []
     if len(status.workers) > _SHOWN_WORKERS:
         lines.append(f"  and {len(status.workers) - _SHOWN_WORKERS} more workers")
     lines += _troubles(status)
@@ -97,6 +107,17 @@ def status_lines(status: JobStatus, *, coming: bool = False) -> list[str]:
         first_line, *_ = counts.last_error.split("\n")
         lines.append(f"  last error: {first_line}")
     return lines
+
+
+def _times(status: JobStatus) -> list[str]:
+    """When the job began, and how long it has run or ran."""
+    counts = status.progress
+    if counts.started_at is None:
+        return []
+    ended = counts.finished_at if counts.finished == counts.shards else None
+    seconds = ((ended or counts.now) - counts.started_at).total_seconds()
+    began = f"  started {counts.started_at:%Y-%m-%d %H:%M:%S} UTC"
+    return [f"{began}, {'took' if ended else 'running for'} {human_time(max(0.0, seconds))}"]
 
 
 def _troubles(status: JobStatus) -> list[str]:
@@ -149,14 +170,18 @@ def _extension_lines(status: JobStatus) -> list[str]:
 
 
 def _models(job: Job) -> str:
-    from rprm_jobs.judge.hub import brief
+    from rprm_jobs.judge.places import unique_name
 
-    generation_config, model = job.recipe.generation_config, brief(job.judge)
+    generation_config = job.recipe.generation_config
+    model = unique_name(job.judge, job.recipe.fingerprint, job.model_paths)
+    policy = ""
+    if generation_config is not None:
+        policy = unique_name(generation_config.policy, generation_config.fingerprint, job.model_paths, "policy")
     if job.kind is JobKind.ROLLOUT or generation_config is None:
-        return f"policy {model}" if generation_config is not None else f"judge {model}, {_critiques(job)}"
+        return f"policy {policy}" if generation_config is not None else f"judge {model}, {_critiques(job)}"
     search = generation_config.search
     candidates = "" if search is None else f", {search.candidates} candidates"
-    return f"policy {brief(generation_config.policy)}{candidates}, judge {model}, {_critiques(job)}"
+    return f"policy {policy}{candidates}, judge {model}, {_critiques(job)}"
 
 
 def _critiques(job: Job) -> str:
@@ -168,11 +193,13 @@ def _critiques(job: Job) -> str:
 
 
 def worker_command(job: Job) -> str:
-    """The command that starts a worker for a job. Of a folder the job knows only the last name."""
+    """The command that starts a worker for a job. A job of an older version knows only the last name of a folder."""
     from rprm_jobs.judge.policy import shipped_policies
     from rprm_jobs.judge.resolve import ENDPOINT, shipped_judges
 
-    def named(model: str, where: str) -> str:
+    def named(model: str, where: str, role: str) -> str:
+        if role in job.model_paths:
+            return shlex.quote(job.model_paths[role])
         if model.startswith(ENDPOINT):
             return f"{model} {where}http://HOST:PORT/v1"
         known = model in shipped_judges() or model in shipped_policies() or "/" in model
@@ -182,9 +209,9 @@ def worker_command(job: Job) -> str:
     policy = (
         ""
         if generation_config is None
-        else f" --policy {named(generation_config.policy, '--policy-engine-arg base_url=')}"
+        else f" --policy {named(generation_config.policy, '--policy-engine-arg base_url=', 'policy')}"
     )
-    judge = "" if job.kind is JobKind.ROLLOUT else f" --judge {named(job.judge, '--base-url ')}"
+    judge = "" if job.kind is JobKind.ROLLOUT else f" --judge {named(job.judge, '--base-url ', 'judge')}"
     family = worker_family(job)
     return f"rprm-jobs worker{judge}{'' if family is None else f' --family {family}'}{policy}"
 

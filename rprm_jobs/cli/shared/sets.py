@@ -12,7 +12,8 @@ import typer
 
 from rprm_jobs.cli.shared.command import add_command, excludes
 from rprm_jobs.cli.shared.common import print_json, say
-from rprm_jobs.cli.shared.options import JsonOption, OutputOption
+from rprm_jobs.cli.shared.complete import complete_job, complete_set
+from rprm_jobs.cli.shared.options import MOST_ID, JsonOption, OutputOption
 from rprm_jobs.errors import ConfigError
 from rprm_jobs.launch.servers import connected
 
@@ -22,13 +23,29 @@ if TYPE_CHECKING:
     from rprm_jobs.services.training.sets import Built
     from rprm_jobs.store.training.sets import TrainingSet
 
-JobsArgument = Annotated[list[int], typer.Argument(metavar="JOB", min=1, help="Ids of judged jobs with labels.")]
+JobsArgument = Annotated[
+    list[int],
+    typer.Argument(
+        metavar="JOB", min=1, max=MOST_ID, help="Ids of judged jobs with labels.", autocompletion=complete_job
+    ),
+]
 _JOBS_SHOWN = 6
 # A heading of their help.
 ROWS = "Which rows"
 
-NameOption = Annotated[str, typer.Option("--name", metavar="NAME", help="The set's name.")]
-NameArgument = Annotated[str, typer.Argument(metavar="NAME", help="The set's name.")]
+
+
+def _set_name(name: str) -> str:
+    """Check the name of a set. Raises ConfigError."""
+    if not name.strip() or not name.isprintable():
+        raise ConfigError(f"{name!r} is no name for a set", hint="choose one with letters or digits: --name first")
+    return name
+
+
+NameOption = Annotated[str, typer.Option("--name", metavar="NAME", help="The set's name.", callback=_set_name)]
+NameArgument = Annotated[
+    str, typer.Argument(metavar="NAME", help="The set's name.", autocompletion=complete_set)
+]
 NeutralOption = Annotated[
     str,
     typer.Option("--neutral", help="What neutral steps count as: correct, wrong or skip.", rich_help_panel=ROWS),

@@ -28,11 +28,22 @@ def wait_for(context: Context, job_id: int, choice: WorkerChoice | None) -> dict
     try:
         status = _follow(context, job_id, own_worker)
     except KeyboardInterrupt:
-        say(f"\njob {job_id} stays, and goes on while a worker serves it: rprm-jobs status {job_id} --watch")
+        say(f"\njob {job_id} stays. {_what_next(context, job_id, own_worker)}")
         raise typer.Exit(130) from None
     finally:
         own_worker.stop()
     return _summary(status)
+
+
+def _what_next(context: Context, job_id: int, own_worker: OwnWorker) -> str:
+    """What becomes of a job that nobody waits for any more."""
+    from rprm_jobs.cli.shared.progress import worker_command
+    from rprm_jobs.services.jobs.query import job_status
+
+    status = job_status(context, job_id)
+    if any(worker.pid != own_worker.pid for worker in status.workers):
+        return f"Its workers go on: rprm-jobs status {job_id} --watch"
+    return f"The worker of this command stops; go on with: {worker_command(status.job)}"
 
 
 def wait_until_done(context: Context, job_id: int, choice: WorkerChoice | None) -> dict[str, Any]:

@@ -86,7 +86,7 @@ def read_stored(data: dict[str, Any] | None) -> Family:
         family: Family = msgspec.convert(data, Kinds)
     except msgspec.ValidationError as error:
         raise ConfigError(
-            f"the job's family of judges cannot be read: {error}", hint="upgrade rprm-jobs on this machine"
+            f"the job's family of judges cannot be read: {error}", hint="upgrade this machine: pip install -U rprm-jobs"
         ) from error
     return family
 

@@ -16,10 +16,11 @@ from rprm_jobs.evaluation.curves import LabelledVotes
 from rprm_jobs.evaluation.metrics import NO_ERROR
 from rprm_jobs.services.context import Context
 from rprm_jobs.services.jobs.query import JobStatus, job_status
+from rprm_jobs.store.queue import dependents
 from rprm_jobs.store.records import Job
 from rprm_jobs.store.results.export import Outcome, read_some, read_verdicts
 from rprm_jobs.store.texts import unpack_texts
-from rprm_jobs.types import Critique, Finish, Verdict
+from rprm_jobs.types import Critique, Finish, JobKind, Verdict
 
 _BATCH = 500
 # A probability of 0 has an infinite logarithm; a judge that is that sure and wrong costs this much.
@@ -100,14 +101,25 @@ class ReportData:
     shown: tuple[Shown, ...]
 
 
+def _refuse_writing(context: Context, job: Job) -> None:
+    """Raises InputError with the job that judged the solutions which this one wrote, if there is one."""
+    with context.database.transaction() as connection:
+        scores = dependents.dependent_job(connection, job.id)
+    if scores is not None:
+        hint = f"job {scores} judged them: rprm-jobs report {scores}"
+    elif job.kind is JobKind.SEARCH:
+        hint = f"read its tree, with every candidate's reward: rprm-jobs results {job.id} --critiques"
+    else:
+        hint = f"judge them first: rprm-jobs results {job.id} -o rollouts.jsonl, then rprm-jobs submit rollouts.jsonl"
+    raise InputError(f"job {job.id} wrote solutions, and a report is about judging", hint=hint)
+
+
 def read_report(context: Context, job_id: int, *, sample: int, shown: int, seed: int = 0) -> ReportData:
     """Draw the sample and read it. Raises NotFound, and InputError for a job that has judged nothing yet."""
     status = job_status(context, job_id)
     job = status.job
     if job.kind.writes:
-        raise InputError(
-            f"job {job_id} wrote solutions, and a report is about judging", hint="name the score job that judged them"
-        )
+        _refuse_writing(context, job)
     ords = sorted(random.Random(seed).sample(range(job.n_solutions), min(sample, job.n_solutions)))
     sampled = [solution for batch in _batches(ords) for solution in _sampled(context, job, batch)]
     if not sampled:

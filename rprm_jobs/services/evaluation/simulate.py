@@ -13,6 +13,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from rprm_jobs.errors import ConfigError
 from rprm_jobs.services.evaluation.simulated_score import StepScore
 from rprm_jobs.stopping import make_rule
 from rprm_jobs.stopping.prior import PUBLISHED, PUBLISHED_STEPS, Seen, fit_prior, resized
@@ -75,7 +76,13 @@ class Simulation:
 
 def simulate_published(*, k: int | None = None, threshold: float = 0.5, seed: int = 0) -> Simulation:
     """On the published histogram of ten votes, in expectation. Raises ConfigError for a larger k."""
-    size = k or len(PUBLISHED) - 1
+    published = len(PUBLISHED) - 1
+    size = k or published
+    if size > published:
+        raise ConfigError(
+            f"the published votes are {published} a step, and say nothing about -k {size}",
+            hint=f"say -k {published} or less, or give votes of your own with --votes",
+        )
     weights = resized(PUBLISHED, size)
 
     def run(options: Mapping[str, Any], fitted_to: str = "") -> Line:

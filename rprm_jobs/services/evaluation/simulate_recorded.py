@@ -82,11 +82,14 @@ def _read_votes(path: str, limits: Limits, k: int | None) -> tuple[Solutions, in
     """The solutions' steps cut to `k` critiques (default: the most that a step has), k, and the steps left out."""
     bad = BadRows()
     rows = [solution for _, solution in parse_rows([path], limits, read_solution, bad)]
-    bad.check("write the votes with: rprm-jobs results JOB --critiques -o votes.jsonl")
+    bad.check("take a job's own rows: rprm-jobs results 7 --critiques -o votes.jsonl")
     size = k or max((len(step) for solution in rows for step in solution.votes), default=0)
     kept = [cut for solution in rows if (cut := _cut(solution, size)).votes]
     if not kept:
-        raise InputError(f"no step has {size or 'any'} critiques", where=path, hint="choose a smaller -k")
+        most = max((len(step) for solution in rows for step in solution.votes), default=0)
+        what = f"no step has {size} critiques" if most else "no step has a critique"
+        hint = f"a step has {most} at most: -k {most}" if most else "take the rows of a job that is done"
+        raise InputError(what, where=path, hint=hint)
     return kept, size, sum(len(solution.votes) for solution in rows) - sum(len(solution.votes) for solution in kept)
 
 

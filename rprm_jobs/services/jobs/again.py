@@ -13,6 +13,7 @@ from rprm_jobs.judge.recipe import Recipe
 from rprm_jobs.services.context import Context
 from rprm_jobs.services.jobs.submit import SubmitRequest
 from rprm_jobs.store.jobs import jobs
+from rprm_jobs.store.jobs.measured import read_texts
 from rprm_jobs.store.records import Job, JobState
 from rprm_jobs.store.results.responses import read_rollout_rows
 from rprm_jobs.store.session import Database
@@ -43,6 +44,20 @@ def request_from_job(
         )
     rows = written_solutions(context.database, job)
     return SubmitRequest((f"job {job.id}",), recipe, priority=priority, keep_critiques=keep, new=new, rows=rows)
+
+
+def solutions_of(context: Context, job_id: int) -> Iterator[InputRow]:
+    """The solutions that `--from-job` would have judged. Raises as `request_from_job`."""
+    with context.database.transaction() as connection:
+        job = jobs.get(connection, job_id)
+    if job.kind.writes:
+        return written_solutions(context.database, job)
+    return _judged_solutions(context.database, job)
+
+
+def _judged_solutions(database: Database, job: Job) -> Iterator[InputRow]:
+    for solution in read_texts(database, job.id):
+        yield InputRow(f"job {job.id}", solution.ord + 1, Solution(solution.id, solution.problem, solution.steps))
 
 
 def written_solutions(database: Database, job: Job) -> Iterator[InputRow]:

@@ -1,12 +1,13 @@
 """What a submission would cost, before anything is spent: tokens, critiques, time, and bytes in the database.
 
-Where the store knows finished work of the same judge, its own critique lengths and speed are used; otherwise the
-published ones, and the answer says which.
+Where the store knows finished jobs that are like this one, theirs are the critique lengths, the critiques a step and
+the speed; otherwise the published lengths. The answer says which, from how many jobs, and how far those lie apart.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import shlex
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 from rprm_jobs.errors import BadLine, InputError
@@ -14,8 +15,10 @@ from rprm_jobs.formats import InputRow, ReadOptions, ReadReport, read_solutions
 from rprm_jobs.judge.prompt import PromptTemplate, format_previous, format_step
 from rprm_jobs.judge.recipe import Recipe
 from rprm_jobs.services.context import Context
+from rprm_jobs.services.jobs.again import solutions_of
+from rprm_jobs.services.jobs.like import LikeJobs, Measured, like_jobs
+from rprm_jobs.services.jobs.refusals import SHOWN
 from rprm_jobs.services.jobs.submit import estimate_bytes
-from rprm_jobs.store.jobs import jobs
 from rprm_jobs.types import KeepCritiques
 
 # R-PRM's critiques are about 600 tokens long; English and LaTeX have some 3.5 characters a token.
@@ -28,13 +31,18 @@ _SOLUTION_ROW_BYTES = 150
 @dataclass(frozen=True, slots=True)
 class Estimate:
     """`prompt_tokens` counts each step's prompt once (the K critiques share it); `distinct_prompt_tokens` leaves out
-    what a step's prompt shares with the step before, which the prefix cache holds. `seconds` is None while no speed
-    is known. `measured`: critique length and speed come from this store.
+    what a step's prompt shares with the step before, which the prefix cache holds. `most_critiques` is what the rule
+    may sample, `critiques` what it did sample in like jobs, or the most where the store knows none.
+
+    `tokens_per_critique`, `critiques_per_step` and `measured_tokens_per_s` are those of like jobs with their spread,
+    None where there is none; `measured` says whether the critiques' lengths are. `seconds` is None while no speed is
+    known.
     """
 
     solutions: int
     steps: int
     critiques: int
+    most_critiques: int
     refused: int
     prompt_tokens: int
     distinct_prompt_tokens: int
@@ -43,7 +51,21 @@ class Estimate:
     seconds: float | None
     bytes: int
     measured: bool
+    tokens_per_critique: Measured | None
+    critiques_per_step: Measured | None
+    measured_tokens_per_s: Measured | None
     read_as: tuple[str, ...] = ()
+
+    @property
+    def critique_tokens_range(self) -> tuple[int, int] | None:
+        """The fewest and the most tokens that the like jobs' own means lead to; None without such jobs."""
+        length, per_step = self.tokens_per_critique, self.critiques_per_step
+        if length is None:
+            return None
+        low, high = float(self.critiques), float(self.critiques)
+        if per_step is not None:
+            low, high = self.steps * per_step.low, self.steps * per_step.high
+        return round(low * length.low), round(high * length.high)
 
 
 @dataclass(slots=True)
@@ -53,7 +75,7 @@ class _Sums:
     refused: int = 0
     characters: int = 0
     distinct: int = 0
-    stored: int = 0
+    texts: int = 0
 
     def add(self, row: InputRow, template_characters: int) -> None:
         solution = row.solution
@@ -66,7 +88,7 @@ class _Sums:
             self.characters += template_characters + len(solution.problem) + shown + now
             before += now + 1
         self.distinct += template_characters + len(solution.problem) + before
-        self.stored += len(solution.problem) + sum(map(len, solution.steps)) + _SOLUTION_ROW_BYTES
+        self.texts += len(solution.problem) + sum(map(len, solution.steps))
 
 
 def estimate(
@@ -75,43 +97,78 @@ def estimate(
     recipe: Recipe,
     reading: ReadOptions,
     *,
+    from_job: int | None = None,
     keep: KeepCritiques,
     tokens_per_s: float | None = None,
     count_tokens: Callable[[str], int] | None = None,
 ) -> Estimate:
-    """Read the input to its end and add up. `count_tokens` is the judge's tokenizer, asked about a few prompts only.
+    """Read the input, or the solutions of `from_job`, to its end and add up.
 
-    Raises InputError when no row can be judged.
+    `count_tokens` is the judge's tokenizer, asked about a few prompts only. Raises InputError when no row can be
+    judged, and what `solutions_of` does.
     """
     template = PromptTemplate.parse(recipe.prompt)
     sums, report, per_token = _Sums(), ReadReport(), _PUBLISHED_CHARS_PER_TOKEN
-    for row in read_solutions(paths, reading, context.settings.limits, report):
+    bad: list[BadLine] = []
+    rows: Iterable[InputRow | BadLine] = read_solutions(paths, reading, context.settings.limits, report)
+    if from_job is not None:
+        rows = solutions_of(context, from_job)
+    for row in rows:
         if isinstance(row, BadLine):
             sums.refused += 1
+            if sums.refused <= SHOWN:
+                bad.append(row)
             continue
         if count_tokens is not None and sums.solutions == 0:
             per_token = _characters_per_token(template, row, count_tokens)
         sums.add(row, template.fixed_characters)
     if not sums.solutions:
-        raise InputError("there is no solution to judge", where=", ".join(paths), hint="see rprm-jobs inspect")
-    with context.database.transaction() as connection:
-        speed = jobs.speed(connection, recipe.queue)
-    critiques = sums.steps * recipe.k
-    length = speed.tokens_per_critique if speed else min(_PUBLISHED_CRITIQUE_TOKENS, recipe.sampling.max_new_tokens)
-    rate = tokens_per_s or (speed.tokens_per_s if speed else None)
+        named = " ".join(map(shlex.quote, paths))
+        raise InputError(
+            "there is no solution to judge",
+            where=", ".join(paths),
+            hint=f"see how it is read: rprm-jobs inspect {named}",
+            bad_lines=tuple(bad),
+            n_bad=sums.refused,
+        )
+    like = like_jobs(context, recipe, sums.texts / sums.solutions)
+    return _estimate(sums, recipe, like, per_token, keep, tokens_per_s, tuple(report.lines()))
+
+
+def _estimate(
+    sums: _Sums,
+    recipe: Recipe,
+    like: LikeJobs,
+    per_token: float,
+    keep: KeepCritiques,
+    tokens_per_s: float | None,
+    read_as: tuple[str, ...],
+) -> Estimate:
+    most = sums.steps * recipe.k
+    # Of a rule without an early end the number is known, and jobs that differ from it had failed solutions.
+    early = recipe.stopping["kind"] != "fixed" or recipe.until_first_error
+    per_step = like.critiques_per_step if early else None
+    critiques = most if per_step is None else min(most, round(sums.steps * per_step.mean))
+    length = like.tokens_per_critique
+    tokens = critiques * (length.mean if length else min(_PUBLISHED_CRITIQUE_TOKENS, recipe.sampling.max_new_tokens))
+    rate = tokens_per_s or (like.tokens_per_s.mean if like.tokens_per_s else None)
     return Estimate(
         solutions=sums.solutions,
         steps=sums.steps,
         critiques=critiques,
+        most_critiques=most,
         refused=sums.refused,
         prompt_tokens=round(sums.characters / per_token),
         distinct_prompt_tokens=round(sums.distinct / per_token),
-        critique_tokens=round(critiques * length),
+        critique_tokens=round(tokens),
         tokens_per_s=rate,
-        seconds=critiques * length / rate if rate else None,
-        bytes=estimate_bytes(critiques, sums.solutions, keep) + sums.stored,
-        measured=speed is not None,
-        read_as=tuple(report.lines()),
+        seconds=tokens / rate if rate else None,
+        bytes=estimate_bytes(critiques, sums.solutions, keep) + sums.texts + sums.solutions * _SOLUTION_ROW_BYTES,
+        measured=length is not None,
+        tokens_per_critique=length,
+        critiques_per_step=per_step,
+        measured_tokens_per_s=like.tokens_per_s,
+        read_as=read_as,
     )
 
 

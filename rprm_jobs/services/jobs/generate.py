@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from rprm_jobs.errors import BadLine, ConfigError
@@ -36,6 +36,8 @@ class WriteRequest:
     new: bool = False
     skip_bad: bool = False
     dependent: Mapping[str, Any] | None = None
+    name: str | None = None
+    model_paths: Mapping[str, str] = field(default_factory=dict)
 
 
 def make_generation_config(
@@ -115,6 +117,8 @@ def write(context: Context, request: WriteRequest) -> Submission:
             rows=_rows(context, request),
             kind=JobKind.SEARCH if _searches(request.recipe) else JobKind.ROLLOUT,
             dependent=request.dependent,
+            name=request.name,
+            model_paths=request.model_paths,
         ),
     )
     if request.dependent is not None and not submission.created:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
 
 from rprm_jobs.services.context import Context
 from rprm_jobs.store.jobs import jobs
+from rprm_jobs.store.jobs.jobs import JobFilter
 from rprm_jobs.store.queue import attempts, workers
 from rprm_jobs.store.records import MAX_ID, Extension, FailedAttempt, Job, JobState, Progress, WorkerInfo
 
@@ -118,10 +120,26 @@ def failed_attempts(context: Context, job_id: int) -> list[FailedAttempt]:
         return attempts.read(connection, job_id)
 
 
-def recent_jobs(context: Context, limit: int) -> list[tuple[Job, Progress]]:
-    """The newest jobs first, each with the progress of the job itself."""
+def recent_jobs(context: Context, limit: int, wanted: JobFilter | None = None) -> list[tuple[Job, Progress]]:
+    """The newest jobs first that are `wanted` (default: all), each with the progress of the job itself."""
     with context.database.transaction() as connection:
-        return [(job, progress.outcomes(job)) for job, progress in jobs.list_recent(connection, limit)]
+        return [(job, progress.outcomes(job)) for job, progress in jobs.list_recent(connection, limit, wanted)]
+
+
+@dataclass(frozen=True, slots=True)
+class BusyWorker:
+    """A worker, and how many shards of which jobs it works on."""
+
+    worker: WorkerInfo
+    shards_by_job: Mapping[int, int]
+
+
+def busy_workers(context: Context) -> list[BusyWorker]:
+    """Every worker with a recent heartbeat, and what it does."""
+    with context.database.transaction() as connection:
+        alive = workers.alive(connection)
+        held = workers.held_shards(connection, [worker.id for worker in alive])
+    return [BusyWorker(worker, held.get(worker.id, {})) for worker in alive]
 
 
 def list_jobs(context: Context, limit: int, *, before: int | None = None) -> list[JobSummary]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 
 from rprm_jobs.errors import BadLine, ConfigError, InputError
@@ -11,12 +11,15 @@ from rprm_jobs.formats.readers.labelled import LabelCounts, read_labelled
 from rprm_jobs.judge.recipe import Recipe
 from rprm_jobs.services.context import Context
 from rprm_jobs.services.jobs.submit import Submission, SubmitRequest, submit
-from rprm_jobs.types import JobKind, KeepCritiques
+from rprm_jobs.types import JobKind, KeepCritiques, Solution
 
 
 @dataclass(frozen=True, slots=True)
 class SampleRequest:
-    """What to sample, and how; `skip_neutral` leaves steps rated neutral out, the rest is as in SubmitRequest."""
+    """What to sample, and how; `skip_neutral` leaves steps rated neutral out, the rest is as in SubmitRequest.
+
+    `keep` says which solutions to take, by default all.
+    """
 
     paths: tuple[str, ...]
     recipe: Recipe
@@ -25,6 +28,9 @@ class SampleRequest:
     new: bool = False
     skip_bad: bool = False
     skip_neutral: bool = False
+    keep: Callable[[Solution], bool] | None = None
+    name: str | None = None
+    model_paths: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +62,8 @@ def sample(context: Context, request: SampleRequest) -> SampleSubmission:
             rows=_rows(context, request, counts, report),
             report=report,
             kind=JobKind.SAMPLE,
+            name=request.name,
+            model_paths=request.model_paths,
         ),
     )
     return SampleSubmission(submission, counts)
@@ -71,7 +79,8 @@ def _rows(
     )
     for row in rows:
         any_step = True
-        yield row
+        if request.keep is None or isinstance(row, BadLine) or request.keep(row.solution):
+            yield row
     if not any_step:
         raise InputError(
             "no step of the input is to be judged: none has a label",

@@ -25,6 +25,7 @@ from rprm_jobs.store.records import Job
 from rprm_jobs.types import JobKind, KeepCritiques, Sampling, Solution
 
 MAX_PRIORITY = 1_000_000
+MOST_NAME_CHARS = 100
 _MANY = 2_000_000_000
 # Bytes in Postgres: a verdict row with its index entry; a critique's text after zstd (600 tokens of about 4 characters
 # at a ratio of 3); a solution's outcome row.
@@ -40,7 +41,8 @@ class SubmitRequest:
     `rows` are judged instead of what the files at `paths` hold, where a caller reads those itself and reports it; or
     the solutions of `from_job`, a job that judges, copied in the store. `dependent` is the job to create from this
     one's solutions (rprm_jobs.services.upkeep.dependents). `repeat`: a later request of this key
-    finds the job, also a `new` one.
+    finds the job, also a `new` one. `name` is what the user calls the job; `model_paths` are the folders of its models
+    (rprm_jobs.judge.places).
     """
 
     paths: tuple[str, ...]
@@ -56,6 +58,8 @@ class SubmitRequest:
     dependent: Mapping[str, Any] | None = None
     from_job: Job | None = None
     repeat: Repeat | None = None
+    name: str | None = None
+    model_paths: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,12 +145,22 @@ def check_priority(priority: int) -> None:
         )
 
 
+def check_name(name: str | None) -> None:
+    """Raises ConfigError for a name that nobody could read or type."""
+    if name is not None and not (name.strip() and name.isprintable() and len(name) <= MOST_NAME_CHARS):
+        raise ConfigError(
+            f"{name[:MOST_NAME_CHARS]!r} is no name for a job",
+            hint=f"choose one of 1 to {MOST_NAME_CHARS} characters in one line: --name baseline",
+        )
+
+
 def submit(context: Context, request: SubmitRequest) -> Submission:
     """Store the job and notify workers. Raises InputError, with the first bad lines, when the input is refused.
 
     Raises ConfigError for a priority beyond what the queue can order by.
     """
     check_priority(request.priority)
+    check_name(request.name)
     refusals, report = Refusals(skip=request.skip_bad), request.report or ReadReport()
     try:
         try:
@@ -203,6 +217,8 @@ def _store(context: Context, request: SubmitRequest, refusals: Refusals, report:
                 reading=report.to_builtins() if request.from_job is None else request.from_job.reading,
                 shard_solutions=shard_size(intake.n_solutions, context.settings.shard_solutions),
                 dependent=request.dependent,
+                name=request.name,
+                model_paths=request.model_paths,
             ),
             dedupe=not request.new,
         )

@@ -7,15 +7,19 @@ with an error rather than leaving it unrecorded.
 from __future__ import annotations
 
 import socket
+import threading
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 
+from rprm_jobs.errors import StoreError
 from rprm_jobs.services.context import Context
 from rprm_jobs.services.retry import retry_transaction
 from rprm_jobs.store.training import runs
 from rprm_jobs.store.training.runs import Logged, NewRun, Run
 
 _RETRY_FOR_S = 600.0
+_SEEN_EVERY_S = 30.0
 VALIDATION_PREFIX = "eval_"
 
 
@@ -25,7 +29,7 @@ def place(folder: Path) -> tuple[str, str]:
 
 
 class RunRecord:
-    """One run's entry in the store, from its start to `finish`."""
+    """One run's entry in the store, from its start to `finish`. In between a thread says every 30 s that it goes on."""
 
     def __init__(self, context: Context, run: NewRun, *, resumed: bool) -> None:
         self._context = context
@@ -35,6 +39,14 @@ class RunRecord:
                 return runs.start(connection, run, resumed=resumed)
 
         self.id = retry_transaction(start, for_s=_RETRY_FOR_S)
+        self._ended = threading.Event()
+        threading.Thread(target=self._stay_seen, name="training-run", daemon=True).start()
+
+    def _stay_seen(self) -> None:
+        while not self._ended.wait(_SEEN_EVERY_S):
+            # Seen once more half a minute later is early enough.
+            with suppress(StoreError), self._context.database.transaction() as connection:
+                runs.seen(connection, self.id)
 
     def log(self, step: int, metrics: Mapping[str, float]) -> None:
         """Keep what the trainer logged at optimiser step `step`; names of validation metrics begin with `eval_`."""
@@ -49,6 +61,7 @@ class RunRecord:
 
     def finish(self, error: str | None = None) -> None:
         """The run ended, with `error` if it failed."""
+        self._ended.set()
 
         def finish() -> None:
             with self._context.database.transaction() as connection:

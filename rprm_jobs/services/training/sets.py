@@ -167,7 +167,7 @@ def check_sampled_by(context: Context, name: str, judge: Judge) -> None:
         raise InputError(
             f"the pairs of {name!r} were written by {', '.join(others)}, which is not the judge {judge.name!r} to be"
             " trained: its weights, tokenizer or chat template differ",
-            hint="sample with that judge (rprm-jobs sample --judge), or pass --off-policy",
+            hint="sample with the judge that is to be trained, or pass --off-policy",
         )
 
 

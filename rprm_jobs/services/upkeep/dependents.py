@@ -104,6 +104,8 @@ def _new_job(context: Context, job: Job, stored: dict[str, Any]) -> NewJob:
         context.settings.shard_solutions,
         reading=ReadReport().to_builtins(),
         depends_on=job.id,
+        name=job.name,
+        model_paths={role: path for role, path in job.model_paths.items() if role == "judge"},
     )
 
 
@@ -121,5 +123,8 @@ def dependent_job_of(context: Context, job_id: int, *, sleep: Callable[[float], 
             if not dependents.is_due(connection, job_id):
                 request = dependents.read_request(connection, job_id) or {}
                 reason = request.get("error", "it was not requested, or the job is not done")
-                raise InputError(f"job {job_id} has no score job: {reason}", hint="see: rprm-jobs results")
+                raise InputError(
+                    f"job {job_id} has no score job: {reason}",
+                    hint=f"see what became of it: rprm-jobs results {job_id}",
+                )
         sleep(_POLL_S)

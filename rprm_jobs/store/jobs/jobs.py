@@ -12,15 +12,16 @@ from sqlalchemy.engine import Connection
 from rprm_jobs.crash import crash_point
 from rprm_jobs.errors import Conflict, NotFound
 from rprm_jobs.store.queue import dependents
-from rprm_jobs.store.records import MAX_ID, Job, Progress
+from rprm_jobs.store.records import MAX_ID, Job, JobState, Progress
 from rprm_jobs.store.schema import partitions
 from rprm_jobs.store.training import sets
+from rprm_jobs.types import JobKind
 
 # Named one by one: Postgres refuses a prepared `SELECT *` once an upgrade has added a column, and workers and waiting
 # commands outlive upgrades.
 _COLUMNS = (
     "id, kind, recipe, queue, judge, priority, n_solutions, n_steps, keep_critiques, sources, gathered, created_at,"
-    " cancelled_at, extension"
+    " cancelled_at, extension, name, model_paths"
 )
 _PROGRESS_COLUMNS = """
   count(*) AS shards,
@@ -96,13 +97,46 @@ def _progress(connection: Connection, job_ids: Sequence[int]) -> dict[int, Progr
     return {row["job_id"]: Progress(**{k: v for k, v in row.items() if k != "job_id"}) for row in rows}
 
 
-def list_recent(connection: Connection, limit: int, *, before: int = MAX_ID) -> list[tuple[Job, Progress]]:
-    """The newest jobs first, each with its progress; only those with a lower id than `before`."""
-    query = text(f"SELECT {_COLUMNS} FROM jobs WHERE id < :before ORDER BY id DESC LIMIT :limit")
-    rows = connection.execute(query, {"limit": limit, "before": before}).mappings()
-    newest = [Job.from_row(dict(row)) for row in rows]
-    by_job = _progress(connection, [job.id for job in newest])
-    return [(job, by_job[job.id]) for job in newest]
+@dataclass(frozen=True, slots=True)
+class JobFilter:
+    """Which jobs to list: all, or those of these states and kinds whose judge and name contain these texts."""
+
+    states: tuple[JobState, ...] = ()
+    kinds: tuple[JobKind, ...] = ()
+    judge: str | None = None
+    name: str | None = None
+
+
+_FILTERED = f"""
+    SELECT {_COLUMNS} FROM jobs
+    WHERE id < :before AND (CAST(:kinds AS text[]) IS NULL OR kind = ANY(:kinds))
+      AND (CAST(:judge AS text) IS NULL OR strpos(lower(judge), lower(:judge)) > 0)
+      AND (CAST(:name AS text) IS NULL OR strpos(lower(name), lower(:name)) > 0)
+    ORDER BY id DESC LIMIT :limit"""
+
+
+def list_recent(
+    connection: Connection, limit: int, wanted: JobFilter | None = None, *, before: int = MAX_ID
+) -> list[tuple[Job, Progress]]:
+    """The newest jobs first, each with its progress, until `limit` of those that are `wanted` (default: all).
+
+    Only those with a lower id than `before`.
+    """
+    wanted = wanted or JobFilter()
+    listed: list[tuple[Job, Progress]] = []
+    kinds = [kind.value for kind in wanted.kinds] or None
+    while len(listed) < limit:
+        values = {"before": before, "kinds": kinds, "judge": wanted.judge, "name": wanted.name, "limit": limit}
+        page = [Job.from_row(dict(row)) for row in connection.execute(text(_FILTERED), values).mappings()]
+        by_job = _progress(connection, [job.id for job in page])
+        # A job's state is not stored.
+        listed += [
+            (job, by_job[job.id]) for job in page if not wanted.states or by_job[job.id].state(job) in wanted.states
+        ]
+        if len(page) < limit:
+            break
+        before = page[-1].id
+    return listed[:limit]
 
 
 def all_ids(connection: Connection) -> list[int]:
@@ -119,7 +153,9 @@ def cancel(connection: Connection, job_id: int) -> bool:
     if lock(connection, job_id) is not None:
         return False
     if not end_live_shards(connection, job_id):
-        raise Conflict(f"job {job_id} is finished", hint="there is nothing left to cancel; see: rprm-jobs results")
+        raise Conflict(
+            f"job {job_id} is finished", hint=f"there is nothing left to cancel; read it: rprm-jobs results {job_id}"
+        )
     # A cancelled job no longer answers for its input: the same submission makes a new job.
     crash_point("cancel.before-commit")
     connection.execute(text("UPDATE jobs SET cancelled_at = now(), dedupe_key = NULL WHERE id = :id"), {"id": job_id})
@@ -147,33 +183,3 @@ def delete(connection: Connection, job_id: int) -> None:
     dependents.drop_copy(connection, job_id)
     partitions.drop(connection, job_id)
     connection.execute(text("DELETE FROM jobs WHERE id = :id"), {"id": job_id})
-
-
-@dataclass(frozen=True, slots=True)
-class Speed:
-    """What the store knows of a judge: generated tokens a critique, and a second while its shards were worked on."""
-
-    tokens_per_critique: float
-    tokens_per_s: float
-
-
-def speed(connection: Connection, queue: str) -> Speed | None:
-    """Read off the judge's newest 1,000 finished shards; None when there is none with a critique.
-
-    Shards overlap in time, so the seconds are those between the first claim and the last finish of each job.
-    """
-    row = connection.execute(
-        text(
-            """
-            SELECT sum(tokens)::float8 AS tokens, sum(critiques)::float8 AS critiques, sum(seconds)::float8 AS seconds
-            FROM (
-              SELECT sum(tokens_done) AS tokens, sum(critiques_done) AS critiques,
-                     extract(epoch FROM max(finished_at) - min(claimed_at)) AS seconds
-              FROM (SELECT * FROM shards WHERE queue = :queue AND state = 'done' AND critiques_done > 0
-                    ORDER BY id DESC LIMIT 1000) AS newest GROUP BY job_id) AS by_job"""
-        ),
-        {"queue": queue},
-    ).one()
-    if not row.critiques or not row.seconds:
-        return None
-    return Speed(row.tokens / row.critiques, row.tokens / row.seconds)

@@ -29,6 +29,8 @@ class NewJob:
     reading: Mapping[str, Any] = field(default_factory=dict)
     dependent: Mapping[str, Any] | None = None
     depends_on: int | None = None
+    name: str | None = None
+    model_paths: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,10 +62,11 @@ def insert_job(
         text(
             """
             INSERT INTO jobs (id, kind, recipe, recipe_digest, input_digest, dedupe_key, queue, judge, priority,
-                              n_solutions, n_steps, keep_critiques, sources, gathered, follow, follows)
+                              n_solutions, n_steps, keep_critiques, sources, gathered, follow, follows,
+                              name, model_paths)
             VALUES (:id, :kind, CAST(:recipe AS jsonb), :recipe_digest, :input_digest, :key, :queue, :judge,
                     :priority, :n_solutions, :n_steps, :keep, CAST(:sources AS jsonb), :gathered,
-                    CAST(:follow AS jsonb), :follows)
+                    CAST(:follow AS jsonb), :follows, :name, CAST(:model_paths AS jsonb))
             ON CONFLICT (dedupe_key) DO NOTHING"""
         ),
         {
@@ -83,6 +86,8 @@ def insert_job(
             "gathered": grouped_by_problem,
             "follow": None if job.dependent is None else _encode(job.dependent).decode(),
             "follows": job.depends_on,
+            "name": job.name,
+            "model_paths": _encode(dict(job.model_paths)).decode(),
         },
     )
     return result.rowcount == 1

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -17,6 +18,7 @@ from rprm_jobs.store.texts import storable
 # A worker sends a heartbeat with every renewal of its leases; after this many seconds without one it is not counted.
 SILENT_AFTER_S = 60.0
 _MAX_TROUBLE_CHARS = 1000
+_ANNOUNCED = ("id", "queue", "judge", "engine", "host", "pid", "slots", "log")
 _SWEEP_LOCK = 0x5250524D  # "RPRM"
 
 
@@ -33,12 +35,12 @@ def announce(connection: Connection, worker: WorkerInfo, *, lock_key: int | None
     connection.execute(
         text(
             """
-            INSERT INTO workers (id, queue, judge, engine, host, pid, slots, lock_key)
-            VALUES (:id, :queue, :judge, :engine, :host, :pid, :slots, :lock_key)
+            INSERT INTO workers (id, queue, judge, engine, host, pid, slots, log, lock_key)
+            VALUES (:id, :queue, :judge, :engine, :host, :pid, :slots, :log, :lock_key)
             ON CONFLICT (id) DO UPDATE SET seen_at = now(), lock_key = excluded.lock_key"""
         ),
         {
-            **{name: getattr(worker, name) for name in ("id", "queue", "judge", "engine", "host", "pid", "slots")},
+            **{name: getattr(worker, name) for name in _ANNOUNCED},
             "lock_key": lock_key,
         },
     )
@@ -103,7 +105,7 @@ def alive(connection: Connection, queue: str | None = None) -> list[WorkerInfo]:
             """
             SELECT id, queue, judge, engine, host, pid, slots, started_at,
                    extract(epoch FROM now() - seen_at)::float8 AS silent_s, prompt_tokens, generated_tokens,
-                   prefix_hit_rate, swept_at, trouble, trouble_since
+                   prefix_hit_rate, swept_at, trouble, trouble_since, log
             FROM workers
             WHERE seen_at > now() - make_interval(secs => :silent)
               AND (CAST(:queue AS text) IS NULL OR queue = :queue)
@@ -117,6 +119,18 @@ def alive(connection: Connection, queue: str | None = None) -> list[WorkerInfo]:
 def _worker_info(row: dict[str, Any]) -> WorkerInfo:
     what, since = row.pop("trouble"), row.pop("trouble_since")
     return WorkerInfo(**row, trouble=None if what is None else Trouble(what, since))
+
+
+def held_shards(connection: Connection, worker_ids: Sequence[str]) -> dict[str, dict[int, int]]:
+    """How many shards of which jobs each of these workers works on, by worker and job."""
+    query = text(
+        "SELECT owner, job_id, count(*) AS shards FROM shards WHERE state = 'leased' AND owner = ANY(:ids)"
+        " GROUP BY owner, job_id ORDER BY owner, job_id"
+    )
+    held: dict[str, dict[int, int]] = {}
+    for row in connection.execute(query, {"ids": list(worker_ids)}):
+        held.setdefault(row.owner, {})[row.job_id] = row.shards
+    return held
 
 
 def last_sweep(connection: Connection) -> datetime | None:

@@ -63,7 +63,7 @@ def head_revision() -> str:
     """The revision that this version works with."""
     known = revisions()
     if not known:
-        raise SchemaError("the package holds no migrations", hint="install rprm-jobs again")
+        raise SchemaError("the package holds no migrations", hint="pip install --force-reinstall rprm-jobs")
     return known[-1]
 
 
@@ -125,5 +125,5 @@ def _refuse_unknown(revision: str | None, database: Database) -> None:
         raise SchemaError(
             f"the database is at schema {revision}, which this version does not know",
             where=mask_url(database.url),
-            hint="use the newer rprm-jobs that made it",
+            hint="a newer version has upgraded it: pip install -U rprm-jobs",
         )

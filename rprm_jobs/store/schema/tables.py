@@ -55,6 +55,10 @@ jobs = Table(
     Column("follows", BigInteger),
     # The last extension, and what the job had before it: rprm_jobs.store.records.Extension. NULL: never extended.
     Column("extension", JSONB),
+    # What the user calls it; not unique.
+    Column("name", Text),
+    # The folders of its models where it was submitted, by "judge" and "policy"; NULL for a job of an older version.
+    Column("model_paths", JSONB),
     Index("ix_jobs_follow", "id", postgresql_where=text("follow IS NOT NULL")),
 )
 
@@ -120,6 +124,8 @@ workers = Table(
     Column("trouble_since", TIME),
     # The advisory lock that the worker's own connection holds while its process lives; NULL where it has none.
     Column("lock_key", BigInteger),
+    # The file that its log goes to, NULL where that is not known.
+    Column("log", Text),
     Index("ix_workers_queue", "queue"),
     postgresql_with={"fillfactor": "50"},
 )

@@ -23,11 +23,16 @@ class Phase(StrEnum):
 
 
 class RunState(StrEnum):
-    """RUNNING may also be a run that was killed: then it has not been seen for long."""
+    """INTERRUPTED is not stored: such a run is stored as running, and has not been seen for `SILENT_S` seconds."""
 
     RUNNING = "running"
     DONE = "done"
     FAILED = "failed"
+    INTERRUPTED = "interrupted"
+
+
+# A living run is seen far more often (rprm_jobs.services.training.runs).
+SILENT_S = 180
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,9 +78,11 @@ class Logged:
 
 
 # Named one by one, as in rprm_jobs.store.jobs.jobs.
-_COLUMNS = ", ".join(f"r.{name}" for name in ("id", "state", "error", "started_at", "seen_at", "finished_at"))
+_COLUMNS = ", ".join(f"r.{name}" for name in ("id", "error", "started_at", "seen_at", "finished_at"))
 _SELECT = f"""
-  SELECT {_COLUMNS}, {", ".join(f"r.{name}" for name in NewRun.__dataclass_fields__)},
+  SELECT {_COLUMNS},
+         CASE WHEN r.state = 'running' AND r.seen_at < now() - make_interval(secs => {SILENT_S}) THEN 'interrupted'
+              ELSE r.state END AS state, {", ".join(f"r.{name}" for name in NewRun.__dataclass_fields__)},
          coalesce((SELECT max(step) FROM training_metrics WHERE run_id = r.id), 0) AS step,
          (SELECT metrics FROM training_metrics WHERE run_id = r.id AND NOT validation
           ORDER BY step DESC LIMIT 1) AS training,
@@ -116,6 +123,11 @@ def log(connection: Connection, run_id: int, logged: Logged) -> None:
         ),
         {"id": run_id, "step": logged.step, "validation": logged.validation, "metrics": json.dumps(logged.metrics)},
     )
+    seen(connection, run_id)
+
+
+def seen(connection: Connection, run_id: int) -> None:
+    """The run goes on."""
     connection.execute(text("UPDATE training_runs SET seen_at = now() WHERE id = :id"), {"id": run_id})
 
 

@@ -67,8 +67,8 @@ def test_an_unserved_job_says_so_and_waits(cli: Cli, solutions: Path) -> None:
     partial = cli("results", job, code=12)
     assert partial.stdout == ""
     assert "20 of 20 solutions have no outcome yet" in partial.stderr
-    assert cli.json("cancel", job) == {"job_id": int(job), "cancelled": True, "extension": False}
-    assert cli.json("cancel", job)["cancelled"] is False
+    assert cli.json("cancel", job) == [{"job_id": int(job), "cancelled": True, "extension": False}]
+    assert cli.json("cancel", job)[0]["cancelled"] is False
     assert cli.json("jobs")[0]["state"] == "cancelled"
     assert cli.json("submit", str(solutions), *SCRIPTED)["created"] is True
 
@@ -140,11 +140,11 @@ def test_failed_solutions_are_told_and_retried(cli: Cli, tmp_path: Path) -> None
     assert "tokens" in rows["s2"]["reason"]
     assert [json.loads(r)["id"] for r in cli("results", job, "--failed").stdout.splitlines()] == ["s1", "s2"]
     assert cli.json("audit", job)["clean"] is True
-    assert cli.json("retry", job) == {"job_id": int(job), "retried": 2}
+    assert cli.json("retry", job) == [{"job_id": int(job), "retried": 2}]
     assert cli.json("status", job)["state"] == "running"
     assert cli("delete", job, "--yes", code=6).stdout == ""
     cli("cancel", job)
-    assert cli.json("delete", job, "--yes") == {"job_id": int(job), "deleted": True}
+    assert cli.json("delete", job, "--yes") == [{"job_id": int(job), "deleted": True}]
     assert "there is no job" in cli("status", job, code=4).stderr
 
 

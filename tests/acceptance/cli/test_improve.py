@@ -28,6 +28,7 @@ def write(path: Path, name: str, count: int) -> str:
 def test_a_round_and_what_is_found_of_it_again(cli: Cli, tmp_path: Path) -> None:
     judge = str(build_drilled_judge(tmp_path / "drilled"))
     labelled, held = write(tmp_path / "labelled.jsonl", "more", 20), write(tmp_path / "held.jsonl", "held", 4)
+    Path(held).write_text(Path(held).read_text().replace("plus 1?", "plus one?"))
     command = ["improve", labelled, "--validate", held, "--judge", judge, "--out", "loop", "--rounds", "2", "-k", "6",
                "--eval-critiques", "2", "--engine", "transformers"]  # fmt: skip
     short = [word for arg in SHORT[:-1] for word in ("--train-arg", arg)]
@@ -46,15 +47,19 @@ def test_a_round_and_what_is_found_of_it_again(cli: Cli, tmp_path: Path) -> None
     assert cli.json(*command, *short) == told
     assert cli.json("runs") == runs
     other = write(tmp_path / "labelled.jsonl", "other", 20)
-    assert "loop-1" in cli(*command[:1], other, *command[2:], *short, code=6).stderr
+    assert "other labelled rows" in cli(*command[:1], other, *command[2:], *short, code=6).stderr
+    assert cli.json("runs") == runs
 
 
 def test_options_that_cannot_be_are_refused(cli: Cli, tmp_path: Path) -> None:
     labelled = write(tmp_path / "labelled.jsonl", "more", 2)
     arguments = ["improve", labelled, "--validate", labelled, "--out", "loop"]
     assert "not KEY=VALUE" in cli(*arguments, "--train-arg", SHORT[-1], code=2).stderr
-    one_kind = [row for row in (tmp_path / "labelled.jsonl").read_text().splitlines() if '"label": -1' in row]
-    (tmp_path / "right.jsonl").write_text("\n".join(one_kind))
-    scripted = ["improve", labelled, "--validate", "right.jsonl", "--out", "loop", "--judge", "scripted"]
-    assert "give no F1" in cli(*scripted, code=3).stderr
     assert "--rounds" in cli(*arguments, "--rounds", "0", code=2).stderr
+    (tmp_path / "other.jsonl").write_text(Path(labelled).read_text().replace("plus 1?", "plus one?"))
+    others = ["improve", "other.jsonl", *arguments[2:]]
+    # The training program refuses its options before anything is judged.
+    for option, words in {"learning-rat=1": "unrecognized arguments", "batch=0": "at least 1"}.items():
+        assert words in cli(*others, "--train-arg", option, code=2).stderr
+    assert "stand in the validation files" in cli(*arguments, code=3).stderr
+    assert cli.json("jobs") == []

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
+import msgspec
 import pytest
 from sqlalchemy import text
 
 from rprm_jobs.errors import InputError
 from rprm_jobs.formats import ReadOptions
+from rprm_jobs.judge.recipe import Recipe
 from rprm_jobs.services.context import Context
 from rprm_jobs.services.jobs.estimate import estimate
+from rprm_jobs.services.jobs.like import Measured
 from rprm_jobs.types import KeepCritiques
 from tests.support import jobs as made
 
@@ -40,22 +44,65 @@ def test_without_a_speed_the_time_is_unknown(context: Context, tmp_path: Path) -
     assert cost.seconds is None
 
 
-def test_it_learns_from_finished_shards(context: Context, tmp_path: Path) -> None:
-    job = made.take_in(context.database, made.make_solutions(4), made.make_recipe(k=2)).job_id
+def finished_job(
+    context: Context, *, critiques: int, tokens: int, seconds: int = 60, words: int = 0, recipe: Recipe | None = None
+) -> None:
+    """A job of 4 solutions and 12 steps that has taken so much; `words` make its steps longer."""
+    solutions = made.make_solutions(4)
+    if words:
+        solutions = [replace(s, steps=tuple(f"{step} {'word ' * words}" for step in s.steps)) for s in solutions]
+    job = made.take_in(context.database, solutions, recipe or made.make_recipe(k=2), shard=4).job_id
     with context.database.transaction() as connection:
         connection.execute(
             text(
-                "UPDATE shards SET state = 'done', critiques_done = 24, tokens_done = 2400,"
-                " claimed_at = now() - interval '60 s', finished_at = now() WHERE job_id = :job"
+                "UPDATE shards SET state = 'done', critiques_done = :critiques, tokens_done = :tokens, n_ok = 4,"
+                " claimed_at = now() - make_interval(secs => :seconds), finished_at = now() WHERE job_id = :job"
             ),
-            {"job": job},
+            {"job": job, "critiques": critiques, "tokens": tokens, "seconds": seconds},
         )
+
+
+def test_it_learns_from_finished_jobs_and_says_how_far_they_lie_apart(context: Context, tmp_path: Path) -> None:
+    finished_job(context, critiques=24, tokens=2400)
+    finished_job(context, critiques=24, tokens=3600)
     path = made.write_jsonl(tmp_path / "x.jsonl", made.make_solutions(2))
     cost = estimate(context, (str(path),), made.make_recipe(k=10), ReadOptions(), keep=KEEP)
     assert cost.measured
-    assert cost.critique_tokens == 60 * 100
-    assert cost.tokens_per_s == pytest.approx(40, rel=0.01)
+    assert cost.tokens_per_critique == Measured(125, 100, 150, 2)
+    assert (cost.critiques, cost.critique_tokens, cost.critique_tokens_range) == (60, 60 * 125, (6000, 9000))
+    assert cost.tokens_per_s == pytest.approx(50, rel=0.01)
     assert cost.seconds == pytest.approx(150, rel=0.01)
+
+
+@pytest.mark.parametrize("unlike", ["length", "prompt", "sampling", "judge"])
+def test_unlike_jobs_say_nothing_of_a_critiques_length(context: Context, tmp_path: Path, unlike: str) -> None:
+    recipe = made.make_recipe(k=2)
+    others = {
+        "length": recipe,
+        "prompt": msgspec.structs.replace(recipe, prompt=recipe.prompt + "\n"),
+        "sampling": made.make_recipe(k=2, max_new_tokens=17),
+        "judge": msgspec.structs.replace(recipe, queue="rprm.another"),
+    }
+    finished_job(context, critiques=24, tokens=999_999, words=50 if unlike == "length" else 0, recipe=others[unlike])
+    path = made.write_jsonl(tmp_path / "x.jsonl", made.make_solutions(2))
+    cost = estimate(context, (str(path),), recipe, ReadOptions(), keep=KEEP)
+    assert (cost.measured, cost.critique_tokens) == (False, 12 * 600)
+    finished_job(context, critiques=24, tokens=2400)
+    cost = estimate(context, (str(path),), recipe, ReadOptions(), keep=KEEP)
+    assert cost.tokens_per_critique == Measured(100, 100, 100, 1)
+
+
+def test_an_early_stop_is_learnt_from_jobs_that_stop_alike(context: Context, tmp_path: Path) -> None:
+    adaptive = msgspec.structs.replace(made.make_recipe(k=10), stopping={"kind": "adaptive"})
+    path = made.write_jsonl(tmp_path / "x.jsonl", made.make_solutions(2))
+    finished_job(context, critiques=120, tokens=12_000, recipe=made.make_recipe(k=10))
+    unknown = estimate(context, (str(path),), adaptive, ReadOptions(), keep=KEEP)
+    assert (unknown.critiques, unknown.most_critiques, unknown.critiques_per_step) == (60, 60, None)
+    finished_job(context, critiques=48, tokens=4800, recipe=adaptive)
+    finished_job(context, critiques=72, tokens=7200, recipe=adaptive)
+    known = estimate(context, (str(path),), adaptive, ReadOptions(), keep=KEEP)
+    assert known.critiques_per_step == Measured(5, 4, 6, 2)
+    assert (known.critiques, known.most_critiques, known.critique_tokens_range) == (30, 60, (2400, 3600))
 
 
 def test_nothing_to_judge_is_an_error(context: Context, tmp_path: Path) -> None:

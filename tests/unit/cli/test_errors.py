@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
 
 import pytest
 
 from rprm_jobs import cli, errors
-from rprm_jobs.cli.shared.common import show_error
+from rprm_jobs.cli.shared.failing import show_error
 from rprm_jobs.errors import BadLine, InputError
 
 # A command line with one more command, `fail`, whose body is an argument.
@@ -40,7 +41,7 @@ def test_every_error_exits_with_its_own_status(
 ) -> None:
     leaf = getattr(errors, name)
 
-    def command(*, obj: object) -> None:  # noqa: ARG001
+    def command(**_: object) -> None:
         raise leaf
 
     monkeypatch.setattr(cli, "app", command)
@@ -97,7 +98,63 @@ def test_bad_lines_are_listed_and_the_rest_counted(capsys: pytest.CaptureFixture
     bad = tuple(BadLine("a.jsonl", line, "not JSON") for line in (3, 8))
     show_error(InputError("5 bad rows", bad_lines=bad, n_bad=5))
     assert capsys.readouterr().err == (
-        "error: 5 bad rows\n  a.jsonl:3: not JSON\n  a.jsonl:8: not JSON\n  ... and 3 more\n"
+        "error: 5 bad rows\n  a.jsonl:3: not JSON (and 1 more like it, in line 8)\n  ... and 3 more\n"
     )
-    show_error(InputError("2 bad rows", bad_lines=bad))
-    assert "more" not in capsys.readouterr().err
+    other = (*bad, BadLine("a.jsonl", 9, "id 'a' is repeated"), BadLine("b.jsonl", 4, "id 'b' is repeated"))
+    show_error(InputError("4 bad rows", bad_lines=other))
+    assert capsys.readouterr().err.splitlines()[2:] == [
+        "  a.jsonl:9: id 'a' is repeated",
+        "  b.jsonl:4: id 'b' is repeated",
+    ]
+    show_error(InputError("2 bad rows", bad_lines=bad), as_json=True)
+    shown = json.loads(capsys.readouterr().err)["error"]
+    assert (shown["kind"], shown["status"], shown["n_bad"]) == ("InputError", 3, 2)
+    assert shown["bad_rows"][1] == {"file": "a.jsonl", "line": 8, "reason": "not JSON"}
+
+
+# What the parser refuses, as `main` says it.
+USAGE = {
+    "submit": ("there is nothing to judge", "name files of solutions, or a job: --from-job JOB"),
+    "sample": ("the argument FILE is missing", "for example rprm-jobs sample labelled.jsonl --judge tiny -k 8 --wait"),
+    "subit": ("there is no command 'subit'", "did you mean submit, audit? rprm-jobs --help"),
+    "pairs": None,
+    "pairs nuild": ("there is no command 'nuild'", "did you mean build? rprm-jobs pairs --help"),
+    "submit f --wiat": ("there is no option --wiat", "did you mean --wait? rprm-jobs submit --help"),
+    "submit f --seed x": ("--seed: 'x' is not a whole number", "rprm-jobs submit --help"),
+    "status 0": ("the argument JOB: 0 is less than 1", "rprm-jobs status --help"),
+    "submit f --stopping s": ("--stopping: 's' is none of fixed, exact, adaptive, planned", "rprm-jobs submit --help"),
+    "submit f --judge": ("--judge has no value", "rprm-jobs --help"),
+    "demo a b": ("too many arguments: a b", "rprm-jobs demo --help"),
+    "pairs build 1": ("--name is missing", "for example rprm-jobs pairs build 7 --name first --dry-run"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("words", USAGE)
+def test_what_the_parser_refuses_is_said_in_the_same_style(
+    words: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(sys, "argv", ["rprm-jobs", *words.split()])
+    with pytest.raises(SystemExit) as left:
+        cli.main()
+    assert left.value.code == 2
+    said = capsys.readouterr().err
+    if (expected := USAGE[words]) is None:
+        assert said.startswith("Usage: rprm-jobs pairs")
+    else:
+        assert said == f"error: {expected[0]}\n  hint: {expected[1]}\n"
+
+
+def test_errors_are_json_where_json_is_asked_for(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(sys, "argv", ["rprm-jobs", "status", "x", "--json"])
+    with pytest.raises(SystemExit):
+        cli.main()
+    assert json.loads(capsys.readouterr().err)["error"]["what"] == "the argument JOB: 'x' is not a whole number"
+
+
+def test_debug_may_stand_anywhere_before_two_dashes() -> None:
+    assert cli.anywhere(["status", "7", "--debug"])[1].debug
+    arguments, state = cli.anywhere(["submit", "--debug", "--", "--debug"])
+    assert (arguments, state.debug) == (["submit", "--", "--debug"], True)
+    assert not cli.anywhere(["submit", "--", "--debug"])[1].debug

@@ -89,18 +89,16 @@ def test_the_list_of_commands_is_grouped_and_cuts_no_sentence(monkeypatch: pytes
 
 # Each command with what it needs, and the values with which an option that takes one is given.
 REQUIRED = {
-    "submit": ["f"], "sample": ["f"], "rollout": ["f"], "search": ["f"], "eval processbench": [],
+    "submit": ["f"], "estimate": ["f"], "logs": [], "sample": ["f"], "rollout": ["f"], "search": ["f"],
+    "eval processbench": [],
     "eval prmbench": ["f"], "eval best-of-n": ["f"], "extend": ["1", "-k", "4"], "doctor": [], "worker": [],
+    "compare": ["1", "2"],
     "pairs build": ["1", "--name", "n"], "pairs export": ["n"], "sft export": ["n"], "results": ["1"],
     "improve": ["f", "--validate", "g", "--out", "o"],
 }  # fmt: skip
-# What makes a rule fail, by the words that the error uses.
+# What makes a rule fail where that is no option of its own, by the words that the error uses.
 BREAKS = {
-    "without --wait": [], "without --then-score": [], "without --canary": [], "without --judge": [],
-    "without --policy": [], "without --stopping adaptive": [], "without --stopping planned": [], "with --width 1": [],
-    "with --no-worker": ["--no-worker"], "with --job": ["--job", "1"], "with --predictions": ["--predictions", "p"],
-    "with --folder": ["--folder", "d"], "with --dataset": ["--dataset", "d"],
-    "without --rule distinct": ["--rule", "all"],
+    "with --width 1": [], "with --no-worker": ["--no-worker"], "without --rule distinct": ["--rule", "all"],
     "with --policy and without --judge": ["--policy", "p"],
 }  # fmt: skip
 HOLDS = {
@@ -117,14 +115,28 @@ RULES = [
 
 # A value that each option accepts; others take any text.
 VALUES = {
-    "k": "3", "fail_on": "none", "job": "3", "seed": "3", "confidence": "0.9", "min_k": "2", "changed": "0.1",
+    "k": "3", "fail_on": "none", "job": "3", "from_job": "3", "min_chars": "3", "shown": "3",
+    "ids": "line", "seed": "3", "lines": "3", "confidence": "0.9", "min_k": "2",
+    "changed": "0.1",
     "price": "9", "pilot": "9",
     "stopping": "exact", "max_pairs": "1", "max_length_difference": "0.5", "engine_arg": "a=b",
     "policy_engine_arg": "a=b",
 }  # fmt: skip
 
 
+def broken(command: Any, otherwise: str) -> list[str]:
+    """What makes the rule fail: nothing where an option is lacking, the option itself where that is too much."""
+    if otherwise in BREAKS:
+        return BREAKS[otherwise]
+    if otherwise.startswith("without "):
+        return []
+    flag = otherwise.removeprefix("with ")
+    return given(next(parameter for parameter in command.params if flag in parameter.opts))
+
+
 def given(parameter: Any) -> list[str]:
+    if parameter.param_type_name == "argument":
+        return ["x"]
     option = max(parameter.opts, key=len)
     return [option] if parameter.is_flag else [option, VALUES.get(parameter.name, "x")]
 
@@ -133,12 +145,16 @@ def given(parameter: Any) -> list[str]:
 def test_an_option_without_effect_is_refused(name: str, otherwise: str, option: str) -> None:
     parameter = next(one for one in COMMANDS[name].params if one.name == option)
     # The other rules for the same option hold.
+    (rule, *_) = [rule for rule in COMMANDS[name].rules if rule.otherwise == otherwise and option in rule.options]
     others = {rule.otherwise for rule in COMMANDS[name].rules if option in rule.options} - {otherwise}
     held = [word for other in others for word in HOLDS.get(other, [])]
-    arguments = [*REQUIRED[name], *held, *BREAKS[otherwise], *given(parameter)]
+    # Where files are what has no effect, none is named but by the option itself.
+    needed = [] if "files" in rule.options else REQUIRED.get(name, [])
+    arguments = [*needed, *held, *broken(COMMANDS[name], otherwise), *given(parameter)]
     with pytest.raises(ConfigError) as refused:
         COMMANDS[name].main(arguments, prog_name=f"rprm-jobs {name}", standalone_mode=False)
-    spelled = max(parameter.opts, key=len)
+    positional = parameter.param_type_name == "argument"
+    spelled = "the file argument" if positional else max(parameter.opts, key=len)
     assert refused.value.what.startswith(f"{spelled} has no effect with")
     assert spelled in refused.value.hint or "--" in refused.value.hint
 
@@ -155,7 +171,7 @@ def test_a_threshold_is_a_reward(name: str, value: str) -> None:
 
 def test_every_command_that_can_start_a_worker_says_when_its_engine_has_none() -> None:
     for name, command in COMMANDS.items():
-        options = {parameter.name for parameter in command.params}
+        options = {parameter.name for parameter in command.params if not getattr(parameter, "hidden", False)}
         if {"worker", "engine"} <= options:
             ruled = {option for rule in command.rules for option in rule.options}
             assert {"engine", "engine_arg"} <= ruled, name
@@ -176,3 +192,9 @@ def test_an_option_of_the_judges_worker_names_that_of_the_policys() -> None:
     with pytest.raises(ConfigError, match="--engine-arg has no effect without --then-score") as refused:
         COMMANDS["rollout"].main(arguments, prog_name="rprm-jobs rollout", standalone_mode=False)
     assert "--policy-engine-arg" in refused.value.hint
+
+
+def test_estimate_takes_every_option_of_submit() -> None:
+    theirs = {parameter.name: parameter.opts for parameter in COMMANDS["submit"].params}
+    own = {parameter.name: parameter.opts for parameter in COMMANDS["estimate"].params}
+    assert theirs.items() <= own.items()

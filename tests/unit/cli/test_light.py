@@ -80,8 +80,8 @@ def test_no_color_is_respected() -> None:
     assert "why [/not]" in shown["plain"]
 
 
-# A worker and the service are processes that stay, and have no result to print.
-@pytest.mark.parametrize("name", sorted(set(commands(app)) - {"worker", "serve"}))
+# A worker and the service are processes that stay, and have no result to print; help is a text.
+@pytest.mark.parametrize("name", sorted(set(commands(app)) - {"worker", "serve", "help"}))
 def test_every_command_has_json_and_help(name: str) -> None:
     command = commands(app)[name]
     assert command.help

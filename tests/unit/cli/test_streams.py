@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
@@ -26,10 +27,13 @@ def shell(line: str, folder: Path, **env: str) -> subprocess.CompletedProcess[by
 def test_an_output_that_takes_nothing_is_one_line(command: str, redirection: str, reason: str, tmp_path: Path) -> None:
     done = shell(f"{COMMAND} {command} {redirection}", tmp_path)
     assert done.returncode == 2
-    assert done.stderr.decode() == (
-        f"error: standard output cannot be written: {reason}\n"
-        "  hint: send it to a file with room: rprm-jobs ... > FILE\n"
-    )
+    what, hint = f"standard output cannot be written: {reason}", "send it to a file with room: rprm-jobs ... > FILE"
+    said = done.stderr.decode()
+    if "--json" in command:
+        error = json.loads(said)["error"]
+        assert (error["what"], error["hint"], error["status"]) == (what, hint, 2)
+    else:
+        assert said == f"error: {what}\n  hint: {hint}\n"
 
 
 @pytest.mark.parametrize("redirection", ["2>&-", "2> /dev/full"])
@@ -64,7 +68,7 @@ def test_a_name_that_is_not_utf_8_is_refused_by_name(arguments: bytes, tmp_path:
 def test_what_is_not_utf_8_elsewhere_is_one_line_without_its_text(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    def command(*, obj: object) -> None:  # noqa: ARG001
+    def command(**_: object) -> None:
         "postgresql://user:secret\udce9@host".encode()
 
     monkeypatch.setattr(cli, "app", command)
