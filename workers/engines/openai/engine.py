@@ -50,6 +50,8 @@ class OpenaiEngine:
         self._critique_stops: tuple[str, ...] = STOP_STRINGS
         self._slots = asyncio.Semaphore(options.concurrency)
         self._probing = asyncio.Lock()
+        # Set once the server is of no more use: requests that still wait for their turn are not sent.
+        self._ended: EngineDied | None = None
         self._prompt_tokens = 0
         self._generated_tokens = 0
 
@@ -143,6 +145,8 @@ class OpenaiEngine:
 
     async def _generate(self, prompt: Prompt, seed: int, sampling: Sampling, stop: Sequence[str] | None) -> Generation:
         async with self._slots:
+            if self._ended is not None:
+                raise EngineDied(self._ended.what, where=self._ended.where, hint=self._ended.hint)
             body = self._body(prompt, seed, sampling, stop)
             reply = await self._fitted(prompt, body)
             if stop is None and "stop" in body and reply.stopped_in_thinking():
@@ -172,6 +176,13 @@ class OpenaiEngine:
             return reply
 
     async def _retried(self, body: dict[str, Any]) -> Reply:
+        try:
+            return await self._answered(body)
+        except EngineDied as died:
+            self._ended = died
+            raise
+
+    async def _answered(self, body: dict[str, Any]) -> Reply:
         try:
             return await with_retries(lambda: self._ask(body), self._policy, self._answers)
         except GaveUp as error:
