@@ -7,10 +7,8 @@ cost but a delay: shards are claimed in Postgres, and an idle worker looks there
 from __future__ import annotations
 
 import logging
-import re
 from collections.abc import Iterable
 from typing import Any
-from urllib.parse import urlsplit
 
 import redis
 from celery import Celery
@@ -18,12 +16,11 @@ from kombu.exceptions import KombuError
 from redis.backoff import NoBackoff
 from redis.retry import Retry
 
-from rprm_jobs.errors import BrokerError, ConfigError
-from rprm_jobs.settings import mask_url
+from rprm_jobs.errors import BrokerError
+from rprm_jobs.settings import check_redis_url, mask_url
 
 MESSAGE_VERSION = 1
 JUDGE_SHARD = "workers.judge_shard"
-_SCHEMES = ("redis://", "rediss://")
 
 # One call to a Redis that does not answer takes seconds at most, not the kernel's minutes.
 _TRANSPORT = {
@@ -62,25 +59,10 @@ _SETTINGS: dict[str, Any] = {
 
 def make_app(redis_url: str) -> Celery:
     """The Celery application for this broker. Raises ConfigError when the URL is not a Redis URL."""
-    if not _is_redis_url(redis_url):
-        raise ConfigError(
-            "RPRM_REDIS_URL is not a Redis URL",
-            where=mask_url(redis_url),
-            hint="write redis://:password@host:6379/0, with / # ? @ in the password as %2F %23 %3F %40",
-        )
+    check_redis_url(redis_url)
     app = Celery("rprm_jobs", broker=redis_url, set_as_current=False)
     app.conf.update(_SETTINGS)
     return app
-
-
-def _is_redis_url(url: str) -> bool:
-    try:
-        parts = urlsplit(url)
-        # Read for its ValueError: a port that is no number is mostly a piece of a password.
-        _ = parts.port
-    except ValueError:
-        return False
-    return url.startswith(_SCHEMES) and bool(parts.hostname) and re.fullmatch(r"/?|/\d+", parts.path) is not None
 
 
 class Notifier:

@@ -12,6 +12,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 from rprm_jobs.errors import ConfigError
 
@@ -201,3 +202,24 @@ def mask_url(url: str) -> str:
         name, colon, _ = user.partition(":")
         rest = f"{name}{':***' if colon else ''}@{server}"
     return scheme + separator + re.sub(r"(?i)(password=)[^&]*", r"\1***", rest)
+
+
+def check_redis_url(url: str) -> None:
+    """Raises ConfigError unless this is the URL of a Redis."""
+    if not _is_redis_url(url):
+        raise ConfigError(
+            "RPRM_REDIS_URL is not a Redis URL",
+            where=mask_url(url),
+            hint="write redis://:password@host:6379/0, with / # ? @ in the password as %2F %23 %3F %40",
+        )
+
+
+def _is_redis_url(url: str) -> bool:
+    try:
+        parts = urlsplit(url)
+        # Read for its ValueError: a port that is no number is mostly a piece of a password.
+        _ = parts.port
+    except ValueError:
+        return False
+    is_ours = url.startswith(("redis://", "rediss://")) and bool(parts.hostname)
+    return is_ours and re.fullmatch(r"/?|/\d+", parts.path) is not None

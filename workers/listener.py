@@ -9,24 +9,25 @@ from __future__ import annotations
 import logging
 import threading
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from celery import Celery
-from celery.signals import worker_ready
-from celery.worker import state
-from celery.worker.worker import WorkController
-
-from rprm_jobs.broker import JUDGE_SHARD, MESSAGE_VERSION
 from rprm_jobs.errors import BrokerError
 from workers.troubles import Troubles
+
+if TYPE_CHECKING:
+    from celery import Celery
 
 _log = logging.getLogger(__name__)
 _LISTENER = "notifications are not received"
 _AGAIN_AFTER_S = 5.0
+# Idle looks find the first work. A worker of one small job has ended by then, and never loads Celery, which takes as
+# long as all else that a worker loads.
+_BEGIN_AFTER_S = 2.0
 
 
-def register(app: Celery, notify: Callable[[], None]) -> None:
+def _register(app: Celery, notify: Callable[[], None]) -> None:
     """Define the one task: use a slot for whatever is most urgent in the queue."""
+    from rprm_jobs.broker import JUDGE_SHARD, MESSAGE_VERSION
 
     @app.task(name=JUDGE_SHARD)  # type: ignore[untyped-decorator]
     def judge_shard(message: Mapping[str, Any]) -> None:
@@ -44,14 +45,17 @@ def register(app: Celery, notify: Callable[[], None]) -> None:
 class NotificationListener:
     """Consumes one queue and outlives any failure of Redis: Celery reconnects, and is started again if it gives up.
 
-    Idle looks go on meanwhile, so no work waits for it.
+    Idle looks go on meanwhile, so no work waits for it. `notify` uses a slot for what is most urgent in the queue.
     """
 
-    def __init__(self, app: Celery, queue: str, slots: int, name: str, troubles: Troubles) -> None:
-        self._app, self._queue, self._slots, self._name = app, queue, slots, name
+    def __init__(
+        self, redis_url: str, notify: Callable[[], None], *, queue: str, slots: int, name: str, troubles: Troubles
+    ) -> None:
+        self._redis_url, self._notify = redis_url, notify
+        self._queue, self._slots, self._name = queue, slots, name
         self._troubles = troubles
+        self._app: Celery | None = None
         self._stopping = threading.Event()
-        worker_ready.connect(self._on_ready, weak=False)
         self._thread = threading.Thread(target=self._run, name="notification-listener", daemon=True)
 
     def start(self) -> None:
@@ -65,10 +69,15 @@ class NotificationListener:
     def stop(self, timeout: float) -> None:
         """Stop listening. After `timeout` seconds the thread is abandoned, so a hanging Redis delays nothing."""
         self._stopping.set()
-        state.should_stop = 0
+        if self._app is not None:
+            from celery.worker import state
+
+            state.should_stop = 0
         self._thread.join(timeout)
 
     def _run(self) -> None:
+        if self._stopping.wait(_BEGIN_AFTER_S):
+            return
         while not self._stopping.is_set():
             try:
                 self._consume()
@@ -79,8 +88,23 @@ class NotificationListener:
     def _on_ready(self, **_: object) -> None:
         self._troubles.clear(_LISTENER)
 
+    def _make_app(self) -> Celery:
+        from celery.signals import worker_ready
+
+        from rprm_jobs.broker import make_app
+
+        worker_ready.connect(self._on_ready, weak=False)
+        app = make_app(self._redis_url)
+        _register(app, self._notify)
+        return app
+
     def _consume(self) -> None:
         """Listen until told to stop. Raises BrokerError when Celery gave up."""
+        from celery.worker.worker import WorkController
+
+        self._app = self._app or self._make_app()
+        if self._stopping.is_set():
+            return
         worker = WorkController(
             app=self._app,
             hostname=self._name,

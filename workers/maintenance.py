@@ -46,7 +46,7 @@ class Maintenance:
         """End; waits a few seconds for what is in progress."""
         for loop in self.loops:
             loop.stop()
-        self._context.notifier.close()
+        self._context.close_notifier()
 
     def _sweep(self) -> None:
         lease_s, database = self._context.settings.lease_s, self._context.database

@@ -15,19 +15,18 @@ import time
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
-from rprm_jobs.broker import make_app
 from rprm_jobs.engine import Engine, EngineInfo, EngineStats
 from rprm_jobs.errors import ConfigError
 from rprm_jobs.logs import name_worker
 from rprm_jobs.services.context import Context
-from rprm_jobs.settings import Settings
+from rprm_jobs.settings import Settings, check_redis_url
 from rprm_jobs.store.records import WorkerInfo
 from rprm_jobs.store.schema import migrations
 from rprm_jobs.store.session import Database
 from workers.attempt import WorkerDependencies
 from workers.leases import LeaseKeeper
 from workers.left_jobs import LeftJobs
-from workers.listener import NotificationListener, register
+from workers.listener import NotificationListener
 from workers.loop import EngineLoop
 from workers.maintenance import Maintenance
 from workers.meter import Meter, Watched, serving_metrics
@@ -106,6 +105,7 @@ def _urls(settings: Settings) -> tuple[str, str]:
             "a worker needs RPRM_DATABASE_URL and RPRM_REDIS_URL",
             hint="start it with `rprm-jobs worker`, which fills in the embedded servers",
         )
+    check_redis_url(settings.redis_url)
     return settings.database_url, settings.redis_url
 
 
@@ -161,9 +161,14 @@ class _Worker:
         self._runtime = Runtime(
             dependencies, self._keeper, self._me, self._stop, RuntimeOptions(settings.lease_s, options.slots)
         )
-        app = make_app(redis_url)
-        register(app, self._runtime.notify)
-        self._listener = NotificationListener(app, serving.queue, 2 * options.slots, self._me.id, troubles)
+        self._listener = NotificationListener(
+            redis_url,
+            self._runtime.notify,
+            queue=serving.queue,
+            slots=2 * options.slots,
+            name=self._me.id,
+            troubles=troubles,
+        )
         self._maintenance = Maintenance(Context(settings, database), self._me.id, troubles, gate, meter)
         meter.watch(
             Watched(

@@ -40,10 +40,14 @@ class Context:
         url = self.settings.database_direct_url
         return Database(url) if url else self.database
 
-    def close(self) -> None:
-        """Close what was opened."""
+    def close_notifier(self) -> None:
+        """Close the notifier, if there is one."""
         if "notifier" in vars(self):
             self.notifier.close()
+
+    def close(self) -> None:
+        """Close what was opened."""
+        self.close_notifier()
         if "direct_database" in vars(self):
             self.direct_database.close()
         self.database.close()
