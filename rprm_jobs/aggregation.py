@@ -8,8 +8,17 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 
 from rprm_jobs.types import Critique, ItemStatus, SolutionScore, Verdict
+
+
+@dataclass(frozen=True, slots=True)
+class Screened:
+    """What a cheaper judge said of a step: P(correct) in [0, 1], and as how many critiques that counts."""
+
+    score: float
+    weight: float
 
 
 def vote(critique: Critique) -> float | None:
@@ -21,18 +30,33 @@ def vote(critique: Critique) -> float | None:
     return 1.0 if critique.verdict is Verdict.YES else 0.0
 
 
-def step_reward(critiques: Iterable[Critique]) -> float | None:
-    """Mean over parsed critiques (R-PRM, equation of the step reward), None when none was parsed."""
+def step_reward(critiques: Iterable[Critique], screen: Screened | None = None) -> float | None:
+    """Mean over parsed critiques (R-PRM, equation of the step reward), None when none was parsed.
+
+    With a `screen`, its score counts as so many critiques more.
+    """
     votes = [v for c in critiques if (v := vote(c)) is not None]
-    return math.fsum(votes) / len(votes) if votes else None
+    if screen is None:
+        return math.fsum(votes) / len(votes) if votes else None
+    return math.fsum([*votes, screen.weight * screen.score]) / (len(votes) + screen.weight)
 
 
-def rewards_of(critiques: Iterable[Critique], n_steps: int) -> tuple[float | None, ...]:
-    """The reward of every step, from the critiques of all."""
+def screened_steps(scores: Sequence[float | None] | None, weight: float, n_steps: int) -> tuple[Screened | None, ...]:
+    """What counts of the screen's scores for each step; None where it gave none, or where `weight` is 0."""
+    if scores is None or not weight:
+        return (None,) * n_steps
+    return tuple(None if score is None else Screened(score, weight) for score in scores)
+
+
+def rewards_of(
+    critiques: Iterable[Critique], n_steps: int, screen: Sequence[Screened | None] | None = None
+) -> tuple[float | None, ...]:
+    """The reward of every step, from the critiques of all, and from the `screen` of each where one counts."""
     by_step: list[list[Critique]] = [[] for _ in range(n_steps)]
     for critique in critiques:
         by_step[critique.step].append(critique)
-    return tuple(step_reward(group) for group in by_step)
+    screened = screen or (None,) * n_steps
+    return tuple(step_reward(group, score) for group, score in zip(by_step, screened, strict=True))
 
 
 def first_error(rewards: Sequence[float | None], threshold: float) -> int | None:
@@ -56,6 +80,7 @@ def score_solution(
     threshold: float,
     *,
     judged: tuple[int, ...] | None = None,
+    screen: Sequence[Screened | None] | None = None,
 ) -> SolutionScore:
     """Put the critiques of one solution together. FAILED with a reason when a step has no parsed critique.
 
@@ -65,7 +90,9 @@ def score_solution(
     by_step: list[list[Critique]] = [[] for _ in range(n_steps)]
     for critique in sorted(critiques, key=lambda c: (c.step, c.k)):
         by_step[critique.step].append(critique)
-    rewards = rewards_of(critiques, n_steps)
+    rewards = rewards_of(critiques, n_steps, screen)
+    if judged is not None:
+        rewards = tuple(reward if step in judged else None for step, reward in enumerate(rewards))
     reason = _missing_reason(rewards, by_step, steps)
     return SolutionScore(
         ord=ord_,

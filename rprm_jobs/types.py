@@ -117,7 +117,8 @@ class Critique:
     """One sampled evaluation trajectory of one step.
 
     `p_yes` is P(Yes) in [0, 1] at the place of the verdict; None where the verdict was not parsed or the engine
-    tells no log-probabilities. `tokens` counts generated tokens.
+    tells no log-probabilities. `tokens` counts generated tokens. `forced`: it ended without a verdict, and the judge
+    was asked for one behind it, so `text` holds none.
     """
 
     step: int
@@ -127,6 +128,7 @@ class Critique:
     tokens: int
     finish: Finish
     text: str
+    forced: bool = False
 
 
 @dataclass(frozen=True, slots=True)

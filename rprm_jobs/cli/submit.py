@@ -14,6 +14,7 @@ from rprm_jobs.cli.shared.options import (
     FamilyCritiquesOption,
     FamilyOption,
     FamilyThresholdOption,
+    ForceVerdictOption,
     FromJobOption,
     JobNameOption,
     JsonOption,
@@ -35,6 +36,7 @@ from rprm_jobs.cli.shared.options import (
 from rprm_jobs.cli.shared.outcome import FailOn, FailOnOption
 from rprm_jobs.cli.shared.reading import READING, reading_options
 from rprm_jobs.cli.shared.stopping import (
+    SCREEN_RULES,
     STOPPING_RULES,
     ChangedOption,
     ConfidenceOption,
@@ -42,13 +44,17 @@ from rprm_jobs.cli.shared.stopping import (
     OldPolicyOption,
     PilotOption,
     PriceOption,
+    ScreenFamilyOption,
+    ScreenOption,
     StoppingKind,
     StoppingOption,
     UntilOption,
+    WeightOption,
+    cascade_options,
     refuse_old_policy,
     stopping_options,
 )
-from rprm_jobs.cli.shared.submitting import WAIT_RULES, announce, conclude
+from rprm_jobs.cli.shared.submitting import WAIT_RULES, announce, conclude, conclude_screened
 from rprm_jobs.errors import ConfigError
 from rprm_jobs.launch.servers import connected
 from rprm_jobs.types import KeepCritiques
@@ -70,6 +76,9 @@ def submit(
     changed: ChangedOption = None,
     price: PriceOption = None,
     pilot: PilotOption = None,
+    weight: WeightOption = None,
+    screen: ScreenOption = None,
+    screen_family: ScreenFamilyOption = None,
     until_first_error: UntilOption = False,
     prompt: PromptOption = None,
     system_prompt: SystemPromptOption = None,
@@ -78,6 +87,7 @@ def submit(
     temperature: TemperatureOption = None,
     top_p: TopPOption = None,
     max_new_tokens: MaxNewTokensOption = None,
+    force_verdict: ForceVerdictOption = False,
     priority: PriorityOption = 0,
     keep_critiques: KeepOption = KeepCritiques.ALL,
     skip_bad: SkipBadOption = False,
@@ -103,18 +113,22 @@ def submit(
     from rprm_jobs.services.jobs.again import request_from_job
     from rprm_jobs.services.jobs.submit import SubmitRequest, make_recipe
     from rprm_jobs.services.jobs.submit import submit as submit_job
+    from rprm_jobs.services.upkeep.dependents import submit_screened
 
     refuse_old_policy(policy)
     if not files and from_job is None:
         raise ConfigError("there is nothing to judge", hint="name files of solutions, or a job: --from-job JOB")
     resolved = resolve_judge(judge, family)
     k = resolved.family.resolve_k(k)
+    options = (
+        stopping_options(stopping, k=k, confidence=confidence, min_k=min_k, changed=changed, price=price, pilot=pilot)
+        if screen is None
+        else cascade_options(confidence=confidence, weight=weight)
+    )
     recipe = make_recipe(
         resolved,
         k=k,
-        stopping=stopping_options(
-            stopping, k=k, confidence=confidence, min_k=min_k, changed=changed, price=price, pilot=pilot
-        ),
+        stopping=options,
         threshold=threshold,
         seed=seed,
         template=resolved.asked_with(prompt, system_prompt),
@@ -122,6 +136,7 @@ def submit(
         top_p=top_p,
         max_new_tokens=max_new_tokens,
         until_first_error=until_first_error,
+        force_verdict=force_verdict,
     )
     with connected() as context:
         if from_job is None:
@@ -129,10 +144,21 @@ def submit(
         else:
             request = request_from_job(context, from_job, recipe, priority=priority, keep=keep_critiques, new=new)
         request = replace(request, name=name, model_paths=model_paths(judge=resolved))
-        submission = submit_job(context, request)
-        announce(submission, k)
         serving = WorkerChoice(judge, engine, tuple(engine_arg or ()), family=family) if worker else None
-        conclude(context, submission, wait=wait, fail_on=fail_on, worker=serving, as_json=as_json)
+        if screen is None:
+            submission = submit_job(context, request)
+            announce(submission, k)
+            conclude(context, submission, wait=wait, fail_on=fail_on, worker=serving, as_json=as_json)
+            return
+        scorer = resolve_judge(screen, screen_family)
+        screening = make_recipe(scorer, k=None, seed=seed)
+        paths = model_paths(judge=scorer)
+        submission = submit_screened(context, request, screening, screen_paths=paths)
+        announce(submission, screening.k)
+        first = WorkerChoice(screen, "auto", (), family=screen_family) if worker else None
+        conclude_screened(
+            context, submission, wait=wait, fail_on=fail_on, screen=first, worker=serving, as_json=as_json
+        )
 
 
 def register(app: typer.Typer) -> None:
@@ -143,6 +169,7 @@ def register(app: typer.Typer) -> None:
         "rprm-jobs submit solutions.jsonl --judge tiny --wait",
         "rprm-jobs submit rollouts/ --judge ORG/MODEL -k 16 --stopping adaptive",
         "rprm-jobs submit --from-job 7 --judge ORG/OTHER",
+        "rprm-jobs submit solutions.jsonl --judge ORG/MODEL --screen Qwen/Qwen2.5-Math-PRM-7B --until-first-error",
         group=JOBS,
-        rules=(excludes("from_job", "files", "skip_bad", *READING), *STOPPING_RULES, *WAIT_RULES),
+        rules=(excludes("from_job", "files", "skip_bad", *READING), *SCREEN_RULES, *STOPPING_RULES, *WAIT_RULES),
     )

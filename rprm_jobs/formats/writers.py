@@ -43,13 +43,21 @@ class ResultSchema:
         import pyarrow as pa
 
         critique = pa.struct(
-            [("k", pa.int32()), ("verdict", pa.string()), ("p_yes", pa.float64()), ("text", pa.string())]
+            [
+                ("k", pa.int32()),
+                ("verdict", pa.string()),
+                ("p_yes", pa.float64()),
+                ("text", pa.string()),
+                ("forced", pa.bool_()),
+            ]
         )
         return pa.schema(
             [
                 *((name, pa.string()) for name in _TEXTS),
                 ("rewards", pa.list_(pa.float64())),
                 ("first_error", pa.int32()),
+                ("forced_verdicts", pa.int32()),
+                ("screen", pa.list_(pa.float64())),
                 ("critiques_per_step", pa.list_(pa.int32())),
                 ("step_offsets", pa.list_(pa.list_(pa.int32()))),
                 ("critiques", pa.list_(pa.list_(critique))),

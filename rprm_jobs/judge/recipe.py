@@ -13,6 +13,7 @@ import msgspec
 
 from rprm_jobs.errors import ConfigError
 from rprm_jobs.judge.families.family import Family
+from rprm_jobs.judge.families.rprm import RPRM
 from rprm_jobs.judge.families.table import read_stored
 from rprm_jobs.judge.verdict import PARSE_RULE, PARSE_RULES
 from rprm_jobs.search.guided import SearchOptions
@@ -21,7 +22,7 @@ from rprm_jobs.types import Sampling
 MAX_K = 1024
 # Fields added later, with their value before: stored only where they differ from it, so that the digests of older jobs
 # stay the same and an older worker can read every recipe that it can judge by.
-_LATER: dict[str, Any] = {"until_first_error": False, "writing": None, "family": None}
+_LATER: dict[str, Any] = {"until_first_error": False, "writing": None, "family": None, "force_verdict": False}
 
 
 class GenerationConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -48,6 +49,8 @@ class Recipe(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     `parse_rule` says how verdicts are read (rprm_jobs.judge.verdict), so that a job keeps its meaning.
 
+    With `force_verdict` a critique without a verdict is continued with the verdict's question, and its P(Yes) counts.
+
     `family` is the family of judges with all of its fields (rprm_jobs.judge.families), None for R-PRM's.
 
     With `generation_config` the outcomes are solutions; of plain rollouts, which nobody judges, `judge` is the policy
@@ -67,6 +70,7 @@ class Recipe(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     until_first_error: bool = False
     generation_config: GenerationConfig | None = msgspec.field(default=None, name="writing")
     family: dict[str, Any] | None = None
+    force_verdict: bool = False
 
     def __post_init__(self) -> None:
         self.judge_family.check_threshold(self.threshold)
@@ -79,6 +83,11 @@ class Recipe(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
                 "use >= 0",
             ),
             (0 < self.sampling.top_p <= 1, f"top_p={self.sampling.top_p} is not in (0, 1]", "e.g. 0.95"),
+            (
+                not self.force_verdict or self.judge_family.name == RPRM.name,
+                f"force_verdict has no meaning for {self.judge_family.name}",
+                "leave it out: only critiques of single steps end in R-PRM's verdict",
+            ),
             (self.sampling.max_new_tokens >= 1, "max_new_tokens is below 1", "e.g. 4096"),
             (
                 self.parse_rule in PARSE_RULES,
@@ -94,6 +103,11 @@ class Recipe(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     def judge_family(self) -> Family:
         """The family of judges. Raises ConfigError for one of a newer version of the program."""
         return read_stored(self.family)
+
+    @property
+    def screen_weight(self) -> float:
+        """As how many critiques the screen's score of a step counts in its reward; 0 where it does not count."""
+        return float(self.stopping.get("weight", 0.0)) if self.stopping.get("kind") == "cascade" else 0.0
 
     @property
     def digest(self) -> str:

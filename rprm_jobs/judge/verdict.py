@@ -83,6 +83,12 @@ def thinking_opening(frame: str) -> str:
     return frame[marks[-1].start() :] if marks and marks[-1][0] in _OPENING else ""
 
 
+def thinking_closing(text: str) -> str:
+    """What closes the thinking block that `text` leaves open, else empty."""
+    opening = thinking_opening(text)
+    return next((f"\n{closing}\n" for mark, closing in _THINKING if opening.startswith(mark)), "")
+
+
 def _outside_thinking(text: str, matches: list[re.Match[str]]) -> list[re.Match[str]]:
     """Those of `matches` that stand in no thinking block; one that is never closed reaches to the end."""
     if not matches:

@@ -15,6 +15,7 @@ import msgspec
 
 from rprm_jobs.errors import ConfigError
 from rprm_jobs.stopping.adaptive import Adaptive
+from rprm_jobs.stopping.cascade import Cascade
 from rprm_jobs.stopping.context import NO_CONTEXT, StepContext
 from rprm_jobs.stopping.exact import Exact
 from rprm_jobs.stopping.planned import Planned, Screened, compile_plan, plan_at
@@ -110,11 +111,24 @@ class _Planned(_Options, frozen=True, tag="planned"):
         return Planned(k, threshold, compile_plan(prior, k, threshold, self.changed, wrong))
 
 
-KINDS: dict[str, type[_Fixed | _Exact | _Adaptive | _Planned]] = {
+class _Cascade(_Options, frozen=True, tag="cascade"):
+    confidence: float = 0.95
+    weight: float = 4.0
+
+    def rule(self, k: int, threshold: float) -> StoppingRule:
+        if not 0.5 < self.confidence < 1.0:
+            raise ConfigError(f"confidence={self.confidence} is not between 0.5 and 1", hint="choose one, e.g. 0.95")
+        if not 0.0 < self.weight < math.inf:
+            raise ConfigError(f"weight={self.weight} is not a number of critiques above 0", hint="choose one, e.g. 4")
+        return Cascade(k, threshold, self.confidence, self.weight)
+
+
+KINDS: dict[str, type[_Fixed | _Exact | _Adaptive | _Planned | _Cascade]] = {
     "fixed": _Fixed,
     "exact": _Exact,
     "adaptive": _Adaptive,
     "planned": _Planned,
+    "cascade": _Cascade,
 }
 
 
@@ -139,7 +153,7 @@ def make_rule(options: Mapping[str, Any], *, k: int, threshold: float) -> Stoppi
     return _read(options).rule(k, threshold)
 
 
-def _read(options: Mapping[str, Any]) -> _Fixed | _Exact | _Adaptive | _Planned:
+def _read(options: Mapping[str, Any]) -> _Fixed | _Exact | _Adaptive | _Planned | _Cascade:
     kind = options.get("kind")
     if kind not in KINDS:
         raise ConfigError(f"unknown stopping rule {kind!r}", hint=f"use one of {', '.join(KINDS)}")

@@ -7,21 +7,24 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Protocol
 
-from rprm_jobs.aggregation import failed_solution, score_solution, step_reward
+from rprm_jobs.aggregation import failed_solution, score_solution, screened_steps, step_reward
 from rprm_jobs.engine import Engine, Generation, Prompt
 from rprm_jobs.errors import ItemFailure
 from rprm_jobs.judge.prompt import PromptTemplate
 from rprm_jobs.judge.recipe import Recipe, critique_seed
-from rprm_jobs.judge.verdict import PARSE_RULE, read_verdict
+from rprm_jobs.judge.verdict import MARKER, PARSE_RULE, p_yes, read_verdict, thinking_closing
 from rprm_jobs.stopping import StepContext, StoppingRule, make_rule
 from rprm_jobs.store.jobs.plans import StoredPlan
 from rprm_jobs.store.records import StoredSolution
-from rprm_jobs.types import Critique, SolutionScore
+from rprm_jobs.types import Critique, SolutionScore, Verdict
 from workers.tasks.budget import Budget, Turn
-from workers.tasks.common import Emit, cancel, run_concurrently, sampled
+from workers.tasks.common import Emit, cancel, run_all, run_concurrently, sampled
+
+# Of two words equally likely the judge is taken to say Yes, as a reward of 0.5 is not below the usual threshold.
+_EVEN = 0.5
 
 
 class StepFailed(ItemFailure):
@@ -106,6 +109,7 @@ class SolutionJudge:
         ]
         self._tasks: list[asyncio.Task[list[Critique] | None]] = []
         self._rewards: list[float | None] = [None] * len(solution.steps)
+        self._screen = screened_steps(solution.screen, work.recipe.screen_weight, len(solution.steps))
 
     async def run(self) -> SolutionScore | None:
         """The solution's outcome; None when the worker began to drain before any of it was begun."""
@@ -123,20 +127,21 @@ class SolutionJudge:
         critiques = [critique for group in groups for critique in group or ()]
         cut = len(groups) < len(self._tasks)
         judged = tuple(solution.judged_steps[: len(groups)]) if cut else solution.judge_steps
-        return score_solution(solution.ord, n_steps, critiques, self._work.recipe.threshold, judged=judged)
+        threshold = self._work.recipe.threshold
+        return score_solution(solution.ord, n_steps, critiques, threshold, judged=judged, screen=self._screen)
 
     async def _needed(self) -> list[list[Critique] | None]:
         """The critiques of the steps in order, up to the one that ends the solution."""
         groups: list[list[Critique] | None] = []
-        for task in self._tasks:
+        for place, task in enumerate(self._tasks):
             groups.append(group := await task)
-            if group is None or self._ends(group):
+            if group is None or self._ends(place, group):
                 break
         return groups
 
-    def _ends(self, critiques: Sequence[Critique]) -> bool:
+    def _ends(self, place: int, critiques: Sequence[Critique]) -> bool:
         # A step without any verdict leaves the solution without an outcome, so later steps are needless too.
-        reward = step_reward(critiques)
+        reward = step_reward(critiques, self._screen[self._solution.judged_steps[place]])
         return reward is None or reward < self._work.recipe.threshold
 
     async def _judge_step(self, place: int) -> list[Critique] | None:
@@ -145,7 +150,7 @@ class SolutionJudge:
         prompt: Prompt | None = None
         if self._work.rule.in_order and place:
             await asyncio.wait([self._tasks[place - 1]])
-        if critiques:
+        if critiques or self._screen[step] is not None:
             self._settle(place, critiques)
         while (wanted := self._more(place, critiques)) > 0:
             taken = await self._budget.take(wanted, self._turns[place])
@@ -160,7 +165,7 @@ class SolutionJudge:
                 raise StepFailed(f"step {step + 1}: {failure}") from failure
             finally:
                 self._budget.give(taken)
-        self._rewards[step] = step_reward(critiques)
+        self._rewards[step] = step_reward(critiques, self._screen[step])
         return critiques
 
     def _more(self, place: int, critiques: Sequence[Critique]) -> int:
@@ -172,7 +177,7 @@ class SolutionJudge:
         """When a step is decided, cancel the later ones or move them up. Runs before the step gives its room away."""
         if not self._work.recipe.until_first_error or self._more(place, critiques):
             return
-        if self._ends(critiques):
+        if self._ends(place, critiques):
             for task in self._tasks[place + 1 :]:
                 task.cancel()
         else:
@@ -189,10 +194,27 @@ class SolutionJudge:
         seeds = [critique_seed(recipe.seed, self._solution.id, step, k, self._work.round) for k in ks]
         generations = await sampled(self._engine, prompt, seeds, recipe.sampling)
         rule = recipe.parse_rule
-        return [_critique(step, k, generation, rule) for k, generation in zip(ks, generations, strict=True)]
+        critiques = [_critique(step, k, generation, rule) for k, generation in zip(ks, generations, strict=True)]
+        if not recipe.force_verdict:
+            return critiques
+        return await run_all([self._with_verdict(critique) for critique in critiques])
+
+    async def _with_verdict(self, critique: Critique) -> Critique:
+        """The critique as it is, or with the verdict that the judge gives when its critique is continued with the line.
+
+        The text stays what the judge wrote by itself: a forced verdict is nobody's example.
+        """
+        if critique.verdict.parsed:
+            return critique
+        message = self._work.template.message(self._solution.problem, self._solution.steps, critique.step)
+        before = f"{critique.text}{thinking_closing(critique.text)}\n{MARKER}"
+        yes, no = await self._engine.choose(message, before, (" Yes", " No"))
+        chance = p_yes(yes, no)
+        verdict = Verdict.YES if chance >= _EVEN else Verdict.NO
+        return replace(critique, verdict=verdict, p_yes=chance, tokens=critique.tokens + 1, forced=True)
 
 
 def _critique(step: int, k: int, generation: Generation, parse_rule: str) -> Critique:
     verdict = read_verdict(generation.text, generation.finish, parse_rule)
-    p_yes = generation.p_yes if verdict.parsed else None
-    return Critique(step, k, verdict, p_yes, generation.tokens, generation.finish, generation.text)
+    chance = generation.p_yes if verdict.parsed else None
+    return Critique(step, k, verdict, chance, generation.tokens, generation.finish, generation.text)

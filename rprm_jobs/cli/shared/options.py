@@ -99,6 +99,13 @@ SystemPromptOption = Annotated[
     ),
 ]  # fmt: skip
 SeedOption = Annotated[int, typer.Option("--seed", help="Seed of every critique.", rich_help_panel=CRITIQUES)]
+ForceVerdictOption = Annotated[
+    bool,
+    typer.Option(
+        "--force-verdict", help="Ask for the verdict behind a critique that ends without one; such verdicts are marked.",
+        rich_help_panel=CRITIQUES,
+    ),
+]  # fmt: skip
 TemperatureOption = Annotated[
     float | None,
     typer.Option(help="Sampling temperature.", show_default="the judge's own", rich_help_panel=CRITIQUES),

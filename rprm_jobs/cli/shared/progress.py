@@ -67,6 +67,7 @@ def status_json(status: JobStatus) -> dict[str, Any]:
         ],
         "last_sweep_at": status.last_sweep_at.isoformat() if status.last_sweep_at else None,
         "unserved": status.unserved,
+        "forced_verdicts": status.forced_verdicts,
         "last_error": counts.last_error,
         "created_at": job.created_at.isoformat(),
         "started_at": counts.started_at.isoformat() if counts.started_at else None,
@@ -88,6 +89,7 @@ def status_lines(status: JobStatus, *, coming: bool = False) -> list[str]:
         f"  {bar:░<30} {done:.1%}  {outcomes.solutions:,} of {job.n_solutions:,} solutions",
         f"  ok {outcomes.ok:,}  failed {outcomes.failed:,}  quarantined {outcomes.quarantined:,}",
         *_extension_lines(status),
+        *_forced_lines(status),
         f"  {speed(status)}",
         *_times(status),
     ]
@@ -118,6 +120,12 @@ def _times(status: JobStatus) -> list[str]:
     seconds = ((ended or counts.now) - counts.started_at).total_seconds()
     began = f"  started {counts.started_at:%Y-%m-%d %H:%M:%S} UTC"
     return [f"{began}, {'took' if ended else 'running for'} {human_time(max(0.0, seconds))}"]
+
+
+def _forced_lines(status: JobStatus) -> list[str]:
+    if status.forced_verdicts is None:
+        return []
+    return [f"  {status.forced_verdicts:,} of {status.progress.critiques:,} verdicts were forced"]
 
 
 def _troubles(status: JobStatus) -> list[str]:

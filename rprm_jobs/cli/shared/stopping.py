@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
-from rprm_jobs.cli.shared.command import Rule
+from rprm_jobs.cli.shared.command import Rule, excludes, needs
 from rprm_jobs.errors import ConfigError
 
 
@@ -30,7 +30,7 @@ OldPolicyOption = Annotated[str | None, typer.Option("--policy", hidden=True)]
 ConfidenceOption = Annotated[
     float | None,
     typer.Option(
-        "--confidence", help="adaptive: how sure of the call to be, in (0.5, 1).", show_default="0.95",
+        "--confidence", help="adaptive, and with --screen: how sure of the call to be, in (0.5, 1).", show_default="0.95",
         rich_help_panel=HEADING,
     ),
 ]  # fmt: skip
@@ -62,6 +62,27 @@ PilotOption = Annotated[
         rich_help_panel=HEADING,
     ),
 ]  # fmt: skip
+WeightOption = Annotated[
+    float | None,
+    typer.Option(
+        "--weight", metavar="CRITIQUES", help="With --screen: as how many critiques its score counts.",
+        show_default="4", rich_help_panel=HEADING,
+    ),
+]  # fmt: skip
+ScreenOption = Annotated[
+    str | None,
+    typer.Option(
+        "--screen", metavar="JUDGE", rich_help_panel=HEADING,
+        help="Have a cheaper judge score every step first, so that critiques go where it is unsure.",
+    ),
+]  # fmt: skip
+ScreenFamilyOption = Annotated[
+    str | None,
+    typer.Option(
+        "--screen-family", metavar="NAME", help="The screen's family, as for --family.", show_default="recognised",
+        rich_help_panel=HEADING,
+    ),
+]  # fmt: skip
 UntilOption = Annotated[
     bool,
     typer.Option(
@@ -69,6 +90,7 @@ UntilOption = Annotated[
     ),
 ]
 
+STOPPING_OPTIONS_OF_STEPS = ("stopping", "min_k", "changed", "price", "pilot")
 STOPPING_OPTIONS = ("stopping", "confidence", "min_k", "changed", "price", "pilot")
 
 
@@ -82,9 +104,23 @@ def _only_with(kind: StoppingKind, *options: str) -> Rule:
 
 
 STOPPING_RULES = (
-    _only_with(StoppingKind.ADAPTIVE, "confidence", "min_k"),
+    Rule(
+        ("confidence",),
+        lambda values: values["stopping"] == StoppingKind.ADAPTIVE or bool(values.get("screen")),
+        f"without --stopping {StoppingKind.ADAPTIVE}",
+        f"add --stopping {StoppingKind.ADAPTIVE}, or leave out {{option}}",
+    ),
+    _only_with(StoppingKind.ADAPTIVE, "min_k"),
     _only_with(StoppingKind.PLANNED, "changed", "price", "pilot"),
 )
+
+
+SCREEN_RULES = (needs("screen", "weight", "screen_family"), excludes("screen", *STOPPING_OPTIONS_OF_STEPS))
+
+
+def cascade_options(**values: float | None) -> dict[str, Any]:
+    """The rule of a judge that a screen goes before, as a recipe takes it."""
+    return {"kind": "cascade", **{name: value for name, value in values.items() if value is not None}}
 
 
 def stopping_options(kind: StoppingKind, *, k: int, **values: float | None) -> dict[str, Any]:

@@ -48,6 +48,42 @@ def announce_refused(submission: Submission) -> None:
         say(f"  {submission.refused:,} bad rows left out: {', '.join(submission.refused_files)}")
 
 
+def conclude_screened(
+    context: Context,
+    submission: Submission,
+    *,
+    wait: bool,
+    fail_on: FailOn,
+    screen: WorkerChoice | None,
+    worker: WorkerChoice | None,
+    as_json: bool,
+) -> None:
+    """As `conclude`, for a job that screens: the job that judges after it is created when it is done.
+
+    Without `wait` that is done by whoever serves the screen, or by this command when it is given again.
+    """
+    from rprm_jobs.services.upkeep.dependents import create_dependents, dependent_job_of
+
+    result: dict[str, Any] = asdict(submission)
+    create_dependents(context)
+    if wait:
+        from rprm_jobs.cli.shared.waiting import wait_for
+
+        result.update(wait_for(context, submission.job_id, screen))
+        if result["state"] != "cancelled":
+            judged = dependent_job_of(context, submission.job_id)
+            say(f"job {judged} judges what job {submission.job_id} has screened")
+            result["judged"] = {"job_id": judged, **wait_for(context, judged, worker)}
+    if as_json:
+        print_json(result)
+    else:
+        print(result.get("judged", result)["job_id"])
+    if wait:
+        check_outcome(submission.job_id, result, fail_on)
+        if "judged" in result:
+            check_outcome(result["judged"]["job_id"], result["judged"], fail_on)
+
+
 def conclude(
     context: Context,
     submission: Submission,

@@ -11,6 +11,7 @@ from rprm_jobs.store.jobs import jobs
 from rprm_jobs.store.jobs.jobs import JobFilter
 from rprm_jobs.store.queue import attempts, workers
 from rprm_jobs.store.records import MAX_ID, Extension, FailedAttempt, Job, JobState, Progress, WorkerInfo
+from rprm_jobs.store.results.export import count_forced
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +37,8 @@ class JobStatus:
     rates: Throughput | None
     workers: tuple[WorkerInfo, ...]
     last_sweep_at: datetime | None = None
+    # Verdicts that the judge was made to give (`--force-verdict`); None where it gave them all by itself.
+    forced_verdicts: int | None = None
 
     def with_rates(self, rates: Throughput) -> JobStatus:
         """The same status with other rates, such as those of the last seconds."""
@@ -80,8 +83,9 @@ def job_status(context: Context, job_id: int, *, since: Progress | None = None) 
         progress = jobs.progress(connection, job_id)
         serving = tuple(workers.alive(connection, job.queue))
         last_sweep_at = workers.last_sweep(connection)
+        forced = count_forced(connection, job_id) if job.recipe.force_verdict else None
     rates = rates_between(job, progress, since)
-    return JobStatus(job, progress, progress.state(job), rates, serving, last_sweep_at)
+    return JobStatus(job, progress, progress.state(job), rates, serving, last_sweep_at, forced)
 
 
 def rates_between(job: Job, now: Progress, since: Progress | None) -> Throughput | None:

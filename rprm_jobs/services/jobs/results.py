@@ -8,12 +8,13 @@ from typing import Any
 from rprm_jobs.services.context import Context
 from rprm_jobs.services.jobs.rollout_rows import rollout_rows
 from rprm_jobs.store.jobs import jobs
-from rprm_jobs.store.results.export import Outcome, read_outcomes, read_verdicts
+from rprm_jobs.store.records import Job
+from rprm_jobs.store.results.export import Outcome, read_forced, read_outcomes, read_verdicts
 from rprm_jobs.store.texts import unpack_texts
 
 RESULT_KEYS = frozenset(
     {"id", "status", "reason", "rewards", "first_error", "critiques_per_step", "sampling_policy",
-     "reward_source", "critiques", "label", "step_labels", "problem", "steps"}
+     "reward_source", "forced_verdicts", "screen", "critiques", "label", "step_labels", "problem", "steps"}
 )  # fmt: skip
 
 
@@ -37,9 +38,11 @@ def result_rows(
     )
     for batch in batches:
         details = _critiques(context, job_id, batch) if critiques else {}
+        forced = _forced(context, job, batch, details)
         for outcome in batch:
             if outcome.status is not None:
-                yield _row(outcome, rule, source, details.get(outcome.ord) if critiques else None)
+                row = _row(outcome, rule, source, details.get(outcome.ord) if critiques else None)
+                yield row if forced is None else {**row, "forced_verdicts": forced[outcome.ord]}
 
 
 def _row(outcome: Outcome, rule: str, source: str, critiques: list[list[dict[str, Any]]] | None) -> dict[str, Any]:
@@ -51,6 +54,8 @@ def _row(outcome: Outcome, rule: str, source: str, critiques: list[list[dict[str
     row["critiques_per_step"] = outcome.critiques_per_step
     row["sampling_policy"] = rule if rule != "planned" else f"planned:{outcome.plan or 'pilot'}"
     row["reward_source"] = "votes" if outcome.by_votes else source
+    if outcome.screen is not None:
+        row["screen"] = outcome.screen
     if critiques is not None:
         row["critiques"] = critiques
     for name in ("problem", "steps", "label", "step_labels"):
@@ -60,6 +65,22 @@ def _row(outcome: Outcome, rule: str, source: str, critiques: list[list[dict[str
         # A field of the input never replaces a result.
         row[f"metadata.{key}" if key in RESULT_KEYS else key] = value
     return row
+
+
+def _forced(
+    context: Context, job: Job, batch: list[Outcome], details: dict[int, list[list[dict[str, Any]]]]
+) -> dict[int, int] | None:
+    """How many verdicts of each solution were forced, which marks them in its critiques; None where none could be."""
+    if not job.recipe.force_verdict:
+        return None
+    with context.database.transaction() as connection:
+        places = read_forced(connection, job.id, [outcome.ord for outcome in batch])
+    counts = {outcome.ord: 0 for outcome in batch}
+    for ord_, step, k in places:
+        counts[ord_] += 1
+        if ord_ in details:
+            next(critique for critique in details[ord_][step] if critique["k"] == k)["forced"] = True
+    return counts
 
 
 def _critiques(context: Context, job_id: int, batch: list[Outcome]) -> dict[int, list[list[dict[str, Any]]]]:

@@ -96,6 +96,7 @@ def make_recipe(
     max_new_tokens: int | None = None,
     stopping: Mapping[str, Any] | None = None,
     until_first_error: bool = False,
+    force_verdict: bool = False,
 ) -> Recipe:
     """The resolved recipe: the judge's own defaults where nothing is given. Raises ConfigError for a bad value.
 
@@ -127,6 +128,7 @@ def make_recipe(
         seed=seed,
         until_first_error=until_first_error,
         family=stored(family),
+        force_verdict=force_verdict,
     )
 
 

@@ -1,4 +1,8 @@
-"""Dependent jobs: a score job is created from the solutions of a job that writes, as soon as that job is done.
+"""Dependent jobs: a score job is created from the solutions of another job, as soon as that one is done.
+
+The other job writes the solutions, or is a screen: a cheaper judge whose scores tell where critiques are needed. (Two
+jobs and not one with two judges: each worker holds one engine, any family can screen, and a screen's scores are there
+for the next judge too.)
 
 Workers look for due requests beside their sweeps. One of them claims a request and copies, batch by batch; the others
 skip it. When the claimer dies the next worker that looks goes on with the next batch
@@ -9,7 +13,8 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from dataclasses import replace
 from typing import Any
 
 import msgspec
@@ -18,10 +23,12 @@ from rprm_jobs.errors import ConfigError, InputError, NotFound
 from rprm_jobs.formats import ReadReport
 from rprm_jobs.judge.recipe import Recipe
 from rprm_jobs.services.context import Context
+from rprm_jobs.services.jobs.submit import Submission, SubmitRequest, submit
 from rprm_jobs.services.upkeep.sweep import notify_first
 from rprm_jobs.store.jobs import dependent_copy, jobs
 from rprm_jobs.store.jobs.dependent_copy import Progress
 from rprm_jobs.store.jobs.new_job import NewJob
+from rprm_jobs.store.jobs.screened_copy import ScreenScale
 from rprm_jobs.store.queue import dependents
 from rprm_jobs.store.records import Job
 from rprm_jobs.types import KeepCritiques
@@ -37,11 +44,36 @@ class _ScoreRequest(msgspec.Struct, frozen=True):
     recipe: dict[str, Any]
     priority: int
     keep_critiques: KeepCritiques
+    screened: bool = False
+    model_paths: dict[str, str] = {}
 
 
-def score_request(recipe: Recipe, *, priority: int = 0, keep: KeepCritiques = KeepCritiques.ALL) -> dict[str, Any]:
-    """What is stored with a job so that its solutions are judged by this recipe when it is done."""
-    return {"recipe": recipe.to_builtins(), "priority": priority, "keep_critiques": keep.value}
+def score_request(
+    recipe: Recipe, *, priority: int = 0, keep: KeepCritiques = KeepCritiques.ALL, screened: bool = False
+) -> dict[str, Any]:
+    """What is stored with a job so that its solutions are judged by this recipe when it is done.
+
+    `screened`: the job is a screen, and its rewards are told to the other's stopping rule.
+    """
+    request = {"recipe": recipe.to_builtins(), "priority": priority, "keep_critiques": keep.value}
+    return {**request, "screened": True} if screened else request
+
+
+def submit_screened(
+    context: Context, request: SubmitRequest, screen: Recipe, *, screen_paths: Mapping[str, str] | None = None
+) -> Submission:
+    """Submit a job that judges by `screen`, and request the one that judges by the request's own recipe after it.
+
+    The latter is created when the screen has been through every solution; see `create_dependents`. `screen_paths` is
+    the folder of the screen's model, as `model_paths` of the request is that of the judge's.
+    """
+    plan = score_request(request.recipe, priority=request.priority, keep=request.keep_critiques, screened=True)
+    plan |= {"model_paths": dict(request.model_paths)}
+    submission = submit(context, replace(request, recipe=screen, dependent=plan, model_paths=screen_paths or {}))
+    if not submission.created:
+        with context.database.transaction() as connection:
+            dependents.request(connection, submission.job_id, plan)
+    return submission
 
 
 def _log_unreadable(error: ConfigError) -> None:
@@ -96,7 +128,7 @@ def _new_job(context: Context, job: Job, stored: dict[str, Any]) -> NewJob:
         request = msgspec.convert(stored, _ScoreRequest)
     except msgspec.ValidationError as error:
         raise ConfigError(f"the score request of job {job.id} cannot be read: {error}") from error
-    return NewJob(
+    new = NewJob(
         Recipe.from_builtins(request.recipe),
         request.priority,
         request.keep_critiques,
@@ -106,6 +138,18 @@ def _new_job(context: Context, job: Job, stored: dict[str, Any]) -> NewJob:
         depends_on=job.id,
         name=job.name,
         model_paths={role: path for role, path in job.model_paths.items() if role == "judge"},
+    )
+    if not request.screened:
+        return new
+    family = job.recipe.judge_family
+    scale = ScreenScale(job.recipe.threshold, family.lowest, family.highest)
+    return replace(
+        new,
+        sources=job.sources,
+        reading=job.reading,
+        screen=scale,
+        grouped_by_problem=job.grouped_by_problem,
+        model_paths=request.model_paths,
     )
 
 

@@ -8,6 +8,7 @@ from sqlalchemy import text
 from sqlalchemy.engine import Connection
 
 from rprm_jobs.errors import NotFound
+from rprm_jobs.store.jobs import grouping
 from rprm_jobs.store.schema.partitions import partition
 
 _BATCH = 20_000
@@ -48,5 +49,5 @@ def copy_solutions(connection: Connection, source_id: int, target_id: int) -> Co
     for first in range(0, last + 1, _BATCH):
         connection.execute(copy, {"job": target_id, "first": first, "end": first + _BATCH})
     if job.gathered:
-        connection.execute(text(f"CREATE UNIQUE INDEX ix_{target}_input ON {target} (source, line, ord)"))
+        grouping.index_input(connection, target_id)
     return Copied(job.n_solutions, job.n_steps, job.input_digest, job.gathered)

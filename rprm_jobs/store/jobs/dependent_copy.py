@@ -11,14 +11,16 @@ import hashlib
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from enum import Enum
+from typing import Any
 
 import msgspec
 from sqlalchemy import text
 from sqlalchemy.engine import Connection
 
 from rprm_jobs.crash import crash_point
-from rprm_jobs.store.jobs import jobs
+from rprm_jobs.store.jobs import grouping, jobs
 from rprm_jobs.store.jobs.new_job import NewJob, Totals, insert_job, insert_shards, shard_size
+from rprm_jobs.store.jobs.screened_copy import copy_screened
 from rprm_jobs.store.queue import dependents
 from rprm_jobs.store.schema import migrations, partitions
 from rprm_jobs.store.schema.tables import solutions
@@ -104,8 +106,23 @@ def _reached(connection: Connection, source_id: int, copy: _Copy) -> Progress:
 
 
 def _copy_rows(connection: Connection, source: _Source, copy: _Copy) -> Progress:
+    last, scale = copy.after + ORDS, source.new.screen
+    if scale is None:
+        copied = _copy_responses(connection, source, copy, last)
+    else:
+        copied = copy_screened(connection, source.id, copy.job, first=copy.after + 1, last=last, scale=scale)
+    reached = msgspec.structs.replace(
+        copy,
+        stage=_Stage.KEY if copied.top is None or last >= copied.top else _Stage.ROWS,
+        after=last,
+        solutions=copy.solutions + copied.solutions,
+        steps=copy.steps + int(copied.steps),
+    )
+    return _reached(connection, source.id, reached)
+
+
+def _copy_responses(connection: Connection, source: _Source, copy: _Copy, last: int) -> Any:
     rows, scores, responses = (partitions.partition(name, source.id) for name in ("solutions", "scores", "responses"))
-    last = copy.after + ORDS
     query = text(
         f"""
         WITH copied AS (
@@ -122,19 +139,13 @@ def _copy_rows(connection: Connection, source: _Source, copy: _Copy) -> Progress
         FROM copied"""
     )
     values = {"job": copy.job, "base": copy.solutions, "first": copy.after + 1, "last": last}
-    copied = connection.execute(query, values).one()
-    reached = msgspec.structs.replace(
-        copy,
-        stage=_Stage.KEY if copied.top is None or last >= copied.top else _Stage.ROWS,
-        after=last,
-        solutions=copy.solutions + copied.solutions,
-        steps=copy.steps + int(copied.steps),
-    )
-    return _reached(connection, source.id, reached)
+    return connection.execute(query, values).one()
 
 
 def _index_key(connection: Connection, source: _Source, copy: _Copy) -> Progress:
     partitions.index_primary(connection, solutions, copy.job)
+    if source.new.grouped_by_problem:
+        grouping.index_input(connection, copy.job)
     return _reached(connection, source.id, msgspec.structs.replace(copy, stage=_Stage.IDS))
 
 
@@ -155,7 +166,8 @@ def _create_job(connection: Connection, source: _Source, copy: _Copy) -> Progres
         return Progress.EMPTY
     new = replace(source.new, shard_solutions=shard_size(copy.solutions, source.new.shard_solutions))
     digest = hashlib.blake2b(f"the solutions of job {source.id}".encode(), digest_size=32).hexdigest()
-    insert_job(connection, copy.job, new, Totals(copy.solutions, copy.steps, digest))
+    totals = Totals(copy.solutions, copy.steps, digest)
+    insert_job(connection, copy.job, new, totals, grouped_by_problem=new.grouped_by_problem)
     insert_shards(connection, copy.job, new)
     partitions.attach(connection, copy.job, JobKind.SCORE)
     dependents.link(connection, source.id, copy.job)

@@ -37,4 +37,10 @@ def group_by_problem(connection: Connection, job_id: int) -> None:
         )
     )
     connection.execute(text(f"DROP TABLE {child}_scattered"))
+    index_input(connection, job_id)
+
+
+def index_input(connection: Connection, job_id: int) -> None:
+    """The index by which the results of a job in this order are read in that of its input."""
+    child = partition("solutions", job_id)
     connection.execute(text(f"CREATE UNIQUE INDEX ix_{child}_input ON {child} (source, line, ord)"))

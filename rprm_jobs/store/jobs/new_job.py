@@ -11,6 +11,7 @@ from sqlalchemy import text
 from sqlalchemy.engine import Connection
 
 from rprm_jobs.judge.recipe import Recipe
+from rprm_jobs.store.jobs.screened_copy import ScreenScale
 from rprm_jobs.store.schema import partitions
 from rprm_jobs.types import JobKind, KeepCritiques
 
@@ -19,7 +20,11 @@ _encode = msgspec.json.Encoder().encode
 
 @dataclass(frozen=True, slots=True)
 class NewJob:
-    """What a job is, apart from its solutions and kind; `dependent`, `depends_on`: columns `follow`, `follows`."""
+    """What a job is, apart from its solutions and kind; `dependent`, `depends_on`: columns `follow`, `follows`.
+
+    With `screen` it is created from the solutions of a screen, whose rewards are on this scale; they are
+    `grouped_by_problem` as the screen has them.
+    """
 
     recipe: Recipe
     priority: int
@@ -31,6 +36,8 @@ class NewJob:
     depends_on: int | None = None
     name: str | None = None
     model_paths: Mapping[str, str] = field(default_factory=dict)
+    screen: ScreenScale | None = None
+    grouped_by_problem: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -38,6 +38,7 @@ class Outcome:
     steps: list[str] | None
     source: int
     line: int
+    screen: list[float | None] | None
 
 
 def read_outcomes(
@@ -81,9 +82,22 @@ def _select(job: Job, with_texts: bool, with_steps: bool) -> str:
     steps = "s.problem, s.steps" if with_steps else "NULL, NULL"
     return f"""
         SELECT s.ord, s.ext_id, r.status, r.reason, r.rewards, r.first_error, r.critiques_per_step, r.by_votes, r.plan,
-               s.label, s.step_labels, s.metadata, {texts}, {steps}, s.source, s.line
+               s.label, s.step_labels, s.metadata, {texts}, {steps}, s.source, s.line, s.screen
         FROM {partition("solutions", job.id)} AS s
         LEFT JOIN {partition("scores", job.id)} AS r ON r.ord = s.ord {join}"""
+
+
+def read_forced(connection: Connection, job_id: int, ords: list[int]) -> set[tuple[int, int, int]]:
+    """`(ord, step, k)` of the forced verdicts of these solutions."""
+    query = text(f"SELECT ord, step, k FROM {partition('verdicts', job_id)} WHERE ord = ANY(:ords) AND forced")
+    return {(r.ord, r.step, r.k) for r in connection.execute(query, {"ords": ords})}
+
+
+def count_forced(connection: Connection, job_id: int) -> int:
+    """How many verdicts of the job are forced."""
+    return int(
+        connection.execute(text(f"SELECT count(*) FROM {partition('verdicts', job_id)} WHERE forced")).scalar_one()
+    )
 
 
 def read_verdicts(

@@ -30,7 +30,7 @@ _COLUMNS = {
         "job_id", "ord", "status", "reason", "rewards", "first_error", "critiques_per_step", "by_votes", "shard_id",
         "attempt", "plan", "extension",
     ),
-    "verdicts": ("job_id", "ord", "step", "k", "verdict", "p_yes", "tokens", "finish"),
+    "verdicts": ("job_id", "ord", "step", "k", "verdict", "p_yes", "tokens", "finish", "forced"),
     "critiques": ("job_id", "ord", "texts", "readings"),
 }  # fmt: skip
 
@@ -51,7 +51,7 @@ def load_unfinished(connection: Connection, lease: Lease) -> list[StoredSolution
     rows = connection.execute(
         text(
             f"""
-            SELECT ord, ext_id, problem, steps, judge_steps FROM {partition("solutions", lease.job_id)} AS s
+            SELECT ord, ext_id, problem, steps, judge_steps, screen FROM {partition("solutions", lease.job_id)} AS s
             WHERE ord BETWEEN :first AND :last AND NOT EXISTS
               (SELECT 1 FROM {partition("scores", lease.job_id)} AS r
                WHERE r.ord = s.ord AND r.extension >= :extension) ORDER BY ord"""
@@ -69,6 +69,7 @@ def load_unfinished(connection: Connection, lease: Lease) -> list[StoredSolution
             tuple(r.steps),
             None if r.judge_steps is None else tuple(r.judge_steps),
             tuple(previous_critiques.get(r.ord, ())),
+            None if r.screen is None else tuple(r.screen),
         )
         for r in rows
     ]
@@ -177,7 +178,7 @@ def _score_row(lease: Lease, score: SolutionScore, plan: int | None) -> tuple[An
 
 
 def _verdict_row(lease: Lease, ord_: int, c: Critique) -> tuple[Any, ...]:
-    return (lease.job_id, ord_, c.step, c.k, c.verdict.value, c.p_yes, c.tokens, c.finish.value)
+    return (lease.job_id, ord_, c.step, c.k, c.verdict.value, c.p_yes, c.tokens, c.finish.value, c.forced)
 
 
 def _count(scores: Sequence[SolutionScore], old: Sequence[int], kept: Mapping[int, int]) -> Recorded:

@@ -179,6 +179,8 @@ solutions = Table(
     Column("line", BigInteger, nullable=False),
     # The 0-based steps to be judged, NULL for all.
     Column("judge_steps", ARRAY(SmallInteger)),
+    # What the screen said of each step, P(correct) in [0, 1]; NULL where there was none.
+    Column("screen", ARRAY(Float)),
     UniqueConstraint("ext_id", "job_id"),
     PrimaryKeyConstraint("ord", "job_id"),
     postgresql_partition_by="LIST (job_id)",
@@ -218,6 +220,8 @@ verdicts = Table(
     Column("p_yes", Float),
     Column("tokens", Integer, nullable=False),
     Column("finish", Text, nullable=False),
+    # The critique ended without a verdict, and the judge was asked for one behind it.
+    Column("forced", Boolean, nullable=False, server_default="false"),
     PrimaryKeyConstraint("ord", "step", "k", "job_id"),
     postgresql_partition_by="LIST (job_id)",
 )

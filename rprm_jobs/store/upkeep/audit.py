@@ -70,10 +70,16 @@ OUTCOME_CHECKS: Mapping[str, str] = {
     "disagreeing: rewards that are not the mean of their critiques": """
       SELECT r.ord, 'solution ' || r.ord || ' step ' || u.step AS example
       FROM {scores} AS r CROSS JOIN unnest(r.rewards) WITH ORDINALITY AS u (reward, step)
-      LEFT JOIN (SELECT ord, step + 1 AS step,
-                        avg(coalesce(p_yes, CASE verdict WHEN 'yes' THEN 1.0 ELSE 0.0 END)) AS mean
+      LEFT JOIN (SELECT ord, step + 1 AS step, count(*) AS n,
+                        sum(coalesce(p_yes, CASE verdict WHEN 'yes' THEN 1.0 ELSE 0.0 END)) AS total
                  FROM {verdicts} WHERE verdict IN ('yes', 'no') GROUP BY ord, step) AS v USING (ord, step)
-      WHERE (u.reward IS NULL) <> (v.mean IS NULL) OR abs(u.reward - v.mean) > 1e-9""",
+      -- In a cascade the screen's score counts as some critiques more.
+      LEFT JOIN {solutions} AS s ON s.ord = r.ord AND :weight > 0
+      CROSS JOIN LATERAL (SELECT
+        CASE WHEN r.critiques_per_step[u.step] IS NULL THEN NULL
+             WHEN s.screen[u.step] IS NULL THEN v.total / v.n
+             ELSE (coalesce(v.total, 0) + :weight * s.screen[u.step]) / (coalesce(v.n, 0) + :weight) END AS mean) AS m
+      WHERE (u.reward IS NULL) <> (m.mean IS NULL) OR abs(u.reward - m.mean) > 1e-9""",
     "disagreeing: first errors that do not follow from the rewards": """
       SELECT r.ord, 'solution ' || r.ord AS example FROM {scores} AS r
       LEFT JOIN (SELECT ord, min(u.step) - 1 AS first FROM {scores}
@@ -263,6 +269,7 @@ def filled(query: str, job: Job) -> tuple[str, dict[str, Any]]:
         "planned": recipe.stopping["kind"] == "planned",
         "threshold": recipe.threshold,
         "until": recipe.until_first_error,
+        "weight": recipe.screen_weight,
         "overdue": _OVERDUE_S,
     }
     used = {name: value for name, value in values.items() if f":{name}" in query.replace("::", "")}
