@@ -15,6 +15,7 @@ from rprm_jobs.server.documents import openapi
 from rprm_jobs.server.judges import JudgeBook
 from rprm_jobs.server.limits import BodyLimit
 from rprm_jobs.server.metrics import MeasureRequests
+from rprm_jobs.server.pages import router as pages
 from rprm_jobs.server.problems import add_problems
 from rprm_jobs.server.rewards.judging import RewardService
 from rprm_jobs.server.rewards.lane import LiveLane
@@ -27,7 +28,7 @@ from rprm_jobs.services.context import Context
 _THREADS = 10
 ROUTERS = (
     health.router, metrics.router, jobs.router, submit.router, results.router, catalogue.router, rewards.router,
-    access.router,
+    access.router, pages.router,
 )  # fmt: skip
 
 

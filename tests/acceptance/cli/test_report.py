@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import json
-import os
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from selenium.webdriver import Chrome, ChromeOptions, ChromeService
+from selenium.webdriver import Chrome
 from selenium.webdriver.common.by import By
 
+from tests.support.browser import open_browser
 from tests.support.command_line import Cli
 
 pytestmark = pytest.mark.acceptance
@@ -31,19 +31,7 @@ ROWS[5] |= {
 @pytest.fixture(scope="module")
 def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Chrome]:
     """Headless Chromium, which logs what goes wrong on a page."""
-    programs = shutil.which("chromium"), shutil.which("chromedriver")
-    if None in programs:
-        assert not os.environ.get("CI"), "CI must have chromium and chromedriver"
-        pytest.skip("chromium and chromedriver are not installed")
-    options = ChromeOptions()
-    options.binary_location = str(programs[0])
-    folder = tmp_path_factory.mktemp("browser")
-    for argument in ("--headless=new", "--no-sandbox", "--disable-gpu", f"--user-data-dir={folder}"):
-        options.add_argument(argument)
-    options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
-    driver = Chrome(options=options, service=ChromeService(str(programs[1])))
-    yield driver
-    driver.quit()
+    yield from open_browser(tmp_path_factory.mktemp("browser"))
 
 
 def opened(browser: Chrome, cli: Cli, *options: str, rows: list[dict[str, object]] = ROWS) -> Chrome:
