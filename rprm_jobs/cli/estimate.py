@@ -54,16 +54,20 @@ if TYPE_CHECKING:
     from rprm_jobs.services.jobs.like import Measured
 
 # Options of `submit` that change no cost. They are taken, so that a command can be estimated before it is given.
-COSTLESS = ("seed", "priority", "name", "skip_bad", "new", "wait", "fail_on", "worker", "engine", "engine_arg")
+COSTLESS = (
+    "seed", "priority", "name", "skip_bad", "new", "wait", "fail_on", "worker", "engine", "engine_arg", "force_verdict",
+)  # fmt: skip
+# Those of a screen before the judge. How many critiques it saves shows only when it has scored the steps.
+SCREEN = ("screen", "screen_family", "weight")
 # Types are computed here, which a type checker cannot follow.
 _ANNOTATED: Any = Annotated
 
 
 def _as_submit(command: Callable[..., None]) -> Callable[..., None]:
-    """The command with the costless options of `submit`, which its help does not list."""
+    """The command with the options of `submit` that it does not look at, which its help does not list."""
     theirs, own = inspect.signature(submit).parameters, inspect.signature(command).parameters
     costless = []
-    for name in COSTLESS:
+    for name in (*COSTLESS, *SCREEN):
         kind, info = get_args(theirs[name].annotation)
         hidden = copy.copy(info)
         hidden.hidden = True
@@ -71,7 +75,10 @@ def _as_submit(command: Callable[..., None]) -> Callable[..., None]:
         costless.append(theirs[name].replace(annotation=annotation, kind=inspect.Parameter.KEYWORD_ONLY))
 
     def accepting(**values: Any) -> None:
-        command(**{name: value for name, value in values.items() if name not in COSTLESS})
+        if values.get("screen"):
+            say("with --screen fewer critiques are sampled than this; what the screen itself costs is not in it")
+            values["confidence"] = None
+        command(**{name: value for name, value in values.items() if name not in (*COSTLESS, *SCREEN)})
 
     accepting.__name__, accepting.__doc__ = command.__name__, command.__doc__
     parameters = [*own.values(), *costless]

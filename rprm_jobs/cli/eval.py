@@ -5,12 +5,14 @@ Answers come from a finished job, from recorded predictions, or from a job that 
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import replace
 from typing import Annotated
 
 import typer
 
 from rprm_jobs.cli.eval_best_of_n import add_best_of_n
-from rprm_jobs.cli.shared.command import ANSWERS, add_command, excludes, new_group
+from rprm_jobs.cli.shared.command import ANSWERS, Rule, add_command, excludes, new_group
 from rprm_jobs.cli.shared.common import say
 from rprm_jobs.cli.shared.options import (
     EngineArgOption,
@@ -47,6 +49,22 @@ from rprm_jobs.launch.servers import connected
 
 eval_app = new_group("Measure a judge on benchmarks.")
 
+JudgesOption = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--judge",
+        metavar="JUDGE",
+        help="A shipped judge, a model folder, or a hub id; several are compared.",
+        show_default="tiny",
+    ),
+]
+# What is said of one judge holds for all of them, except what decides how its answers are read.
+ONE_JUDGE_RULE = Rule(
+    ("family", "threshold", "allow_incomplete"),
+    lambda values: len(values["judge"] or ()) < 2,
+    "with several judges",
+    "name one judge, or leave out {option}",
+)
 PredictionsOption = Annotated[
     str | None,
     typer.Option("--predictions", metavar="FILE", help="Take recorded answers of any system; nothing is judged."),
@@ -65,7 +83,7 @@ def processbench(
         typer.Option("--allow-incomplete", help="Give F1 of incomplete subsets too: a missing answer is a miss."),
     ] = False,
     threshold: FamilyThresholdOption = None,
-    judge: JudgeOption = "tiny",
+    judge: JudgesOption = None,
     family: FamilyOption = None,
     k: FamilyCritiquesOption = None,
     stopping: StoppingOption = StoppingKind.FIXED,
@@ -85,23 +103,29 @@ def processbench(
 ) -> None:
     """Find the first wrong step: accuracies and F1 by subset.
 
-    Answers come from a job over FILE (submitted or found again), from --job, or from --predictions.
+    Answers come from a job over FILE (submitted or found again), from --job, or from --predictions. Several judges are
+    compared as by `compare`.
     """
     from rprm_jobs.cli.shared.evaluations import show_processbench
     from rprm_jobs.evaluation.processbench_report import evaluate
     from rprm_jobs.services.evaluation.processbench import read_items, read_job, read_predictions
     from rprm_jobs.settings import load_settings
 
+    judges = judge or ["tiny"]
     if job is None:
-        _check_threshold(threshold, judge, family, judged=predictions is None)
+        for name in judges:
+            _check_threshold(threshold, name, family, judged=predictions is None)
     _check_source(job, predictions, files)
     options = stopping_options(
         stopping, k=k or 10, confidence=confidence, min_k=min_k, changed=changed, price=price, pilot=pilot
     )
     judging = Judging(
-        judge, k, options, threshold, seed, engine, tuple(engine_arg or ()), worker, until_first_error,
+        judges[0], k, options, threshold, seed, engine, tuple(engine_arg or ()), worker, until_first_error,
         prompt=prompt, system_prompt=system_prompt, family=family,
     )  # fmt: skip
+    if len(judges) > 1:
+        _compare(judges, judging, files or [], as_json=as_json)
+        return
     limits = load_settings().limits
     items = read_items(files, limits) if files else None
     if predictions is not None:
@@ -175,6 +199,17 @@ def prmbench(
     show_prmbench(report, as_json=as_json)
 
 
+def _compare(judges: Sequence[str], judging: Judging, files: list[str], *, as_json: bool) -> None:
+    """Judge the files by each of the judges, and show them side by side."""
+    from rprm_jobs.cli.shared.comparing import show_comparison
+    from rprm_jobs.services.evaluation.comparing import compare_jobs
+
+    with connected() as context:
+        jobs = [replace(judging, judge=name).run(context, files, wait=wait_until_done, say=say) for name in judges]
+        compared = compare_jobs(context, jobs, seed=judging.seed)
+    show_comparison(compared, as_json=as_json)
+
+
 def _check_threshold(threshold: float | None, judge: str, family: str | None, *, judged: bool) -> None:
     """Raises ConfigError before anything is read; of a job its own family decides when it is."""
     from rprm_jobs.judge.families.rprm import RPRM
@@ -201,9 +236,11 @@ def register(app: typer.Typer) -> None:
         processbench,
         "rprm-jobs eval processbench gsm8k.json --judge tiny",
         "rprm-jobs eval processbench --job 7 --threshold 0.4",
+        "rprm-jobs eval processbench gsm8k.json --judge tiny --judge tiny-sft",
         rules=(
             excludes("predictions", "job", *judging, "until_first_error"),
             excludes("job", *judging, "until_first_error"),
+            ONE_JUDGE_RULE,
             *rules,
         ),
     )

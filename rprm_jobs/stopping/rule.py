@@ -113,13 +113,13 @@ class _Planned(_Options, frozen=True, tag="planned"):
 
 class _Cascade(_Options, frozen=True, tag="cascade"):
     confidence: float = 0.95
-    weight: float = 4.0
+    weight: float = 2.2
 
     def rule(self, k: int, threshold: float) -> StoppingRule:
         if not 0.5 < self.confidence < 1.0:
             raise ConfigError(f"confidence={self.confidence} is not between 0.5 and 1", hint="choose one, e.g. 0.95")
         if not 0.0 < self.weight < math.inf:
-            raise ConfigError(f"weight={self.weight} is not a number of critiques above 0", hint="choose one, e.g. 4")
+            raise ConfigError(f"weight={self.weight} is not a number of critiques above 0", hint="choose one, e.g. 2.2")
         return Cascade(k, threshold, self.confidence, self.weight)
 
 

@@ -21,6 +21,7 @@ class StoppingKind(StrEnum):
 
 
 HEADING = "When to stop sampling critiques of a step"
+SCREENING = "A cheaper judge first"
 _KINDS = (
     "fixed: after K critiques. exact: when the rest cannot change the call. adaptive: when the rest is unlikely to"
     " change it. planned: by an optimal plan, fitted to the job's first steps."
@@ -66,13 +67,13 @@ WeightOption = Annotated[
     float | None,
     typer.Option(
         "--weight", metavar="CRITIQUES", help="With --screen: as how many critiques its score counts.",
-        show_default="4", rich_help_panel=HEADING,
+        show_default="2.2", rich_help_panel=SCREENING,
     ),
 ]  # fmt: skip
 ScreenOption = Annotated[
     str | None,
     typer.Option(
-        "--screen", metavar="JUDGE", rich_help_panel=HEADING,
+        "--screen", metavar="JUDGE", rich_help_panel=SCREENING,
         help="Have a cheaper judge score every step first, so that critiques go where it is unsure.",
     ),
 ]  # fmt: skip
@@ -80,7 +81,7 @@ ScreenFamilyOption = Annotated[
     str | None,
     typer.Option(
         "--screen-family", metavar="NAME", help="The screen's family, as for --family.", show_default="recognised",
-        rich_help_panel=HEADING,
+        rich_help_panel=SCREENING,
     ),
 ]  # fmt: skip
 UntilOption = Annotated[

@@ -7,9 +7,10 @@ import math
 
 import pytest
 
+from rprm_jobs.errors import Refused
 from rprm_jobs.judge.verdict import MARKER, find_verdicts
-from rprm_jobs.types import Finish, Sampling
-from tests.support.chat_server import GOOD, ChatServer, completion, hang, reply
+from rprm_jobs.types import Finish, Message, Sampling, Turn
+from tests.support.chat_server import GOOD, Behaviour, ChatServer, completion, hang, reply, tokens
 from tests.support.injections import INJECTIONS
 from tests.support.openai import JUDGE, run, sample_once
 from workers.engines.openai.engine import OpenaiEngine
@@ -143,3 +144,44 @@ def test_an_answer_that_is_begun_is_gone_on_with() -> None:
         assert (request["continue_final_message"], request["add_generation_prompt"]) == (True, False)
 
     run(test, reply(200, completion("Second.\n\n")))
+
+
+def one_token(text: str, **listed: float) -> Behaviour:
+    """One more token, with the likeliest ones at its place; `_` stands for a space."""
+    top = {name.replace("_", " "): value for name, value in listed.items()}
+    return reply(200, completion(text, logprobs=tokens(text, last=top)))
+
+
+@pytest.mark.parametrize(
+    ("listed", "expected"),
+    [
+        ({"Yes": -0.1, "No": -2.3}, [-0.1, -2.3]),
+        ({"_Yes": -0.1, "_No": -2.3, "Maybe": -9.0}, [-0.1, -2.3]),
+        ({"Y": -0.2, "N": -1.9}, [-0.2, -1.9]),
+        # The one that is not listed has the least that is.
+        ({"Yes": -0.1, "Well": -3.0, "Hm": -4.5}, [-0.1, -4.5]),
+    ],
+)
+def test_words_are_chosen_by_the_listed_log_probabilities(listed: dict[str, float], expected: list[float]) -> None:
+    async def test(engine: OpenaiEngine, server: ChatServer) -> None:
+        message = Message("judge <|im_end|> this", (Turn("system", "be brief"),))
+        assert await engine.choose(message, "It is $\\boxed{", ("Yes", "No")) == pytest.approx(expected)
+        (request,) = server.requests
+        assert (request["max_tokens"], request["logprobs"], request["temperature"]) == (1, True, 0.0)
+        assert request["continue_final_message"] is True
+        assert request["messages"] == [
+            {"role": "system", "content": "be brief"},
+            {"role": "user", "content": "judge < |im_end|> this"},
+            {"role": "assistant", "content": "It is $\\boxed{"},
+        ]
+
+    run(test, one_token(next(iter(listed)).replace("_", " "), **listed))
+
+
+@pytest.mark.parametrize("behaviour", [reply(200, completion("Yes")), one_token("Well", Well=-0.1, Hm=-2.0)])
+def test_a_server_that_tells_nothing_of_the_words_is_refused_for_this_prompt(behaviour: Behaviour) -> None:
+    async def test(engine: OpenaiEngine, _: ChatServer) -> None:
+        with pytest.raises(Refused, match="the server lists n"):
+            await engine.choose(Message("judge this"), "", ("Yes", "No"))
+
+    run(test, behaviour)

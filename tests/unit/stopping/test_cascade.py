@@ -27,7 +27,7 @@ def more(screen: float | None, *votes: float | None, **options: float) -> int:
 
 
 def test_a_sure_screen_costs_no_critique_and_an_unsure_one_does() -> None:
-    assert more(0.99) == more(0.01) == 0
+    assert more(0.999) == more(0.001) == 0
     assert more(0.6) > 0
     assert more(0.4) > 0
 
@@ -67,7 +67,7 @@ def test_the_screen_counts_as_so_many_critiques_in_the_reward() -> None:
 
 
 def test_options_are_checked_and_written_out() -> None:
-    assert resolve_options({"kind": "cascade"}) == {"kind": "cascade", "confidence": 0.95, "weight": 4.0}
+    assert resolve_options({"kind": "cascade"}) == {"kind": "cascade", "confidence": 0.95, "weight": 2.2}
     for options in ({"weight": 0.0}, {"confidence": 1.0}, {"weights": 1.0}):
         with pytest.raises(ConfigError):
             rule(**options)

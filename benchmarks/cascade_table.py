@@ -1,0 +1,128 @@
+"""Judges of the arithmetic world side by side: `python -m benchmarks.cascade_table --critic FOLDER`.
+
+Held-out solutions in ProcessBench's form, judged by real jobs in a scratch database, one worker after the other: `tiny`
+with 1, 4 and 8 critiques a step and with `adaptive` up to the first error, the critic with 1 and 8 votes, and cascades
+of a screen and critiques. All have the weights of one size. F1, tokens and seconds a solution are those of
+`rprm-jobs compare`: tokens are the generated ones that were kept, of a cascade those of both jobs; seconds are from the
+first claim to the last record, on a loaded worker.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import subprocess
+import sys
+import tempfile
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from benchmarks import harness
+from benchmarks.served import QUIET, write_rows
+from rprm_jobs.services.evaluation.comparing import compare_jobs
+from training.splits import as_row, draw_split
+
+_FIXED = "tiny, K=8"
+Row = dict[str, Any]
+
+
+def ways(critic: str, screens: Mapping[str, Sequence[str]]) -> dict[str, list[str]]:
+    """The options of `submit` by the name of each row."""
+    until = ["--until-first-error"]
+    table = {
+        "tiny, K=1": ["--judge", "tiny", "-k", "1"],
+        "tiny, K=4": ["--judge", "tiny", "-k", "4"],
+        _FIXED: ["--judge", "tiny", "-k", "8"],
+        "tiny, adaptive, up to the first error": ["--judge", "tiny", "-k", "8", "--stopping", "adaptive", *until],
+        "critic, 1 vote": ["--judge", critic, "-k", "1"],
+        "critic, 8 votes": ["--judge", critic, "-k", "8"],
+    }
+    for name, screen in screens.items():
+        table[f"{name}, alone"] = ["--judge", *screen[:1], *(("--family", screen[1]) if len(screen) > 1 else ())]
+        cascade = ["--judge", "tiny", "-k", "8", *until, "--screen", screen[0]]
+        cascade += ["--screen-family", screen[1]] if len(screen) > 1 else []
+        table[f"{name}, then tiny where it is unsure"] = cascade
+    return table
+
+
+def main() -> None:
+    """Parse, judge in every way, print."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--critic", required=True, help="the folder that training.tiny_critic wrote")
+    parser.add_argument("--screen", action="append", default=[], metavar="NAME=JUDGE[:FAMILY]", help="repeatable")
+    parser.add_argument("--solutions", type=int, default=400)
+    parser.add_argument("--engine", default="transformers")
+    parser.add_argument("--weight", type=float, default=2.2, help="as how many critiques a screen counts")
+    args = parser.parse_args()
+    before = harness.machine()
+    screens = {name: tuple(judge.split(":")) for name, _, judge in (text.partition("=") for text in args.screen)}
+    rows = [as_row("heldout", n, chain) for n, chain in enumerate(draw_split("held-out", args.solutions))]
+    with tempfile.TemporaryDirectory() as folder, harness.scratch_database() as url:
+        file = write_rows(Path(folder) / "heldout.jsonl", rows)
+        jobs = {name: _submit(file, options, args, url) for name, options in ways(args.critic, screens).items()}
+        table = _table(jobs, url)
+    asked = {"solutions": args.solutions, "engine": args.engine, "weight": args.weight}
+    harness.report("cascade_table", before, {**asked, "ways": table})
+
+
+def _submit(file: Path, options: Sequence[str], args: argparse.Namespace, url: str) -> Row:
+    """The job's id, or both of a cascade."""
+    command = [
+        sys.executable,
+        "-m",
+        "rprm_jobs",
+        "submit",
+        str(file),
+        *options,
+        "--wait",
+        "--json",
+        "--fail-on",
+        "none",
+    ]
+    command += ["--engine", args.engine]
+    command += ["--weight", str(args.weight)] if "--screen" in options else []
+    env = harness.environment(url, QUIET)
+    done = subprocess.run(command, stdout=subprocess.PIPE, check=True, text=True, env=env)
+    result: Row = json.loads(done.stdout)
+    return result
+
+
+def _table(jobs: Mapping[str, Row], url: str) -> Row:
+    """A row for each way, beside that of the fixed K."""
+    judging = {name: result.get("judged", result)["job_id"] for name, result in jobs.items()}
+    screening = {name: result["job_id"] for name, result in jobs.items() if "judged" in result}
+    ids = sorted({*judging.values(), *screening.values()}, key=[*judging.values(), *screening.values()].index)
+    with harness.context(url) as context:
+        document = compare_jobs(context, ids).as_json()
+    by_id = {job["job_id"]: job for job in document["jobs"]}
+    pairs = {tuple(pair["jobs"]): pair for pair in document["pairs"]}
+    table: Row = {}
+    fixed = by_id[judging[_FIXED]]
+    for name, job_id in judging.items():
+        parts = [by_id[job_id], *([by_id[screening[name]]] if name in screening else [])]
+        tokens = sum(part["tokens_per_solution"] for part in parts)
+        table[name] = {
+            "f1": round(parts[0]["f1"], 2),
+            "f1_interval": [round(end, 2) for end in parts[0]["f1_interval"]],
+            "f1_minus_fixed": _difference(pairs, fixed["job_id"], job_id),
+            "without_prediction": sum(parts[0]["without_prediction"].values()),
+            "tokens_per_solution": round(tokens, 1),
+            "tokens_of_fixed": round(tokens / fixed["tokens_per_solution"], 3),
+            "seconds_per_solution": round(sum(part["seconds_per_solution"] for part in parts), 4),
+        }
+    return table
+
+
+def _difference(pairs: Mapping[tuple[int, ...], Row], fixed: int, job: int) -> list[float] | None:
+    """The difference in F1 and its 95% interval."""
+    if fixed == job:
+        return None
+    sign = 1 if (fixed, job) in pairs else -1
+    pair = pairs[fixed, job] if sign == 1 else pairs[job, fixed]
+    ends = sorted(sign * end for end in pair["f1_interval"])
+    return [round(value, 2) for value in (sign * pair["f1_difference"], *ends)]
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,38 @@
+"""The tiny critic's examples: each names the label's step in its box, and is shown as a critic is asked."""
+
+from __future__ import annotations
+
+import itertools
+
+from rprm_jobs.judge.families.critic import CRITIC
+from rprm_jobs.judge.paragraphs import boxed_index, last_boxed
+from rprm_jobs.judge.prompt import PromptTemplate
+from training.splits import CRITIC_SEED, SEEDS, draw_split
+from training.tiny_critic import MAX_NEW_TOKENS, PROMPT, critic_prompt, critic_records, recipe_for, whole_critique
+
+
+def test_a_critique_names_the_first_wrong_step_and_stops_there() -> None:
+    for solution in draw_split("held-out", 200):
+        critique = whole_critique(solution)
+        assert boxed_index(last_boxed(critique), len(solution.steps)) == solution.label
+        looked_at = len(solution.steps) if solution.label < 0 else solution.label + 1
+        assert critique.count("Conclusion:") == critique.count("Step ") == looked_at
+        assert critique.count("Conclusion: bad") == (solution.label >= 0)
+
+
+def test_training_shows_what_judging_shows() -> None:
+    template = PromptTemplate.parse(PROMPT)
+    assert CRITIC.fits(template)
+    for solution in draw_split("held-out", 20):
+        asked = template.message(solution.problem, solution.steps, len(solution.steps) - 1)
+        assert critic_prompt(solution) == asked.text
+
+
+def test_its_examples_are_its_own_and_right_and_wrong_ones_are_equally_many() -> None:
+    assert CRITIC_SEED not in SEEDS.values()
+    records = list(itertools.islice(critic_records(CRITIC_SEED), 400))
+    right = sum("\\boxed{-1}" in record["completion"] for record in records)
+    assert 150 < right < 250
+    assert records[:3] == list(itertools.islice(critic_records(CRITIC_SEED), 3))
+    assert max(len(record["completion"]) for record in records) < 4 * MAX_NEW_TOKENS
+    assert recipe_for(1).warmup == 1
