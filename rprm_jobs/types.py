@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
+from uuid import UUID
 
 # Somebody waits for jobs of this priority or a higher one: workers keep a slot for them (workers.runtime).
 URGENT_PRIORITY = 1000
@@ -118,7 +119,7 @@ class Critique:
 
     `p_yes` is P(Yes) in [0, 1] at the place of the verdict; None where the verdict was not parsed or the engine
     tells no log-probabilities. `tokens` counts generated tokens. `forced`: it ended without a verdict, and the judge
-    was asked for one behind it, so `text` holds none.
+    was asked for one behind it, so `text` holds none. `reused`: it was not sampled for this step.
     """
 
     step: int
@@ -129,6 +130,7 @@ class Critique:
     finish: Finish
     text: str
     forced: bool = False
+    reused: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,7 +156,8 @@ class SolutionScore:
 
     `rewards` has one entry per step: the mean P(Yes) over the step's parsed critiques, None where there is none.
     `judged` are the steps that were to be judged (None: all); `first_error` is one of them, or -1. Where the solution
-    was written and not judged, `response` has it and the rest is empty.
+    was written and not judged, `response` has it and the rest is empty. `keys` are those of the steps' judgements
+    (rprm_jobs.judge.judgement), None where this outcome is no place to find one; empty where there is none at all.
     """
 
     ord: int
@@ -165,6 +168,7 @@ class SolutionScore:
     reason: str | None = None
     judged: tuple[int, ...] | None = None
     response: Response | None = None
+    keys: tuple[UUID | None, ...] = ()
 
     @property
     def judged_steps(self) -> Sequence[int]:

@@ -123,8 +123,9 @@ class Attempt:
     def _start(self) -> Future[bool] | None:
         """Begin the work on the engine's loop; None when nothing of the shard is left. Raises UnsupportedJob."""
         try:
-            task = self._task = self._retried(lambda: load_task(self._shared.database, self._lease))
-            work = task.start(self._shared.engines, self._outcomes.put, self._shared.draining)
+            database, engines = self._shared.database, self._shared.engines
+            task = self._task = self._retried(lambda: load_task(database, self._lease, engines.name))
+            work = task.start(engines, self._outcomes.put, self._shared.draining)
         except ConfigError as error:
             raise UnsupportedJob(error.what, hint=error.hint) from error
         if not task.solutions:

@@ -127,7 +127,9 @@ class _Worker:
         self._me = _worker_info(serving, info, options)
         dependencies = WorkerDependencies(
             database=database,
-            engines=Engines(serving.engine, Budget(options.in_flight), serving.policy, Budget(options.in_flight)),
+            engines=Engines(
+                serving.engine, Budget(options.in_flight), serving.policy, Budget(options.in_flight), info.name
+            ),
             loop=loop,
             troubles=troubles,
             gate=gate,

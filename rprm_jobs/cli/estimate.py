@@ -179,6 +179,8 @@ def _show(cost: Estimate, *, rate_known: bool) -> None:
     if cost.refused:
         print(f"  {cost.refused:,} rows would be refused")
     print(f"  prompts   {cost.prompt_tokens:,} tokens, {cost.distinct_prompt_tokens:,} with a prefix cache")
+    if cost.reused:
+        print(f"  reused    {cost.reused:,} critiques that need not be sampled")
     print(f"  critiques {_critique_tokens(cost)}")
     time = "unknown; give --tokens-per-s" if cost.seconds is None else human_time(cost.seconds)
     print(f"  time      {time}" + (f" at {cost.tokens_per_s:,.0f} tokens/s" if cost.tokens_per_s else ""))

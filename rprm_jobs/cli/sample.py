@@ -24,6 +24,7 @@ from rprm_jobs.cli.shared.options import (
     OwnWorkerOption,
     PriorityOption,
     PromptOption,
+    ReuseOption,
     SeedOption,
     SkipBadOption,
     SystemPromptOption,
@@ -72,6 +73,7 @@ def sample(
     skip_bad: SkipBadOption = False,
     name: JobNameOption = None,
     new: NewOption = False,
+    reuse: ReuseOption = True,
     wait: WaitOption = False,
     fail_on: FailOnOption = FailOn.ANY,
     worker: OwnWorkerOption = True,
@@ -104,7 +106,7 @@ def sample(
     )
     request = SampleRequest(
         tuple(files), recipe, reading, priority, new, skip_bad, skip_neutral, name=name,
-        model_paths=model_paths(judge=resolved),
+        model_paths=model_paths(judge=resolved), reuse=reuse,
     )  # fmt: skip
     with connected() as context:
         labelled = sample_job(context, request)

@@ -26,6 +26,7 @@ from rprm_jobs.cli.shared.options import (
     OwnWorkerOption,
     PriorityOption,
     PromptOption,
+    ReuseOption,
     SeedOption,
     SkipBadOption,
     SystemPromptOption,
@@ -93,6 +94,7 @@ def submit(
     skip_bad: SkipBadOption = False,
     name: JobNameOption = None,
     new: NewOption = False,
+    reuse: ReuseOption = True,
     wait: WaitOption = False,
     fail_on: FailOnOption = FailOn.ANY,
     worker: OwnWorkerOption = True,
@@ -143,7 +145,7 @@ def submit(
             request = SubmitRequest(tuple(files or ()), recipe, reading, priority, keep_critiques, new, skip_bad)
         else:
             request = request_from_job(context, from_job, recipe, priority=priority, keep=keep_critiques, new=new)
-        request = replace(request, name=name, model_paths=model_paths(judge=resolved))
+        request = replace(request, name=name, reuse=reuse, model_paths=model_paths(judge=resolved))
         serving = WorkerChoice(judge, engine, tuple(engine_arg or ()), family=family) if worker else None
         if screen is None:
             submission = submit_job(context, request)

@@ -68,12 +68,14 @@ class Client:
         new: bool = False,
         skip_bad: bool = False,
         name: str | None = None,
+        reuse: bool = True,
     ) -> Job:
         """Store solutions to be judged; equal solutions and options find the job that is there, unless `new`.
 
         `solutions` is a path or several, an iterable of mappings, a DataFrame, an Arrow table, or a Dataset; rows have
         `id`, `problem`, and `steps` or `solution`. `stopping` is a rule's name, or a mapping such as
-        `{"kind": "planned", "price": 30}`. Raises InputError with the refused rows, ConfigError, JudgeError, NotFound.
+        `{"kind": "planned", "price": 30}`. With `reuse`, judgements that are there already are not bought again.
+        Raises InputError with the refused rows, ConfigError, JudgeError, NotFound.
         """
         from rprm_jobs.judge.places import model_paths
         from rprm_jobs.judge.resolve import resolve_judge
@@ -92,6 +94,7 @@ class Client:
         request = SubmitRequest(
             paths or (ROWS,), recipe, reading, priority, KeepCritiques(keep_critiques), new, skip_bad, rows,
             name=name, model_paths=model_paths(judge=resolve_judge(judge, family)),
+            reuse=reuse,
         )  # fmt: skip
         return Job(self._context, submit(self._context, request).job_id, judge, family)
 

@@ -22,7 +22,15 @@ from rprm_jobs.types import Sampling
 MAX_K = 1024
 # Fields added later, with their value before: stored only where they differ from it, so that the digests of older jobs
 # stay the same and an older worker can read every recipe that it can judge by.
-_LATER: dict[str, Any] = {"until_first_error": False, "writing": None, "family": None, "force_verdict": False}
+_LATER: dict[str, Any] = {
+    "until_first_error": False,
+    "writing": None,
+    "family": None,
+    "force_verdict": False,
+    "seed_rule": "solution",
+}
+# Where the seeds of critiques derive from: the solution's id and the step's place, or what is judged alone.
+BY_SOLUTION, BY_CONTENT = "solution", "content"
 
 
 class GenerationConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -47,7 +55,9 @@ class Recipe(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     `fingerprint` identifies weights and tokenizer, `prompt` is the template's text, `seed` in [0, 2**63). With
     `until_first_error` the steps after the first one called wrong are not judged.
 
-    `parse_rule` says how verdicts are read (rprm_jobs.judge.verdict), so that a job keeps its meaning.
+    `parse_rule` says how verdicts are read (rprm_jobs.judge.verdict), so that a job keeps its meaning; so does
+    `seed_rule`: "content" where seeds derive from the problem and the steps up to the judged one, so that a judgement
+    can be reused, "solution" in jobs of earlier versions.
 
     With `force_verdict` a critique without a verdict is continued with the verdict's question, and its P(Yes) counts.
 
@@ -71,6 +81,7 @@ class Recipe(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     generation_config: GenerationConfig | None = msgspec.field(default=None, name="writing")
     family: dict[str, Any] | None = None
     force_verdict: bool = False
+    seed_rule: str = BY_SOLUTION
 
     def __post_init__(self) -> None:
         self.judge_family.check_threshold(self.threshold)
@@ -93,6 +104,11 @@ class Recipe(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
                 self.parse_rule in PARSE_RULES,
                 f"parse_rule={self.parse_rule!r} is none of {', '.join(PARSE_RULES)}",
                 "upgrade this machine: pip install -U rprm-jobs",
+            ),
+            (
+                self.seed_rule in (BY_SOLUTION, BY_CONTENT),
+                f"seed_rule={self.seed_rule!r} is neither {BY_SOLUTION} nor {BY_CONTENT}",
+                "upgrade rprm-jobs on this machine",
             ),
         ]
         for ok, what, hint in checks:

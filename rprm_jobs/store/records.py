@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 from enum import StrEnum
 from typing import Any
+from uuid import UUID
 
 import msgspec
 
@@ -57,7 +58,8 @@ class Job:
     """A job as it was submitted. `n_steps` counts the steps to be judged; `extension` is None before the first.
 
     `reading` is how its sources were read: formats, splitter, mapping (rprm_jobs.formats.readers.report). `model_paths`
-    are the folders of its models where it was submitted, by "judge" and "policy".
+    are the folders of its models where it was submitted, by "judge" and "policy". With `reuse`
+    it takes judgements that the store has.
     """
 
     id: int
@@ -77,6 +79,7 @@ class Job:
     extension: Extension | None = None
     name: str | None = None
     model_paths: Mapping[str, str] = field(default_factory=dict)
+    reuse: bool = True
 
     @classmethod
     def from_row(cls, row: Mapping[str, Any]) -> Job:
@@ -101,12 +104,15 @@ class Job:
             extension=None if row["extension"] is None else msgspec.convert(row["extension"], Extension),
             name=row.get("name"),
             model_paths=row.get("model_paths") or {},
+            reuse=row["reuse"],
         )
 
 
 @dataclass(frozen=True, slots=True)
 class Progress:
     """Sums over a job's shards. Counts of solutions, steps, critiques and generated tokens already recorded.
+
+    Of the critiques `critiques_reused` were there before, which saved `tokens_reused`; `tokens` are without those.
 
     While an extension runs, solutions, steps and `started_at` are its own. `waiting` shards are neither queued nor
     done: the command that extends the job, or cancels its extension, has not come to them, and may have been killed.
@@ -127,6 +133,8 @@ class Progress:
     finished_at: datetime | None
     now: datetime
     last_error: str | None
+    critiques_reused: int = 0
+    tokens_reused: int = 0
 
     @property
     def solutions(self) -> int:
@@ -202,10 +210,23 @@ class FailedAttempt:
 
 
 @dataclass(frozen=True, slots=True)
+class Known:
+    """What job `job_id` has of one judgement: critiques in the order of `k`, from 0.
+
+    `with_texts` unless their texts were not kept.
+    """
+
+    job_id: int
+    critiques: tuple[Critique, ...]
+    with_texts: bool
+
+
+@dataclass(frozen=True, slots=True)
 class StoredSolution:
     """A solution as the worker reads it back. `previous_critiques`: those that it has from before an extension.
 
     `screen` has what a cheaper judge said of each step, P(correct) in [0, 1] or None; None where nothing was screened.
+    `keys` are those of the steps' judgements (empty: none can be reused), `known` what the store has of them, by step.
     """
 
     ord: int
@@ -215,6 +236,8 @@ class StoredSolution:
     judge_steps: tuple[int, ...] | None = None
     previous_critiques: tuple[Critique, ...] = ()
     screen: tuple[float | None, ...] | None = None
+    keys: tuple[UUID | None, ...] = ()
+    known: Mapping[int, Known] = field(default_factory=dict)
 
     @property
     def judged_steps(self) -> Sequence[int]:

@@ -29,7 +29,9 @@ def kept_texts(score: SolutionScore, keep: KeepCritiques) -> list[list[str] | No
     for critique in score.critiques:
         by_step[critique.step].append(critique)
     # A critique of the whole solution has its text with the first step alone.
-    whole = any(group and not any(c.text for c in group) for group in by_step[1:])
+    # (One step may lack its texts otherwise: where they were not kept, and its critiques were reused.)
+    later = [critique for group in by_step[1:] for critique in group]
+    whole = bool(later) and not any(critique.text for critique in later)
     disputed = [keep is KeepCritiques.ALL or _disputed(group) for group in by_step]
     if whole:
         disputed[0] = any(disputed)

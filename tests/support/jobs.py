@@ -15,8 +15,9 @@ import msgspec
 
 from rprm_jobs.engine import Generation
 from rprm_jobs.errors import NotFound, StoreUnavailable
+from rprm_jobs.judge.judgement import content_seed, step_contents
 from rprm_jobs.judge.prompt import PromptTemplate
-from rprm_jobs.judge.recipe import Recipe, critique_seed
+from rprm_jobs.judge.recipe import BY_CONTENT, Recipe, critique_seed
 from rprm_jobs.judge.resolve import resolve_judge
 from rprm_jobs.judge.verdict import find_verdicts
 from rprm_jobs.services.context import Context
@@ -192,9 +193,16 @@ async def _expected(
         rewards[solution.id] = []
         for step in range(len(solution.steps)):
             prompt = engine.encode(template.render(solution.problem, solution.steps, step))
-            seeds = [critique_seed(recipe.seed, solution.id, step, k, round_) for k in range(recipe.k)]
+            seeds = [seed_of(recipe, solution, step, k, round_) for k in range(recipe.k)]
             rewards[solution.id].append(_mean(await engine.sample(prompt, seeds, recipe.sampling)))
     return rewards
+
+
+def seed_of(recipe: Recipe, solution: Solution, step: int, k: int, round_: int = 0) -> int:
+    """The seed of one critique, by the recipe's own rule."""
+    if recipe.seed_rule == BY_CONTENT:
+        return content_seed(recipe.seed, step_contents(solution.problem, solution.steps)[step], k, round_)
+    return critique_seed(recipe.seed, solution.id, step, k, round_)
 
 
 def _mean(generations: Sequence[Generation]) -> float | None:

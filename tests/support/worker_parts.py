@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -18,6 +19,7 @@ from workers.runtime import Runtime, RuntimeOptions, Stop
 from workers.store_gate import StoreGate
 from workers.tasks.budget import Budget
 from workers.tasks.dispatch import Engines
+from workers.tasks.judging import Judging
 from workers.troubles import Troubles
 
 WORKER = "w1"
@@ -43,7 +45,7 @@ class WorkerParts:
         self.loop.run(engine.start())
         self.shared = WorkerDependencies(
             database=database,
-            engines=Engines(engine, Budget(100), None, Budget(100)),
+            engines=Engines(engine, Budget(100), None, Budget(100), "scripted"),
             loop=self.loop,
             troubles=self.troubles,
             gate=self.gate,
@@ -68,6 +70,18 @@ class WorkerParts:
         """Let the slots work with this keeper."""
         self.keeper = keeper
         self.runtime = Runtime(self.shared, keeper, self.worker, self.stop, self._options)
+
+    def forget(self) -> None:
+        """What this process judged before is forgotten, as if it had just started."""
+        self._replace(judging=Judging())
+
+    def call_engine(self, name: str) -> None:
+        """Let the engine be of this name."""
+        self._replace(name=name)
+
+    def _replace(self, **parts: Any) -> None:
+        self.shared = replace(self.shared, engines=replace(self.shared.engines, **parts))
+        self.use(self.keeper)
 
     def attempt(self) -> Lease:
         """Claim the next shard and make one attempt at it, outside the slots; what it raises goes to the caller."""

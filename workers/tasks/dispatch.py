@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Coroutine, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from rprm_jobs.engine import Engine
@@ -17,11 +17,13 @@ from rprm_jobs.store.records import Lease, StoredSolution
 from rprm_jobs.store.results import recording, responses
 from rprm_jobs.store.session import Database
 from rprm_jobs.types import URGENT_PRIORITY, JobKind, KeepCritiques, Response
+from workers.tasks import reuse
 from workers.tasks.budget import Budget
 from workers.tasks.common import Emit
 from workers.tasks.critic import CriticJudge
 from workers.tasks.genprm import ChatJudge
 from workers.tasks.judge import JudgeClass, JudgeSpec, judge_solutions
+from workers.tasks.judging import Judging
 from workers.tasks.rollout import generation_config_of, write_solutions
 from workers.tasks.search import SearchModels, search_solutions
 from workers.tasks.thinkprm import ThinkJudge
@@ -36,12 +38,17 @@ _JUDGES: Mapping[type[Family], JudgeClass] = {
 
 @dataclass(frozen=True, slots=True)
 class Engines:
-    """What this worker has loaded: the model of its queue and, for searches, the policy beside that judge."""
+    """What this worker has loaded: the model of its queue and, for searches, the policy beside that judge.
+
+    `name` is that of the engine's kind, as in EngineInfo; `judging` has what it judged lately.
+    """
 
     engine: Engine
     budget: Budget
     policy: Engine | None
     policy_budget: Budget
+    name: str = ""
+    judging: Judging = field(default_factory=Judging)
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +60,7 @@ class Task:
     keep: KeepCritiques
     solutions: Sequence[StoredSolution]
     partial: Mapping[int, Response]
+    reuse: bool = False
 
     @property
     def plan(self) -> int | None:
@@ -73,7 +81,16 @@ class Task:
         if self.kind is JobKind.SEARCH:
             return self._search(engines, emit, draining)
         judge_class = _JUDGES.get(type(self.work.recipe.judge_family))
-        return judge_solutions(engines.engine, engines.budget, self.work, self.solutions, emit, draining, judge_class)
+        return judge_solutions(
+            engines.engine,
+            engines.budget,
+            self.work,
+            self.solutions,
+            emit,
+            draining,
+            judge_class,
+            judging=engines.judging if self.reuse else None,
+        )
 
     def _search(self, engines: Engines, emit: Emit, draining: Callable[[], bool]) -> Coroutine[Any, Any, bool]:
         options = generation_config_of(self.work.recipe).search
@@ -86,8 +103,11 @@ class Task:
         return search_solutions(pair, self.work, options, self.solutions, self.partial, emit, draining)
 
 
-def load_task(database: Database, lease: Lease) -> Task:
-    """Read what is left of the shard. Raises StoreError, NotFound, and ConfigError for a recipe of a newer version."""
+def load_task(database: Database, lease: Lease, engine: str = "") -> Task:
+    """Read what is left of the shard, for the engine of this name.
+
+    Raises StoreError, NotFound, and ConfigError for a recipe of a newer version.
+    """
     with database.transaction() as connection:
         job = jobs.get(connection, lease.job_id)
         solutions = recording.load_unfinished(connection, lease)
@@ -95,5 +115,7 @@ def load_task(database: Database, lease: Lease) -> Task:
         if job.kind is JobKind.SEARCH:
             partial = responses.read_partial(connection, job.id, [solution.ord for solution in solutions])
         plan, urgent = plans.latest(connection, job.id), job.priority >= URGENT_PRIORITY
-        work = JudgeSpec.of(job.recipe, lease.retry_epoch, plan, urgent=urgent)
-        return Task(job.kind, work, job.keep_critiques, solutions, partial)
+        work = JudgeSpec.of(job.recipe, lease.retry_epoch, plan, urgent=urgent, job_id=job.id)
+    if not job.kind.writes:
+        solutions = reuse.find(database, job, work.rule, reuse.with_keys(solutions, job, lease, engine))
+    return Task(job.kind, work, job.keep_critiques, solutions, partial, job.reuse)

@@ -9,12 +9,14 @@ import asyncio
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Protocol
+from uuid import UUID
 
 from rprm_jobs.aggregation import failed_solution, score_solution, screened_steps, step_reward
 from rprm_jobs.engine import Engine, Generation, Prompt
 from rprm_jobs.errors import ItemFailure
+from rprm_jobs.judge.judgement import content_seed, step_contents
 from rprm_jobs.judge.prompt import PromptTemplate
-from rprm_jobs.judge.recipe import Recipe, critique_seed
+from rprm_jobs.judge.recipe import BY_CONTENT, Recipe, critique_seed
 from rprm_jobs.judge.verdict import MARKER, PARSE_RULE, p_yes, read_verdict, thinking_closing
 from rprm_jobs.stopping import StepContext, StoppingRule, make_rule
 from rprm_jobs.store.jobs.plans import StoredPlan
@@ -22,6 +24,7 @@ from rprm_jobs.store.records import StoredSolution
 from rprm_jobs.types import Critique, SolutionScore, Verdict
 from workers.tasks.budget import Budget, Turn
 from workers.tasks.common import Emit, cancel, run_all, run_concurrently, sampled
+from workers.tasks.judging import Judgement, Judging
 
 # Of two words equally likely the judge is taken to say Yes, as a reward of 0.5 is not below the usual threshold.
 _EVEN = 0.5
@@ -36,6 +39,7 @@ class JudgeSpec:
     """How one attempt judges; `plan` is the version of the plan in its stopping rule, if there is one.
 
     `urgent`: somebody waits for it, so it goes before the rest and each outcome is recorded at once.
+    `job_id` is the job's, where judgements of another job are told from its own.
     """
 
     recipe: Recipe
@@ -44,16 +48,25 @@ class JudgeSpec:
     round: int
     plan: int | None = None
     urgent: bool = False
+    job_id: int | None = None
 
     @classmethod
-    def of(cls, recipe: Recipe, round_: int, plan: StoredPlan | None = None, *, urgent: bool = False) -> JudgeSpec:
+    def of(
+        cls,
+        recipe: Recipe,
+        round_: int,
+        plan: StoredPlan | None = None,
+        *,
+        urgent: bool = False,
+        job_id: int | None = None,
+    ) -> JudgeSpec:
         """From the job's recipe. Raises ConfigError when this version cannot read it."""
         options = recipe.stopping if plan is None else {**recipe.stopping, "prior": plan.prior, "wrong": plan.wrong}
         rule = make_rule(options, k=recipe.k, threshold=recipe.threshold)
         version = None if plan is None else plan.version
         # A job of an older version goes on as it began: its prompt was a message, whatever it looked like.
         template = PromptTemplate.parse(recipe.prompt, plain=recipe.parse_rule != PARSE_RULE)
-        return cls(recipe, template, rule, round_, version, urgent)
+        return cls(recipe, template, rule, round_, version, urgent, job_id)
 
 
 class Judge(Protocol):
@@ -76,17 +89,23 @@ async def judge_solutions(
     emit: Emit,
     draining: Callable[[], bool],
     judge_class: JudgeClass | None = None,
+    *,
+    judging: Judging | None = None,
 ) -> bool:
     """Judge all solutions and pass each outcome to `emit`. False when the worker drained before some were begun.
 
-    `judge_class` is how each is judged, by default as R-PRM does.
+    `judge_class` is how each is judged, by default as R-PRM does; then steps with equal keys are judged once where
+    `judging` is given, which several jobs may share.
 
     Raises EngineDied or AttemptFailed; outcomes that were emitted before stay good.
     """
-    kind = judge_class or SolutionJudge
-    return await run_concurrently(
-        solutions, lambda solution: kind(engine, budget, work, solution, draining).run(), emit
-    )
+
+    def judge_of(solution: StoredSolution) -> Judge:
+        if judge_class is not None:
+            return judge_class(engine, budget, work, solution, draining)
+        return SolutionJudge(engine, budget, work, solution, draining, judging)
+
+    return await run_concurrently(solutions, lambda solution: judge_of(solution).run(), emit)
 
 
 class SolutionJudge:
@@ -99,9 +118,12 @@ class SolutionJudge:
         work: JudgeSpec,
         solution: StoredSolution,
         draining: Callable[[], bool],
+        judging: Judging | None = None,
     ) -> None:
         self._engine, self._budget, self._work, self._solution = engine, budget, work, solution
-        self._draining = draining
+        self._draining, self._judging = draining, judging
+        by_content = work.recipe.seed_rule == BY_CONTENT
+        self._contents = step_contents(solution.problem, solution.steps) if by_content else None
         self._started = False
         number, guessing = budget.begin_solution(), work.recipe.until_first_error
         self._turns = [
@@ -128,7 +150,15 @@ class SolutionJudge:
         cut = len(groups) < len(self._tasks)
         judged = tuple(solution.judged_steps[: len(groups)]) if cut else solution.judge_steps
         threshold = self._work.recipe.threshold
-        return score_solution(solution.ord, n_steps, critiques, threshold, judged=judged, screen=self._screen)
+        score = score_solution(solution.ord, n_steps, critiques, threshold, judged=judged, screen=self._screen)
+        return replace(score, keys=self._keys(critiques)) if solution.keys else score
+
+    def _keys(self, critiques: Sequence[Critique]) -> tuple[UUID | None, ...]:
+        """The keys by which these critiques are to be found; None where all of a step were this job's already."""
+        solution = self._solution
+        new = {critique.step for critique in critiques if not critique.reused}
+        new.update(step for step, known in solution.known.items() if known.job_id != self._work.job_id)
+        return tuple(key if step in new else None for step, key in enumerate(solution.keys))
 
     async def _needed(self) -> list[list[Critique] | None]:
         """The critiques of the steps in order, up to the one that ends the solution."""
@@ -145,21 +175,39 @@ class SolutionJudge:
         return reward is None or reward < self._work.recipe.threshold
 
     async def _judge_step(self, place: int) -> list[Critique] | None:
-        step = self._solution.judged_steps[place]
-        critiques = [critique for critique in self._solution.previous_critiques if critique.step == step]
-        prompt: Prompt | None = None
         if self._work.rule.in_order and place:
             await asyncio.wait([self._tasks[place - 1]])
+        step = self._solution.judged_steps[place]
+        key = self._solution.keys[step] if self._solution.keys else None
+        if self._judging is None or key is None:
+            return await self._sample_step(place, step, Judgement())
+        async with self._judging.hold(key) as judgement:
+            return await self._sample_step(place, step, judgement)
+
+    async def _sample_step(self, place: int, step: int, judgement: Judgement) -> list[Critique] | None:
+        """The step's critiques: those it has, those that are known, and as many new ones as the rule asks for."""
+        critiques = [critique for critique in self._solution.previous_critiques if critique.step == step]
+        known = self._solution.known.get(step)
+        judgement.offer(critiques)
+        if known is not None and known.with_texts:
+            judgement.offer(known.critiques)
+        prompt: Prompt | None = None
         if critiques or self._screen[step] is not None:
             self._settle(place, critiques)
         while (wanted := self._more(place, critiques)) > 0:
+            if reused := judgement.after(len(critiques), wanted, known):
+                critiques += [replace(critique, step=step, reused=True) for critique in reused]
+                self._settle(place, critiques)
+                continue
             taken = await self._budget.take(wanted, self._turns[place])
             try:
                 if not self._started and self._draining():
                     return None
                 self._started = True
                 prompt = prompt or self._prompt(step)
-                critiques += await self._sample(step, prompt, len(critiques), taken)
+                new = await self._sample(step, prompt, len(critiques), taken)
+                critiques += new
+                judgement.extend(new)
                 self._settle(place, critiques)
             except ItemFailure as failure:
                 raise StepFailed(f"step {step + 1}: {failure}") from failure
@@ -191,7 +239,7 @@ class SolutionJudge:
     async def _sample(self, step: int, prompt: Prompt, first_k: int, count: int) -> list[Critique]:
         recipe = self._work.recipe
         ks = range(first_k, first_k + count)
-        seeds = [critique_seed(recipe.seed, self._solution.id, step, k, self._work.round) for k in ks]
+        seeds = [self._seed(step, k) for k in ks]
         generations = await sampled(self._engine, prompt, seeds, recipe.sampling)
         rule = recipe.parse_rule
         critiques = [_critique(step, k, generation, rule) for k, generation in zip(ks, generations, strict=True)]
@@ -212,6 +260,12 @@ class SolutionJudge:
         chance = p_yes(yes, no)
         verdict = Verdict.YES if chance >= _EVEN else Verdict.NO
         return replace(critique, verdict=verdict, p_yes=chance, tokens=critique.tokens + 1, forced=True)
+
+    def _seed(self, step: int, k: int) -> int:
+        recipe, epoch = self._work.recipe, self._work.round
+        if self._contents is not None:
+            return content_seed(recipe.seed, self._contents[step], k, epoch)
+        return critique_seed(recipe.seed, self._solution.id, step, k, epoch)
 
 
 def _critique(step: int, k: int, generation: Generation, parse_rule: str) -> Critique:

@@ -138,6 +138,12 @@ JobNameOption = Annotated[
 NewOption = Annotated[
     bool, typer.Option("--new", help="Make a new job even if an equal one exists.", rich_help_panel=PLACE)
 ]
+ReuseOption = Annotated[
+    bool,
+    typer.Option(
+        "--reuse/--no-reuse", help="Whether to take judgements that are there already.", rich_help_panel=PLACE
+    ),
+]
 WaitOption = Annotated[bool, typer.Option("--wait", help="Stay until the job has ended.")]
 
 OwnWorkerOption = Annotated[

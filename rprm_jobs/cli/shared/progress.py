@@ -43,6 +43,8 @@ def status_json(status: JobStatus) -> dict[str, Any]:
             "steps": outcomes.steps,
             "critiques": counts.critiques,
             "tokens": counts.tokens,
+            "critiques_reused": counts.critiques_reused,
+            "tokens_reused": counts.tokens_reused,
         },
         "extension": _extension_json(status),
         "shards": {"all": counts.shards, "ready": counts.ready, "leased": counts.leased, "finished": counts.finished},
@@ -93,6 +95,9 @@ def status_lines(status: JobStatus, *, coming: bool = False) -> list[str]:
         f"  {speed(status)}",
         *_times(status),
     ]
+    if counts.critiques_reused:
+        saved = f"{counts.tokens_reused:,} tokens saved"
+        lines.append(f"  reused {counts.critiques_reused:,} of {counts.critiques:,} critiques, {saved}")
     if status.prefix_hit_rate is not None:
         lines.append(f"  prefix cache hit rate {status.prefix_hit_rate:.0%}")
     for worker in status.workers[:_SHOWN_WORKERS]:

@@ -18,6 +18,7 @@ from rprm_jobs.services.context import Context
 from rprm_jobs.services.jobs.again import solutions_of
 from rprm_jobs.services.jobs.like import LikeJobs, Measured, like_jobs
 from rprm_jobs.services.jobs.refusals import SHOWN
+from rprm_jobs.services.jobs.reuse import ReuseCounter
 from rprm_jobs.services.jobs.submit import estimate_bytes
 from rprm_jobs.types import KeepCritiques
 
@@ -37,6 +38,9 @@ class Estimate:
     `tokens_per_critique`, `critiques_per_step` and `measured_tokens_per_s` are those of like jobs with their spread,
     None where there is none; `measured` says whether the critiques' lengths are. `seconds` is None while no speed is
     known.
+
+    Of the `most_critiques`, `reused` are there already or belong to a step that equals another of the input; tokens
+    and time are without them.
     """
 
     solutions: int
@@ -54,6 +58,7 @@ class Estimate:
     tokens_per_critique: Measured | None
     critiques_per_step: Measured | None
     measured_tokens_per_s: Measured | None
+    reused: int = 0
     read_as: tuple[str, ...] = ()
 
     @property
@@ -65,7 +70,8 @@ class Estimate:
         low, high = float(self.critiques), float(self.critiques)
         if per_step is not None:
             low, high = self.steps * per_step.low, self.steps * per_step.high
-        return round(low * length.low), round(high * length.high)
+        fresh = max(0, self.most_critiques - self.reused) / self.most_critiques
+        return round(fresh * low * length.low), round(fresh * high * length.high)
 
 
 @dataclass(slots=True)
@@ -101,6 +107,7 @@ def estimate(
     keep: KeepCritiques,
     tokens_per_s: float | None = None,
     count_tokens: Callable[[str], int] | None = None,
+    reuse: bool = True,
 ) -> Estimate:
     """Read the input, or the solutions of `from_job`, to its end and add up.
 
@@ -108,6 +115,7 @@ def estimate(
     judged, and what `solutions_of` does.
     """
     template = PromptTemplate.parse(recipe.prompt)
+    counter = ReuseCounter(context.database, recipe, keep) if reuse else None
     sums, report, per_token = _Sums(), ReadReport(), _PUBLISHED_CHARS_PER_TOKEN
     bad: list[BadLine] = []
     rows: Iterable[InputRow | BadLine] = read_solutions(paths, reading, context.settings.limits, report)
@@ -122,6 +130,8 @@ def estimate(
         if count_tokens is not None and sums.solutions == 0:
             per_token = _characters_per_token(template, row, count_tokens)
         sums.add(row, template.fixed_characters)
+        if counter is not None:
+            counter.add(row.solution)
     if not sums.solutions:
         named = " ".join(map(shlex.quote, paths))
         raise InputError(
@@ -132,7 +142,8 @@ def estimate(
             n_bad=sums.refused,
         )
     like = like_jobs(context, recipe, sums.texts / sums.solutions)
-    return _estimate(sums, recipe, like, per_token, keep, tokens_per_s, tuple(report.lines()))
+    reused = 0 if counter is None else counter.total()
+    return _estimate(sums, recipe, like, per_token, keep, tokens_per_s, tuple(report.lines()), reused)
 
 
 def _estimate(
@@ -143,6 +154,7 @@ def _estimate(
     keep: KeepCritiques,
     tokens_per_s: float | None,
     read_as: tuple[str, ...],
+    reused: int,
 ) -> Estimate:
     most = sums.steps * recipe.k
     # Of a rule without an early end the number is known, and jobs that differ from it had failed solutions.
@@ -150,7 +162,10 @@ def _estimate(
     per_step = like.critiques_per_step if early else None
     critiques = most if per_step is None else min(most, round(sums.steps * per_step.mean))
     length = like.tokens_per_critique
-    tokens = critiques * (length.mean if length else min(_PUBLISHED_CRITIQUE_TOKENS, recipe.sampling.max_new_tokens))
+    # What is there was sampled by some rule of its own; of a rule that ends early it counts as so much less.
+    fresh = max(0, most - reused) / most
+    a_critique = length.mean if length else min(_PUBLISHED_CRITIQUE_TOKENS, recipe.sampling.max_new_tokens)
+    tokens = fresh * critiques * a_critique
     rate = tokens_per_s or (like.tokens_per_s.mean if like.tokens_per_s else None)
     return Estimate(
         solutions=sums.solutions,
@@ -169,6 +184,7 @@ def _estimate(
         critiques_per_step=per_step,
         measured_tokens_per_s=like.tokens_per_s,
         read_as=read_as,
+        reused=reused,
     )
 
 

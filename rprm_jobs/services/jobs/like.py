@@ -52,7 +52,7 @@ def choose_like(measured: Sequence[MeasuredJob], recipe: Recipe, characters: flo
     similar = [job for job in measured if _is_similar(job, wanted, characters)]
     stopping = [job for job in similar if _stops_alike(job.recipe, wanted)]
     return LikeJobs(
-        tokens_per_critique=_mean(similar, lambda job: job.tokens, lambda job: job.critiques),
+        tokens_per_critique=_mean(similar, lambda job: job.tokens, lambda job: job.critiques - job.reused),
         critiques_per_step=_mean(stopping, lambda job: job.critiques, lambda job: job.steps),
         tokens_per_s=_mean(measured, lambda job: job.tokens, lambda job: job.seconds),
     )

@@ -13,7 +13,7 @@ from rprm_jobs.store.results.export import Outcome, read_forced, read_outcomes, 
 from rprm_jobs.store.texts import unpack_texts
 
 RESULT_KEYS = frozenset(
-    {"id", "status", "reason", "rewards", "first_error", "critiques_per_step", "sampling_policy",
+    {"id", "status", "reason", "rewards", "first_error", "critiques_per_step", "sampling_policy", "reused",
      "reward_source", "forced_verdicts", "screen", "critiques", "label", "step_labels", "problem", "steps"}
 )  # fmt: skip
 
@@ -24,7 +24,8 @@ def result_rows(
     """A row for every solution that has an outcome. Raises NotFound for an unknown job.
 
     `rewards` holds a number in [0, 1] or None a step; `first_error` is the 0-based first step called wrong, -1 for
-    none, None where the solution failed. `critiques` adds, per step, a list of `{"k", "verdict", "p_yes", "text"}`.
+    none, None where the solution failed. `reused` says how many critiques of each step were there before, and is left
+    out where none was. `critiques` adds, per step, a list of `{"k", "verdict", "p_yes", "text"}`.
     Rows of a job that writes are solutions (see `rollout_rows`), with the tree of a search where `critiques` asks.
     """
     with context.database.transaction() as connection:
@@ -52,6 +53,8 @@ def _row(outcome: Outcome, rule: str, source: str, critiques: list[list[dict[str
     row["rewards"] = outcome.rewards
     row["first_error"] = outcome.first_error
     row["critiques_per_step"] = outcome.critiques_per_step
+    if outcome.reused_per_step is not None:
+        row["reused"] = outcome.reused_per_step
     row["sampling_policy"] = rule if rule != "planned" else f"planned:{outcome.plan or 'pilot'}"
     row["reward_source"] = "votes" if outcome.by_votes else source
     if outcome.screen is not None:

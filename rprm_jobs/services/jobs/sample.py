@@ -31,6 +31,7 @@ class SampleRequest:
     keep: Callable[[Solution], bool] | None = None
     name: str | None = None
     model_paths: Mapping[str, str] = field(default_factory=dict)
+    reuse: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +65,7 @@ def sample(context: Context, request: SampleRequest) -> SampleSubmission:
             kind=JobKind.SAMPLE,
             name=request.name,
             model_paths=request.model_paths,
+            reuse=request.reuse,
         ),
     )
     return SampleSubmission(submission, counts)

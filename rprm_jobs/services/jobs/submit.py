@@ -8,9 +8,10 @@ from typing import Any
 
 from rprm_jobs.errors import BadLine, ConfigError, InputError
 from rprm_jobs.formats import InputRow, ReadOptions, ReadReport, read_solutions
+from rprm_jobs.judge.families.rprm import CritiqueFamily
 from rprm_jobs.judge.families.table import stored
 from rprm_jobs.judge.prompt import PromptTemplate
-from rprm_jobs.judge.recipe import Recipe
+from rprm_jobs.judge.recipe import BY_CONTENT, BY_SOLUTION, Recipe
 from rprm_jobs.judge.resolve import Judge
 from rprm_jobs.services.context import Context
 from rprm_jobs.services.jobs.refusals import SHOWN, Refusals
@@ -42,7 +43,7 @@ class SubmitRequest:
     the solutions of `from_job`, a job that judges, copied in the store. `dependent` is the job to create from this
     one's solutions (rprm_jobs.services.upkeep.dependents). `repeat`: a later request of this key
     finds the job, also a `new` one. `name` is what the user calls the job; `model_paths` are the folders of its models
-    (rprm_jobs.judge.places).
+    (rprm_jobs.judge.places). With `reuse`, judgements that the store has are not bought again.
     """
 
     paths: tuple[str, ...]
@@ -60,6 +61,7 @@ class SubmitRequest:
     repeat: Repeat | None = None
     name: str | None = None
     model_paths: Mapping[str, str] = field(default_factory=dict)
+    reuse: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,6 +131,7 @@ def make_recipe(
         until_first_error=until_first_error,
         family=stored(family),
         force_verdict=force_verdict,
+        seed_rule=BY_CONTENT if isinstance(family, CritiqueFamily) else BY_SOLUTION,
     )
 
 
@@ -221,6 +224,7 @@ def _store(context: Context, request: SubmitRequest, refusals: Refusals, report:
                 dependent=request.dependent,
                 name=request.name,
                 model_paths=request.model_paths,
+                reuse=request.reuse,
             ),
             dedupe=not request.new,
         )

@@ -17,6 +17,7 @@ from sqlalchemy.engine import Connection
 from sqlalchemy.exc import IntegrityError
 
 from rprm_jobs.crash import crash_point
+from rprm_jobs.judge.recipe import BY_SOLUTION, Recipe
 from rprm_jobs.store.jobs import grouping
 from rprm_jobs.store.jobs.copying import Copied, copy_solutions
 from rprm_jobs.store.jobs.new_job import NewJob, Totals, insert_job, insert_shards
@@ -167,6 +168,8 @@ class Intake:
         """
         kind = "" if self._kind is JobKind.SCORE else f"{self._kind.value}:"
         key = f"{kind}{job.recipe.digest}:{self.input_digest}" if dedupe else None
+        if key is not None and (earlier := self._of_earlier_version(job.recipe, kind)) is not None:
+            return earlier
         scattered = self._copied is None and grouping.is_scattered(self._connection, self.job_id, self._runs)
         grouped = scattered if self._copied is None else self._copied.grouped_by_problem
         existing = text("SELECT id FROM jobs WHERE dedupe_key = :key")
@@ -183,6 +186,13 @@ class Intake:
         crash_point("submit.before-attach")
         partitions.attach(self._connection, self.job_id, self._kind)
         return None
+
+    def _of_earlier_version(self, recipe: Recipe, kind: str) -> int | None:
+        """The job that answers for this input since before seeds derived from what is judged."""
+        digest = msgspec.structs.replace(recipe, seed_rule=BY_SOLUTION).digest
+        query = text("SELECT id FROM jobs WHERE dedupe_key = :key")
+        key = f"{kind}{digest}:{self.input_digest}"
+        return self._connection.execute(query, {"key": key}).scalar_one_or_none()
 
     def _insert_job(self, job: NewJob, key: str | None, grouped_by_problem: bool) -> bool:
         totals = Totals(self.n_solutions, self.n_steps, self.input_digest)

@@ -13,6 +13,7 @@ from rprm_jobs.crash import crash_point
 from rprm_jobs.errors import Conflict, NotFound
 from rprm_jobs.store.queue import dependents
 from rprm_jobs.store.records import MAX_ID, Job, JobState, Progress
+from rprm_jobs.store.results import judgements
 from rprm_jobs.store.schema import partitions
 from rprm_jobs.store.training import sets
 from rprm_jobs.types import JobKind
@@ -21,7 +22,7 @@ from rprm_jobs.types import JobKind
 # commands outlive upgrades.
 _COLUMNS = (
     "id, kind, recipe, queue, judge, priority, n_solutions, n_steps, keep_critiques, sources, gathered, created_at,"
-    " cancelled_at, extension, name, model_paths"
+    " cancelled_at, extension, name, model_paths, reuse"
 )
 _PROGRESS_COLUMNS = """
   count(*) AS shards,
@@ -35,6 +36,8 @@ _PROGRESS_COLUMNS = """
   coalesce(sum(steps_done) FILTER (WHERE current), 0)::bigint AS steps,
   coalesce(sum(critiques_done), 0)::bigint AS critiques,
   coalesce(sum(tokens_done), 0)::bigint AS tokens,
+  coalesce(sum(critiques_reused), 0)::bigint AS critiques_reused,
+  coalesce(sum(tokens_reused), 0)::bigint AS tokens_reused,
   min(claimed_at) FILTER (WHERE begun_at IS NULL OR claimed_at >= begun_at) AS started_at,
   max(finished_at) AS finished_at,
   now() AS now,
@@ -52,7 +55,7 @@ _PROGRESS = f"""
     OFFSET 0) AS job
   JOIN LATERAL (
     SELECT job_id, state, generation IS NULL OR extension >= generation AS current, n_ok, n_failed, n_quarantined,
-           steps_done, critiques_done, tokens_done, claimed_at, finished_at, error
+           steps_done, critiques_done, tokens_done, critiques_reused, tokens_reused, claimed_at, finished_at, error
     FROM shards WHERE job_id = job.id) AS shard ON TRUE
   GROUP BY job_id"""
 
@@ -182,4 +185,5 @@ def delete(connection: Connection, job_id: int) -> None:
     sets.refuse_used(connection, job_id, "deleting it would remove critiques that")
     dependents.drop_copy(connection, job_id)
     partitions.drop(connection, job_id)
+    judgements.forget(connection, job_id)
     connection.execute(text("DELETE FROM jobs WHERE id = :id"), {"id": job_id})

@@ -18,12 +18,12 @@ _PAGE = 1000
 
 _MEASURED = """
   SELECT job.id, job.recipe, job.n_steps * work.solutions / job.n_solutions AS steps, work.critiques, work.tokens,
-         work.seconds, read.characters
+         work.seconds, read.characters, work.reused
   FROM (SELECT id, recipe, n_steps, n_solutions FROM jobs WHERE queue = :queue AND kind IN ('score', 'sample')
         ORDER BY id DESC LIMIT :jobs) AS job
   JOIN LATERAL (
     SELECT sum(n_ok + n_failed + n_quarantined)::float8 AS solutions, sum(critiques_done)::float8 AS critiques,
-           sum(tokens_done)::float8 AS tokens,
+           sum(tokens_done)::float8 AS tokens, sum(critiques_reused)::float8 AS reused,
            extract(epoch FROM max(finished_at) - min(claimed_at))::float8 AS seconds
     FROM shards WHERE job_id = job.id AND state = 'done' AND critiques_done > 0) AS work ON work.critiques > 0
   JOIN LATERAL (
@@ -39,7 +39,7 @@ class MeasuredJob:
 
     `steps` are those that were submitted, judged or not: the job's mean for each of the shards' solutions. `characters`
     is the mean length of its first solutions, problem and steps. Shards overlap in time, so `seconds` are those between
-    the first claim and the last finish.
+    the first claim and the last finish. Of the `critiques` so many were `reused`, and none of the `tokens` is theirs.
     """
 
     id: int
@@ -49,6 +49,7 @@ class MeasuredJob:
     tokens: float
     seconds: float
     characters: float
+    reused: float = 0.0
 
 
 def read_measured(connection: Connection, queue: str) -> list[MeasuredJob]:

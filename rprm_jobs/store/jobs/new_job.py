@@ -38,6 +38,7 @@ class NewJob:
     model_paths: Mapping[str, str] = field(default_factory=dict)
     screen: ScreenScale | None = None
     grouped_by_problem: bool = False
+    reuse: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,10 +71,11 @@ def insert_job(
             """
             INSERT INTO jobs (id, kind, recipe, recipe_digest, input_digest, dedupe_key, queue, judge, priority,
                               n_solutions, n_steps, keep_critiques, sources, gathered, follow, follows,
-                              name, model_paths)
+                              name, model_paths, reuse)
             VALUES (:id, :kind, CAST(:recipe AS jsonb), :recipe_digest, :input_digest, :key, :queue, :judge,
                     :priority, :n_solutions, :n_steps, :keep, CAST(:sources AS jsonb), :gathered,
-                    CAST(:follow AS jsonb), :follows, :name, CAST(:model_paths AS jsonb))
+                    CAST(:follow AS jsonb), :follows, :name, CAST(:model_paths AS jsonb),
+                    :reuse)
             ON CONFLICT (dedupe_key) DO NOTHING"""
         ),
         {
@@ -95,6 +97,7 @@ def insert_job(
             "follows": job.depends_on,
             "name": job.name,
             "model_paths": _encode(dict(job.model_paths)).decode(),
+            "reuse": job.reuse,
         },
     )
     return result.rowcount == 1

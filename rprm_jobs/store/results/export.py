@@ -18,7 +18,7 @@ from rprm_jobs.store.session import Database
 class Outcome:
     """One solution with its outcome; `status` is None while there is none. `texts` is the packed critiques blob.
 
-    `critiques_per_step` is None for a step that was not to be judged.
+    `critiques_per_step` is None for a step that was not to be judged; `reused_per_step` is None where none was reused.
     """
 
     ord: int
@@ -39,6 +39,7 @@ class Outcome:
     source: int
     line: int
     screen: list[float | None] | None
+    reused_per_step: list[int] | None
 
 
 def read_outcomes(
@@ -82,7 +83,8 @@ def _select(job: Job, with_texts: bool, with_steps: bool) -> str:
     steps = "s.problem, s.steps" if with_steps else "NULL, NULL"
     return f"""
         SELECT s.ord, s.ext_id, r.status, r.reason, r.rewards, r.first_error, r.critiques_per_step, r.by_votes, r.plan,
-               s.label, s.step_labels, s.metadata, {texts}, {steps}, s.source, s.line, s.screen
+               s.label, s.step_labels, s.metadata, {texts}, {steps}, s.source, s.line, s.screen,
+               r.reused_per_step
         FROM {partition("solutions", job.id)} AS s
         LEFT JOIN {partition("scores", job.id)} AS r ON r.ord = s.ord {join}"""
 

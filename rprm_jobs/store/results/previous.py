@@ -17,12 +17,13 @@ def read_previous_critiques(connection: Connection, job_id: int, ords: Sequence[
     blobs = text(f"SELECT ord, texts FROM {partition('critiques', job_id)} WHERE ord = ANY(:ords)")
     texts = {row.ord: unpack_texts(row.texts) for row in connection.execute(blobs, {"ords": list(ords)})}
     rows = text(
-        f"SELECT ord, step, k, verdict, p_yes, tokens, finish, forced FROM {partition('verdicts', job_id)}"
+        f"SELECT ord, step, k, verdict, p_yes, tokens, finish, forced, reused FROM {partition('verdicts', job_id)}"
         " WHERE ord = ANY(:ords) ORDER BY ord, step, k"
     )
     critiques: dict[int, list[Critique]] = {}
-    for ord_, step, k, verdict, p_yes, tokens, finish, forced in connection.execute(rows, {"ords": list(ords)}):
+    for ord_, step, k, verdict, p_yes, tokens, finish, *flags in connection.execute(rows, {"ords": list(ords)}):
         kept = texts[ord_][step] if ord_ in texts else None
-        critique = Critique(step, k, Verdict(verdict), p_yes, tokens, Finish(finish), kept[k] if kept else "", forced)
+        text_ = kept[k] if kept else ""
+        critique = Critique(step, k, Verdict(verdict), p_yes, tokens, Finish(finish), text_, *flags)
         critiques.setdefault(ord_, []).append(critique)
     return critiques

@@ -18,6 +18,7 @@ from rprm_jobs.pairs.summary import pack_readings, read_steps
 from rprm_jobs.store.queue import leases
 from rprm_jobs.store.queue.standing import keep_earlier
 from rprm_jobs.store.records import Lease, StoredSolution
+from rprm_jobs.store.results import judgements
 from rprm_jobs.store.results.previous import read_previous_critiques
 from rprm_jobs.store.results.responses import record_responses
 from rprm_jobs.store.schema.partitions import partition
@@ -28,22 +29,24 @@ from rprm_jobs.types import Critique, ItemStatus, KeepCritiques, Response, Solut
 _COLUMNS = {
     "scores": (
         "job_id", "ord", "status", "reason", "rewards", "first_error", "critiques_per_step", "by_votes", "shard_id",
-        "attempt", "plan", "extension",
+        "attempt", "plan", "extension", "step_keys", "reused_per_step",
     ),
-    "verdicts": ("job_id", "ord", "step", "k", "verdict", "p_yes", "tokens", "finish", "forced"),
+    "verdicts": ("job_id", "ord", "step", "k", "verdict", "p_yes", "tokens", "finish", "forced", "reused"),
     "critiques": ("job_id", "ord", "texts", "readings"),
 }  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
 class Recorded:
-    """What one record added: solutions by status, steps, critiques and generated tokens."""
+    """What one record added: solutions by status, steps, critiques and generated tokens, and those that were reused."""
 
     ok: int
     failed: int
     steps: int
     critiques: int
     tokens: int
+    critiques_reused: int = 0
+    tokens_reused: int = 0
 
 
 def load_unfinished(connection: Connection, lease: Lease) -> list[StoredSolution]:
@@ -96,13 +99,16 @@ def record(
     new = _without_outcome(connection, lease, [score.ord for score in scores])
     old = _remove_old(connection, lease, new) if lease.k_generation else []
     _copy(connection, lease, [score for score in scores if score.ord in new], keep, plan)
+    judgements.add(connection, lease.job_id, [score for score in scores if score.ord in new])
     finished = [score.response for score in scores if score.ord in new and score.response is not None]
     record_responses(connection, lease, [*partial, *finished])
     added = _count([score for score in scores if score.ord in new], old, kept)
     connection.execute(
         text(
             "UPDATE shards SET n_ok = n_ok + :ok, n_failed = n_failed + :failed, steps_done = steps_done + :steps,"
-            " critiques_done = critiques_done + :critiques, tokens_done = tokens_done + :tokens WHERE id = :id"
+            " critiques_done = critiques_done + :critiques, tokens_done = tokens_done + :tokens,"
+            " critiques_reused = critiques_reused + :critiques_reused,"
+            " tokens_reused = tokens_reused + :tokens_reused WHERE id = :id"
         ),
         {**{name: getattr(added, name) for name in Recorded.__slots__}, "id": lease.shard_id},
     )
@@ -119,15 +125,15 @@ def _without_outcome(connection: Connection, lease: Lease, ords: Sequence[int]) 
     return set(ords).difference(recorded)
 
 
-def _remove_old(connection: Connection, lease: Lease, ords: set[int]) -> list[int]:
-    """Remove what these solutions had from before the extension; returns the tokens of each critique."""
-    tokens: list[int] = []
+def _remove_old(connection: Connection, lease: Lease, ords: set[int]) -> list[tuple[int, bool]]:
+    """Remove what these solutions had from before the extension; returns of each critique its tokens, and if reused."""
+    old: list[tuple[int, bool]] = []
     for table in ("scores", "verdicts", "critiques"):
-        returned = " RETURNING tokens" if table == "verdicts" else ""
+        returned = " RETURNING tokens, reused" if table == "verdicts" else ""
         query = text(f"DELETE FROM {partition(table, lease.job_id)} WHERE ord = ANY(:ords){returned}")
         removed = connection.execute(query, {"ords": list(ords)})
-        tokens += removed.scalars() if returned else []
-    return tokens
+        old += [(row.tokens, row.reused) for row in removed] if returned else []
+    return old
 
 
 def _keep_earlier(connection: Connection, lease: Lease, scores: Sequence[SolutionScore]) -> dict[int, int]:
@@ -169,30 +175,47 @@ def _score_row(lease: Lease, score: SolutionScore, plan: int | None) -> tuple[An
         per_step[step] = 0
     for critique in score.critiques:
         per_step[critique.step] = (per_step[critique.step] or 0) + 1
+    reused: list[int] = [0] * len(per_step)
+    for critique in score.critiques:
+        reused[critique.step] += critique.reused
     by_votes = any(c.verdict.parsed and c.p_yes is None for c in score.critiques)
     return (
         lease.job_id, score.ord, score.status.value, score.reason and storable(score.reason), list(score.rewards),
         score.first_error, per_step, by_votes, lease.shard_id, lease.attempt, plan,
-        lease.k_generation,
+        lease.k_generation, judgements.packed_keys(score), reused if any(reused) else None,
     )  # fmt: skip
 
 
 def _verdict_row(lease: Lease, ord_: int, c: Critique) -> tuple[Any, ...]:
-    return (lease.job_id, ord_, c.step, c.k, c.verdict.value, c.p_yes, c.tokens, c.finish.value, c.forced)
+    return (lease.job_id, ord_, c.step, c.k, c.verdict.value, c.p_yes, c.tokens, c.finish.value, c.forced, c.reused)
 
 
-def _count(scores: Sequence[SolutionScore], old: Sequence[int], kept: Mapping[int, int]) -> Recorded:
-    """What the scores add, less the critiques that were there before: `old` are their tokens.
+def _count(scores: Sequence[SolutionScore], old: Sequence[tuple[int, bool]], kept: Mapping[int, int]) -> Recorded:
+    """What the scores add, less the critiques that were there before: `old` are their tokens, and whether reused.
 
     `kept` are the steps of solutions whose earlier reward stands.
     """
     ok, steps = len(kept), sum(kept.values())
-    failed = critiques = tokens = 0
+    failed = written = 0
+    critiques = [(c.tokens, c.reused) for score in scores for c in score.critiques]
     for score in scores:
         ok += score.status is ItemStatus.OK
         failed += score.status is not ItemStatus.OK
         steps += len(score.judged_steps)
-        critiques += len(score.critiques)
-        tokens += sum(c.tokens for c in score.critiques)
-        tokens += 0 if score.response is None else score.response.tokens
-    return Recorded(ok, failed, steps, critiques - len(old), tokens - sum(old))
+        written += 0 if score.response is None else score.response.tokens
+    reused, old_reused = (_reused(group) for group in (critiques, old))
+    tokens = written + sum(tokens for tokens, _ in critiques) - sum(tokens for tokens, _ in old)
+    tokens_reused = sum(reused) - sum(old_reused)
+    return Recorded(
+        ok,
+        failed,
+        steps,
+        critiques=len(critiques) - len(old),
+        tokens=tokens - tokens_reused,
+        critiques_reused=len(reused) - len(old_reused),
+        tokens_reused=tokens_reused,
+    )
+
+
+def _reused(critiques: Sequence[tuple[int, bool]]) -> list[int]:
+    return [tokens for tokens, reused in critiques if reused]

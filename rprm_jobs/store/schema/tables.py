@@ -23,6 +23,7 @@ from sqlalchemy import (
     Table,
     Text,
     UniqueConstraint,
+    Uuid,
     text,
 )
 from sqlalchemy.dialects.postgresql import JSONB
@@ -59,6 +60,8 @@ jobs = Table(
     Column("name", Text),
     # The folders of its models where it was submitted, by "judge" and "policy"; NULL for a job of an older version.
     Column("model_paths", JSONB),
+    # Whether judgements that the store has are taken (rprm_jobs.store.results.judgements).
+    Column("reuse", Boolean, nullable=False, server_default="true"),
     Index("ix_jobs_follow", "id", postgresql_where=text("follow IS NOT NULL")),
 )
 
@@ -93,6 +96,9 @@ shards = Table(
     Column("tokens_done", BigInteger, nullable=False, server_default="0"),
     # Grows with the user's own `extend`; outcomes of an earlier extension are to be judged on.
     Column("extension", SmallInteger, nullable=False, server_default="0"),
+    # Of the critiques those that were not sampled for this job, and the tokens that this saved.
+    Column("critiques_reused", Integer, nullable=False, server_default="0"),
+    Column("tokens_reused", BigInteger, nullable=False, server_default="0"),
     CheckConstraint("state IN ('ready', 'leased', 'done', 'cancelled')", name="state"),
     CheckConstraint("(state = 'leased') = (owner IS NOT NULL AND lease_until IS NOT NULL)", name="lease"),
     CheckConstraint("first_ord <= last_ord", name="range"),
@@ -205,6 +211,10 @@ scores = Table(
     # Of a planned job: by which of its plans; NULL for its pilot.
     Column("plan", SmallInteger),
     Column("extension", SmallInteger, nullable=False, server_default="0"),
+    # The keys of the steps' judgements, 16 bytes a step; NULL where none of them is to be found here.
+    Column("step_keys", LargeBinary),
+    # NULL where nothing was reused.
+    Column("reused_per_step", ARRAY(SmallInteger)),
     PrimaryKeyConstraint("ord", "job_id"),
     postgresql_partition_by="LIST (job_id)",
 )
@@ -222,6 +232,7 @@ verdicts = Table(
     Column("finish", Text, nullable=False),
     # The critique ended without a verdict, and the judge was asked for one behind it.
     Column("forced", Boolean, nullable=False, server_default="false"),
+    Column("reused", Boolean, nullable=False, server_default="false"),
     PrimaryKeyConstraint("ord", "step", "k", "job_id"),
     postgresql_partition_by="LIST (job_id)",
 )
@@ -255,6 +266,20 @@ responses = Table(
     Column("tree", LargeBinary),
     PrimaryKeyConstraint("ord", "job_id"),
     postgresql_partition_by="LIST (job_id)",
+)
+
+# Where judgements are, by key. Of all jobs together, since any job may look for them.
+judgements = Table(
+    "judgements",
+    metadata,
+    Column("key", Uuid, nullable=False),
+    Column("job_id", BigInteger, nullable=False),
+    Column("ord", Integer, nullable=False),
+    Column("step", SmallInteger, nullable=False),
+    # How many critiques it had when this row was written.
+    Column("n", SmallInteger, nullable=False),
+    Index("ix_judgements_key", "key"),
+    Index("ix_judgements_job_id", "job_id", postgresql_using="brin"),
 )
 
 BULK = (solutions, scores, verdicts, critiques)

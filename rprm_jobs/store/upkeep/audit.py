@@ -61,6 +61,10 @@ OUTCOME_CHECKS: Mapping[str, str] = {
       FULL JOIN (SELECT ord, step::int + 1 AS step, count(*) AS n, max(k) + 1 AS top FROM {verdicts}
                  GROUP BY ord, step) AS v USING (ord, step)
       WHERE c.n IS DISTINCT FROM v.n OR v.top <> v.n""",
+    "disagreeing: reused critiques counted and stored": """
+      SELECT r.ord, 'solution ' || r.ord AS example FROM {scores} AS r
+      LEFT JOIN (SELECT ord, count(*) AS n FROM {verdicts} WHERE reused GROUP BY ord) AS v USING (ord)
+      WHERE coalesce((SELECT sum(u) FROM unnest(r.reused_per_step) AS u), 0) <> coalesce(v.n, 0)""",
     "missing: critique texts that the job keeps": """
       SELECT r.ord, 'solution ' || r.ord AS example FROM {scores} AS r JOIN jobs AS j ON j.id = :job
       WHERE j.keep_critiques <> 'none' AND NOT EXISTS (SELECT 1 FROM {critiques} AS c WHERE c.ord = r.ord) AND EXISTS (

@@ -71,6 +71,8 @@ def damaged(store: Store, *statements: str, job: int | None = None, recipe: Reci
 
 
 CASES = [
+    ("reused critiques counted and stored", "UPDATE verdicts_j{j} SET reused = true WHERE ord = 1 AND step = 1"),
+    ("reused critiques counted and stored", "UPDATE scores_j{j} SET reused_per_step = '{0,1,0}' WHERE ord = 1"),
     ("solutions that the job was taken in with", "DELETE FROM solutions_j{j} WHERE ord = 7"),
     ("solutions that the job was taken in with", "UPDATE solutions_j{j} SET n_steps = 4 WHERE ord = 7"),
     ("solutions in no shard", "DELETE FROM shards WHERE job_id = {j} AND first_ord = 4"),

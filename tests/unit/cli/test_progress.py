@@ -23,7 +23,7 @@ JOB = Job.from_row(
     {
         "id": 7, "kind": "score", "recipe": make_recipe(k=4).to_builtins(), "queue": "q", "judge": "scripted",
         "priority": 2, "n_solutions": 200, "n_steps": 600, "keep_critiques": "all", "sources": ["a.jsonl"],
-        "gathered": True, "created_at": START, "cancelled_at": None, "extension": None,
+        "gathered": True, "created_at": START, "cancelled_at": None, "extension": None, "reuse": True,
     }
 )  # fmt: skip
 HALF = Progress(
@@ -55,6 +55,13 @@ def test_a_running_job_in_lines() -> None:
     assert "started 2030-01-01 00:00:00 UTC, running for 1 min 40 s" in text
     assert text.endswith("last error: engine: lost")
     assert "no worker serves" not in text
+
+
+def test_what_was_reused_is_counted() -> None:
+    assert "reused" not in "\n".join(status_lines(status()))
+    reused = status(replace(HALF, critiques_reused=400, tokens_reused=20_000))
+    assert "  reused 400 of 1,200 critiques, 20,000 tokens saved" in status_lines(reused)
+    assert status_json(reused)["done"]["critiques_reused"] == 400
 
 
 @pytest.mark.parametrize(

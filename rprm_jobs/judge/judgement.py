@@ -1,0 +1,54 @@
+"""What a judgement is a function of, so that no prompt is judged twice: its key, and the seeds of its critiques.
+
+The key covers the recipe without what only says how many critiques there are and what follows from them, the engine's
+name (P(Yes) of two engines differs in its last digits), the problem, the steps up to the judged one, and the retry
+epoch. Critique `k` of two solutions with equal keys is the same critique.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from uuid import UUID
+
+import msgspec
+
+from rprm_jobs.judge.recipe import Recipe
+
+# Names and routing, and what is decided from critiques that are there: none of it changes what a critique says.
+_NOT_OF_A_CRITIQUE = frozenset({"judge", "queue", "k", "policy", "threshold", "until_first_error", "writing"})
+_SIZE = 16
+
+
+def step_contents(problem: str, steps: Sequence[str]) -> list[bytes]:
+    """For each step 16 bytes that stand for the problem and the steps up to it."""
+    running = hashlib.blake2b(_framed(problem), digest_size=_SIZE)
+    contents = []
+    for step in steps:
+        running.update(_framed(step))
+        contents.append(running.copy().digest())
+    return contents
+
+
+def _framed(text: str) -> bytes:
+    data = text.encode("utf-8", "surrogatepass")
+    return len(data).to_bytes(8, "big") + data
+
+
+def judgement_space(recipe: Recipe, engine: str) -> bytes:
+    """16 bytes for what all keys of a job share, judged by the engine of this name."""
+    shared = {name: value for name, value in recipe.to_builtins().items() if name not in _NOT_OF_A_CRITIQUE}
+    if recipe.family is not None:
+        shared["family"] = {name: value for name, value in recipe.family.items() if name != "threshold"}
+    return hashlib.blake2b(msgspec.json.encode([engine, shared], order="sorted"), digest_size=_SIZE).digest()
+
+
+def judgement_key(space: bytes, content: bytes, retry_epoch: int = 0) -> UUID:
+    """The key of one step's judgement."""
+    return UUID(bytes=hashlib.blake2b(space + content + b"%d" % retry_epoch, digest_size=_SIZE).digest())
+
+
+def content_seed(recipe_seed: int, content: bytes, k: int, retry_epoch: int = 0) -> int:
+    """The seed in [0, 2**63) of critique `k` where seeds derive from what is judged (`seed_rule` "content")."""
+    key = b"%d\x1f%s\x1f%d\x1f%d" % (recipe_seed, content, k, retry_epoch)
+    return int.from_bytes(hashlib.blake2b(key, digest_size=8).digest(), "big") >> 1

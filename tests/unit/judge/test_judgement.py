@@ -1,0 +1,80 @@
+"""The key of a judgement and its seeds are functions of what the judge is shown, and of nothing else."""
+
+from __future__ import annotations
+
+import pytest
+from msgspec.structs import replace
+
+from rprm_jobs.judge.judgement import content_seed, judgement_key, judgement_space, step_contents
+from rprm_jobs.judge.recipe import BY_CONTENT, Recipe
+from rprm_jobs.judge.verdict import PARSE_RULES
+from rprm_jobs.types import Sampling
+from tests.support.jobs import make_recipe
+
+RECIPE = replace(make_recipe(k=10), seed_rule=BY_CONTENT)
+
+
+def test_a_step_is_the_same_whatever_comes_after_it() -> None:
+    short, long = step_contents("p", ["a", "b"]), step_contents("p", ["a", "b", "c"])
+    assert long[:2] == short
+    assert len({*long, *step_contents("q", ["a", "b", "c"])}) == 6
+
+
+@pytest.mark.parametrize(
+    ("a", "b"),
+    [(("p", ["ab", "c"]), ("p", ["a", "bc"])), (("pa", ["b"]), ("p", ["ab"])), (("p", ["", "a"]), ("p", ["a"]))],
+)
+def test_texts_that_run_together_alike_are_different_steps(a: tuple[str, list[str]], b: tuple[str, list[str]]) -> None:
+    assert step_contents(*a)[-1] != step_contents(*b)[-1]
+
+
+def test_lone_surrogates_have_contents_too() -> None:
+    assert step_contents("\ud800", ["\udfff"]) != step_contents("\ud801", ["\udfff"])
+
+
+@pytest.mark.parametrize(
+    "recipe",
+    [
+        replace(RECIPE, k=3),
+        replace(RECIPE, threshold=0.9),
+        replace(RECIPE, stopping={"kind": "exact"}),
+        replace(RECIPE, until_first_error=True),
+        replace(RECIPE, judge="another name of it", queue="q"),
+    ],
+)
+def test_what_only_says_how_many_critiques_there_are_is_no_part_of_the_key(recipe: Recipe) -> None:
+    assert judgement_space(recipe, "vllm") == judgement_space(RECIPE, "vllm")
+
+
+@pytest.mark.parametrize(
+    "recipe",
+    [
+        replace(RECIPE, seed=1),
+        replace(RECIPE, fingerprint="other"),
+        replace(RECIPE, prompt=RECIPE.prompt + " "),
+        replace(RECIPE, sampling=Sampling(0.5)),
+        replace(RECIPE, parse_rule=PARSE_RULES[0]),
+    ],
+)
+def test_what_changes_a_critique_is_part_of_the_key(recipe: Recipe) -> None:
+    assert judgement_space(recipe, "vllm") != judgement_space(RECIPE, "vllm")
+
+
+def test_engines_and_retries_have_keys_of_their_own() -> None:
+    (content,) = step_contents("p", ["a"])
+    spaces = [judgement_space(RECIPE, engine) for engine in ("vllm", "scripted")]
+    keys = {judgement_key(space, content, epoch) for space in spaces for epoch in (0, 1)}
+    assert len(keys) == 4
+
+
+def test_seeds_differ_by_step_number_and_epoch_and_stay_as_they_are() -> None:
+    contents = step_contents("p", [f"step {i}" for i in range(50)])
+    seeds = {content_seed(s, c, k, e) for s in (0, 1) for c in contents for k in range(10) for e in (0, 1)}
+    assert len(seeds) == 2 * 50 * 10 * 2
+    assert max(seeds) < 2**63
+    assert content_seed(7, step_contents("1 + 1?", ["2"])[0], 3, 1) == 7765056642916853708
+
+
+def test_a_recipe_of_before_keeps_its_digest_and_its_seeds() -> None:
+    assert "seed_rule" not in make_recipe().to_builtins()
+    assert replace(make_recipe(), seed_rule=BY_CONTENT).to_builtins()["seed_rule"] == "content"

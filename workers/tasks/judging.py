@@ -1,0 +1,69 @@
+"""The judgements that this process makes: equal ones are made once, and whoever comes second waits and takes them."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import OrderedDict
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from uuid import UUID
+
+from rprm_jobs.store.records import Known
+from rprm_jobs.types import Critique
+
+# Some tens of megabytes of text. What is forgotten is found in the store, or bought again.
+_MOST_CRITIQUES = 20_000
+
+
+@dataclass(slots=True)
+class Judgement:
+    """The critiques of one key so far with their texts, in the order of `k` from 0; held by one step at a time."""
+
+    critiques: list[Critique] = field(default_factory=list)
+    lock: asyncio.Lock = field(default_factory=asyncio.Lock)
+
+    def offer(self, critiques: Sequence[Critique]) -> None:
+        """Take these if they are more; critiques of one key begin alike."""
+        if len(critiques) > len(self.critiques) and all(critique.text for critique in critiques):
+            self.critiques[:] = critiques
+
+    def extend(self, critiques: Sequence[Critique]) -> None:
+        """Add the next critiques, if none before them is missing here."""
+        if critiques and critiques[0].k == len(self.critiques):
+            self.critiques += critiques
+
+    def after(self, first: int, count: int, known: Known | None) -> Sequence[Critique]:
+        """Critiques `first` to `first + count` as far as they are here, or are `known`."""
+        here = self.critiques[first : first + count]
+        there = () if known is None else known.critiques[first : first + count]
+        return here if len(here) >= len(there) else there
+
+
+class Judging:
+    """The judgements of this process, those of the last `most_critiques` critiques. Used from one event loop."""
+
+    def __init__(self, most_critiques: int = _MOST_CRITIQUES) -> None:
+        self._most = most_critiques
+        self._count = 0
+        self._by_key: OrderedDict[UUID, Judgement] = OrderedDict()
+
+    @asynccontextmanager
+    async def hold(self, key: UUID) -> AsyncIterator[Judgement]:
+        """Wait until no other step has this key, and have it until the block ends."""
+        judgement = self._by_key.setdefault(key, Judgement())
+        self._by_key.move_to_end(key)
+        async with judgement.lock:
+            before = len(judgement.critiques)
+            try:
+                yield judgement
+            finally:
+                # Whoever waited may find it forgotten meanwhile; then it is counted no longer.
+                if self._by_key.get(key) is judgement:
+                    self._count += len(judgement.critiques) - before
+                    self._forget()
+
+    def _forget(self) -> None:
+        while self._count > self._most:
+            _, oldest = self._by_key.popitem(last=False)
+            self._count -= len(oldest.critiques)
