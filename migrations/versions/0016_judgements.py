@@ -1,4 +1,4 @@
-"""Judgements by key, so that none is bought twice, and what of a job's critiques was reused."""
+"""Judgements by key, so that none is sampled twice, and what of a job's critiques was reused."""
 
 from alembic import op
 

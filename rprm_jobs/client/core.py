@@ -74,7 +74,7 @@ class Client:
 
         `solutions` is a path or several, an iterable of mappings, a DataFrame, an Arrow table, or a Dataset; rows have
         `id`, `problem`, and `steps` or `solution`. `stopping` is a rule's name, or a mapping such as
-        `{"kind": "planned", "price": 30}`. With `reuse`, judgements that are there already are not bought again.
+        `{"kind": "planned", "price": 30}`. With `reuse`, judgements that are there already are not sampled again.
         Raises InputError with the refused rows, ConfigError, JudgeError, NotFound.
         """
         from rprm_jobs.judge.places import model_paths

@@ -12,7 +12,7 @@ from uuid import UUID
 from rprm_jobs.store.records import Known
 from rprm_jobs.types import Critique
 
-# Some tens of megabytes of text. What is forgotten is found in the store, or bought again.
+# Some tens of megabytes of text. What is forgotten is found in the store, or sampled again.
 _MOST_CRITIQUES = 20_000
 
 

@@ -1,4 +1,4 @@
-"""Judgements that need not be bought, since the store has them. `workers.tasks.judging` has those of this process."""
+"""Judgements that need not be sampled, since the store has them. `workers.tasks.judging` has those of this process."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def find(database: Database, job: Job, rule: StoppingRule, solutions: Sequence[S
         with database.transaction() as connection:
             known = judgements.look_up(connection, keys, job.keep_critiques)
     except Deleted:
-        # A job that had some of them is deleted at this moment; they are bought.
+        # A job that had some of them is deleted at this moment; they are sampled.
         return list(solutions)
     return [_with_known(solution, known, job.keep_critiques, rule) for solution in solutions]
 
@@ -57,7 +57,9 @@ def _with_known(
     for step in solution.judged_steps:
         key = solution.keys[step] if solution.keys else None
         entry = None if key is None else known.get(key)
-        if entry is not None and (keep is KeepCritiques.NONE or entry.with_texts or _decide(rule, solution, step, entry)):
+        if entry is not None and (
+            keep is KeepCritiques.NONE or entry.with_texts or _decide(rule, solution, step, entry)
+        ):
             known_steps[step] = entry
     return replace(solution, known=known_steps) if known_steps else solution
 

@@ -1,4 +1,4 @@
-"""How many critiques of an input need not be bought: those the store has, and those of steps that stand in it twice."""
+"""How many critiques of an input need not be sampled: those of the store, and those of steps that return in it."""
 
 from __future__ import annotations
 

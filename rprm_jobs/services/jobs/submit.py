@@ -43,7 +43,7 @@ class SubmitRequest:
     the solutions of `from_job`, a job that judges, copied in the store. `dependent` is the job to create from this
     one's solutions (rprm_jobs.services.upkeep.dependents). `repeat`: a later request of this key
     finds the job, also a `new` one. `name` is what the user calls the job; `model_paths` are the folders of its models
-    (rprm_jobs.judge.places). With `reuse`, judgements that the store has are not bought again.
+    (rprm_jobs.judge.places). With `reuse`, judgements that the store has are not sampled again.
     """
 
     paths: tuple[str, ...]

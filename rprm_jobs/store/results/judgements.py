@@ -1,4 +1,4 @@
-"""Judgements by key (rprm_jobs.judge.judgement): where each is recorded, so that equal ones need not be bought again.
+"""Judgements by key (rprm_jobs.judge.judgement): where each is recorded, so that equal ones need not be sampled again.
 
 A row of `judgements` is a hint: the outcome that it points at says by `step_keys` what it holds. So a retry or a repair
 may replace an outcome, and whoever looks up takes what it finds there for nothing. What is reused is copied: a job
@@ -75,7 +75,9 @@ def _read(
         step_texts = kept[place.ord][place.step] if place.ord in kept else None
         critiques = tuple(
             Critique(place.step, k, Verdict(verdict), p_yes, tokens, Finish(finish), text_, forced)
-            for (k, verdict, p_yes, tokens, finish, forced), text_ in zip(rows, step_texts or [""] * len(rows), strict=True)
+            for (k, verdict, p_yes, tokens, finish, forced), text_ in zip(
+                rows, step_texts or [""] * len(rows), strict=True
+            )
         )
         yield place.key, Known(job_id, critiques, step_texts is not None)
 

@@ -1,4 +1,4 @@
-"""Judgements that are there are not bought again, and results are those of a job that bought everything itself."""
+"""Judgements that are there are not sampled again, and results are those of a job that sampled everything itself."""
 
 from __future__ import annotations
 
