@@ -1,15 +1,16 @@
 """What the runtime asks of an engine. Implementations live in `workers/engines`; none is imported here.
 
-An engine samples critiques and reads P(Yes) in the same pass, or writes free text as a policy does. It raises
-`ItemFailure` leaves for facts about one prompt and `EngineDied` when it can do nothing more; it never retries and never
-invents a result.
+An engine samples critiques and reads P(Yes) in the same pass, or writes free text as a policy does. A scorer reads the
+scores of all steps of a solution in one pass (rprm_jobs.judge.families.scoring). Both raise
+`ItemFailure` leaves for facts about one prompt and `EngineDied` when they can do nothing more; they never retry and
+never invent a result.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from rprm_jobs.types import Finish, Message, Sampling, Turn
 
@@ -59,8 +60,21 @@ class EngineStats:
     prefix_hit_rate: float | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class SolutionPrompt:
+    """A solution as a scoring judge reads it: its ids, and for each step the index at which it is read.
+
+    `answer` is where the solution begins, behind the problem. `text` stands for the ids where an engine has none.
+    """
+
+    ids: tuple[int, ...]
+    places: tuple[int, ...]
+    answer: int = 0
+    text: str = ""
+
+
 class Engine(Protocol):
-    """One loaded judge on one device group, used from one event loop."""
+    """One loaded judge that writes, on one device group, used from one event loop."""
 
     async def start(self) -> EngineInfo:
         """Load the judge. Raises EngineError or JudgeError with what is wrong and a hint."""
@@ -90,6 +104,35 @@ class Engine(Protocol):
 
         One request of one token; what it happens to draw does not matter. Each word stands for the first token, in its
         place, that the others do not have. Raises as `sample`, and Refused where the engine cannot say.
+        """
+        ...
+
+    def stats(self) -> EngineStats:
+        """Totals so far; never blocks."""
+        ...
+
+    async def close(self) -> None:
+        """Stop, and leave no process of the engine behind."""
+        ...
+
+
+@runtime_checkable
+class Scorer(Protocol):
+    """One loaded judge that scores and does not write, on one device group, used from one event loop."""
+
+    async def start(self) -> EngineInfo:
+        """Load the judge. Raises EngineError or JudgeError with what is wrong and a hint."""
+        ...
+
+    def encode_solution(self, problem: str, steps: Sequence[str]) -> SolutionPrompt:
+        """Lay the solution out as the judge's family does; cheap, and safe to call from the event loop."""
+        ...
+
+    async def score(self, prompt: SolutionPrompt) -> list[tuple[float, ...]]:
+        """The numbers of the family's head at each place, in order, before any softmax or sigmoid.
+
+        A log-ratio has one: the sum over the solution's tokens up to and with the place. Raises PromptTooLong for a
+        solution beyond the judge's window, and EngineDied when the engine is gone.
         """
         ...
 

@@ -15,7 +15,7 @@ from rprm_jobs.judge.policy import resolve_policy, search_queue
 from rprm_jobs.judge.resolve import resolve_judge
 from rprm_jobs.logs import set_up_logs
 from rprm_jobs.settings import load_settings
-from workers.engines import create_engine
+from workers.engines import create_engine, create_writer
 from workers.engines.options import parse_engine_args
 from workers.process import ProcessOptions, Serving, run_worker
 from workers.signals import Signals
@@ -58,7 +58,7 @@ def _serving(args: argparse.Namespace) -> Serving:
             raise ConfigError("a worker needs a model to serve", hint="name one: --judge NAME, or --policy NAME")
         return Serving(judge.queue, judge.name, engine)
     policy = resolve_policy(args.policy)
-    policy_engine = create_engine(args.policy_engine, policy.model, parse_engine_args(args.policy_engine_arg))
+    policy_engine = create_writer(args.policy_engine, policy.model, parse_engine_args(args.policy_engine_arg))
     if judge is None or engine is None:
         return Serving(policy.model.queue, policy.model.name, policy_engine)
     return Serving(search_queue(policy, judge), f"{policy.model.name}+{judge.name}", engine, policy_engine)

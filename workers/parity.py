@@ -24,7 +24,7 @@ from rprm_jobs.judge.resolve import Judge, check_has_weights, resolve_judge
 from rprm_jobs.judge.verdict import find_verdicts
 from rprm_jobs.settings import Limits
 from rprm_jobs.types import Message
-from workers.engines import create_engine
+from workers.engines import create_writer
 from workers.engines.options import parse_engine_args
 
 
@@ -143,7 +143,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         judge = resolve_judge(args.judge)
         check_has_weights(judge)
-        engine = create_engine(args.engine, judge, parse_engine_args(args.engine_arg))
+        engine = create_writer(args.engine, judge, parse_engine_args(args.engine_arg))
         result = compare(
             judge, engine, args.files, k=args.k, steps=args.steps, seed=args.seed, tolerance=args.tolerance
         )

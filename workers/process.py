@@ -15,7 +15,7 @@ import time
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
-from rprm_jobs.engine import Engine, EngineInfo, EngineStats
+from rprm_jobs.engine import Engine, EngineInfo, EngineStats, Scorer
 from rprm_jobs.errors import ConfigError
 from rprm_jobs.logs import name_worker
 from rprm_jobs.services.context import Context
@@ -67,7 +67,7 @@ class Serving:
 
     queue: str
     name: str
-    engine: Engine
+    engine: Engine | Scorer
     policy: Engine | None = None
 
 

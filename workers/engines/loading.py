@@ -80,10 +80,53 @@ def load_model(judge: Judge, *, dtype: Any, allow_pickle: bool, trust_remote_cod
     return model.eval()
 
 
+def load_base_model(judge: Judge, *, dtype: Any, allow_pickle: bool, trust_remote_code: bool, attention: str) -> Any:
+    """The judge's weights without any head, in evaluation mode, on the CPU. Raises as `load_model`."""
+    from transformers import AutoModel
+
+    check_weights(judge, allow_pickle=allow_pickle)
+    library: Any = AutoModel
+    model, report = _load(
+        judge,
+        "the weights cannot be loaded",
+        lambda: library.from_pretrained(
+            judge.location,
+            revision=judge.revision,
+            trust_remote_code=trust_remote_code,
+            use_safetensors=None if allow_pickle else True,
+            dtype=dtype,
+            attn_implementation=attention,
+            output_loading_info=True,
+        ),
+    )
+    _check_complete(report, judge.location)
+    return model.eval()
+
+
+def local_folder(judge: Judge, *, allow_pickle: bool) -> Path:
+    """The folder that holds the judge's weights: its own, or where the hub's client keeps them."""
+    if Path(judge.location).is_dir():
+        return Path(judge.location)
+    from huggingface_hub import snapshot_download
+
+    patterns = ["*.safetensors", "*.json", *(_PICKLES if allow_pickle else ())]
+    return Path(
+        _load(
+            judge,
+            "the weights cannot be loaded",
+            lambda: snapshot_download(judge.location, revision=judge.revision, allow_patterns=patterns),
+        )
+    )
+
+
 def _check_loaded(model: Any, report: dict[str, Any], where: str) -> None:
     """Raise JudgeError for a model that does not write, or of which weights are missing."""
     check_architectures(model.config.architectures, where)
     check_heads(report["unexpected_keys"], where)
+    _check_complete(report, where)
+
+
+def _check_complete(report: dict[str, Any], where: str) -> None:
     # Without this, weights that are not in the file would be random numbers and the judge would judge with them.
     if report["missing_keys"]:
         names = sorted(report["missing_keys"])

@@ -6,7 +6,7 @@ from collections.abc import Callable, Coroutine, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from rprm_jobs.engine import Engine
+from rprm_jobs.engine import Engine, Scorer
 from rprm_jobs.errors import ConfigError
 from rprm_jobs.judge.families.critic import CriticFamily
 from rprm_jobs.judge.families.family import Family
@@ -25,6 +25,7 @@ from workers.tasks.genprm import ChatJudge
 from workers.tasks.judge import JudgeClass, JudgeSpec, judge_solutions
 from workers.tasks.judging import Judging
 from workers.tasks.rollout import generation_config_of, write_solutions
+from workers.tasks.score import score_solutions
 from workers.tasks.search import SearchModels, search_solutions
 from workers.tasks.thinkprm import ThinkJudge
 
@@ -43,7 +44,7 @@ class Engines:
     `name` is that of the engine's kind, as in EngineInfo; `judging` has what it judged lately.
     """
 
-    engine: Engine
+    engine: Engine | Scorer
     budget: Budget
     policy: Engine | None
     policy_budget: Budget
@@ -74,15 +75,20 @@ class Task:
 
     def start(self, engines: Engines, emit: Emit, draining: Callable[[], bool]) -> Coroutine[Any, Any, bool]:
         """The work, as a coroutine for the engines' loop. Raises ConfigError when the worker lacks a model for it."""
+        if not self.work.recipe.judge_family.writes and not self.kind.writes:
+            return score_solutions(engines.engine, engines.budget, self.work.recipe, self.solutions, emit, draining)
+        engine = engines.engine
+        if isinstance(engine, Scorer):
+            raise ConfigError("this worker's engine scores and does not write", hint="start a worker for this judge")
         if self.kind is JobKind.ROLLOUT:
             return write_solutions(
-                engines.engine, engines.budget, self.work.recipe, self.work.round, self.solutions, emit, draining
+                engine, engines.budget, self.work.recipe, self.work.round, self.solutions, emit, draining
             )
         if self.kind is JobKind.SEARCH:
-            return self._search(engines, emit, draining)
+            return self._search(engine, engines, emit, draining)
         judge_class = _JUDGES.get(type(self.work.recipe.judge_family))
         return judge_solutions(
-            engines.engine,
+            engine,
             engines.budget,
             self.work,
             self.solutions,
@@ -92,14 +98,16 @@ class Task:
             judging=engines.judging if self.reuse else None,
         )
 
-    def _search(self, engines: Engines, emit: Emit, draining: Callable[[], bool]) -> Coroutine[Any, Any, bool]:
+    def _search(
+        self, engine: Engine, engines: Engines, emit: Emit, draining: Callable[[], bool]
+    ) -> Coroutine[Any, Any, bool]:
         options = generation_config_of(self.work.recipe).search
         if options is None or engines.policy is None:
             raise ConfigError(
                 "a search needs a policy beside the judge",
                 hint="serve both with one worker: rprm-jobs worker --judge NAME --policy NAME",
             )
-        pair = SearchModels(engines.policy, engines.policy_budget, engines.engine, engines.budget)
+        pair = SearchModels(engines.policy, engines.policy_budget, engine, engines.budget)
         return search_solutions(pair, self.work, options, self.solutions, self.partial, emit, draining)
 
 

@@ -9,18 +9,61 @@ from typing import Any
 import msgspec
 
 from rprm_jobs.errors import ConfigError
-from rprm_jobs.judge.families import critic, genprm, rprm, thinkprm
+from rprm_jobs.judge.families import (
+    act_prm,
+    critic,
+    er_prm,
+    eurus_prm,
+    genprm,
+    llemma_prm,
+    math_minos,
+    math_psa,
+    math_shepherd,
+    pqm,
+    pure_prm,
+    qwen_prm,
+    reason_eval,
+    reasonflux_prm,
+    rlhflow_prm,
+    rprm,
+    skywork_prm,
+    thinkprm,
+    universal_prm,
+    versa_prm,
+)
 from rprm_jobs.judge.families.critic import CriticFamily
 from rprm_jobs.judge.families.family import Family, Published, changed
 from rprm_jobs.judge.families.genprm import GenPrmFamily
 from rprm_jobs.judge.families.rprm import RPRM, CritiqueFamily
+from rprm_jobs.judge.families.scoring import ScoreFamily
 from rprm_jobs.judge.families.thinkprm import ThinkPrmFamily
 
 # One row for each family; the first that claims a model has it.
-ROWS: tuple[Published, ...] = (rprm.ROW, *critic.ROWS, *genprm.ROWS, thinkprm.ROW)
+ROWS: tuple[Published, ...] = (
+    rprm.ROW,
+    pure_prm.ROW,
+    qwen_prm.ROW,
+    universal_prm.ROW,
+    reasonflux_prm.ROW,
+    act_prm.ROW,
+    math_shepherd.ROW,
+    rlhflow_prm.ROW,
+    math_psa.ROW,
+    versa_prm.ROW,
+    er_prm.ROW,
+    skywork_prm.ROW,
+    pqm.ROW,
+    llemma_prm.ROW,
+    reason_eval.ROW,
+    math_minos.ROW,
+    eurus_prm.ROW,
+    *critic.ROWS,
+    *genprm.ROWS,
+    thinkprm.ROW,
+)
 FAMILIES: dict[str, Published] = {row.family.name: row for row in ROWS}
 # Every kind of family, told apart by its tag where it is stored.
-Kinds = CritiqueFamily | CriticFamily | GenPrmFamily | ThinkPrmFamily
+Kinds = CritiqueFamily | CriticFamily | GenPrmFamily | ScoreFamily | ThinkPrmFamily
 
 
 def find_family(text: str, *, where: str = "--family") -> Family:

@@ -87,6 +87,11 @@ def search_recipe(policy: Policy, judge: Judge, generation_config: GenerationCon
     """The recipe of searches: `judging` is how candidates are judged."""
     if generation_config.search is None:
         raise ConfigError("a search needs its options")
+    if not judge.family.writes:
+        raise ConfigError(
+            f"a search asks its judge for critiques of each candidate, and {judge.name} writes none",
+            hint="name a judge that writes, e.g. --judge tiny",
+        )
     return Recipe(
         judge=judge.name,
         fingerprint=judge.fingerprint,

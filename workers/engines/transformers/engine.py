@@ -12,14 +12,15 @@ from typing import Any
 import msgspec
 
 from rprm_jobs.engine import EngineInfo, EngineStats, Generation, Prompt
-from rprm_jobs.errors import ConfigError, EngineDied, EngineError, JudgeError, PromptTooLong
+from rprm_jobs.errors import EngineDied, EngineError, JudgeError, PromptTooLong
 from rprm_jobs.judge.encode import PromptEncoder
 from rprm_jobs.judge.resolve import Judge
 from rprm_jobs.types import Message, Sampling
-from workers.engines.loading import is_out_of_memory, load_model, load_tokenizer
+from workers.engines.loading import load_model, load_tokenizer
 from workers.engines.transformers.attention import ATTENTION, register
 from workers.engines.transformers.batcher import Batcher
 from workers.engines.transformers.decoder import Decoder
+from workers.engines.transformers.placing import default_dtype, find_device, longest, place
 from workers.engines.transformers.stop_checker import StopCriteria
 
 ROOM = 64
@@ -118,12 +119,12 @@ class TransformersEngine:
 
         if self._options.threads:
             torch.set_num_threads(self._options.threads)
-        device = _device(self._options.device)
-        dtype = self._options.dtype if self._options.dtype != "auto" else _default_dtype(device)
+        device = find_device(self._options.device)
+        dtype = self._options.dtype if self._options.dtype != "auto" else default_dtype(device)
         tokenizer = load_tokenizer(self._judge, trust_remote_code=self._options.trust_remote_code)
         self._encoder = PromptEncoder(tokenizer)
         model = self._place(self._load_model(dtype), device, len(tokenizer))
-        self._max_len = self._longest(model)
+        self._max_len = longest(model, self._options.max_model_len, self._judge.location)
         tokens = _slab_tokens(model, device)
         if tokens < self._max_len:
             raise EngineError(
@@ -154,44 +155,7 @@ class TransformersEngine:
 
     def _place(self, model: Any, device: str, vocabulary: int) -> Any:
         _check_architecture(model, vocabulary, self._judge.location)
-        try:
-            return model.to(device)
-        except RuntimeError as error:
-            if not is_out_of_memory(error):
-                raise
-            raise EngineError(
-                f"not enough memory on {device} for the judge's weights",
-                where=self._judge.location,
-                hint="use a smaller dtype or a larger GPU",
-            ) from error
-
-    def _longest(self, model: Any) -> int:
-        own = int(getattr(model.config.get_text_config(), "max_position_embeddings", 0))
-        asked = self._options.max_model_len
-        if own and asked > own:
-            raise ConfigError(f"max_model_len={asked} is over the judge's own {own} tokens", hint=f"use at most {own}")
-        if not own and not asked:
-            raise JudgeError(
-                "the judge's configuration names no longest input",
-                where=self._judge.location,
-                hint="set --engine-arg max_model_len=...",
-            )
-        return asked or own
-
-
-def _device(asked: str) -> str:
-    import torch
-
-    there = torch.cuda.is_available()
-    if asked == "cuda" and not there:
-        raise EngineError(
-            "torch sees no CUDA device", hint="use --engine-arg device=cpu, or install a CUDA build of torch"
-        )
-    return ("cuda" if there else "cpu") if asked == "auto" else asked
-
-
-def _default_dtype(device: str) -> str:
-    return "float32" if device == "cpu" else "bfloat16"
+        return place(model, device, self._judge.location)
 
 
 def _check_architecture(model: Any, vocabulary: int, where: str) -> None:

@@ -125,7 +125,8 @@ class VllmCore:
                 where=self._judge.location,
                 hint="correct what it names; --engine-arg key=value sets any of vLLM's arguments",
             ) from error
-        check_architectures(config.model_config.hf_config.architectures, self._judge.location)
+        if self._judge.family.writes:
+            check_architectures(config.model_config.hf_config.architectures, self._judge.location)
         if self._closed:
             raise EngineError("the engine was closed while it was loading")
         try:

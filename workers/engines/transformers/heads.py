@@ -1,0 +1,133 @@
+"""Heads of scoring judges, built from the names and shapes of their weights; and what reads logits of the vocabulary.
+
+The published heads come with Python code of their own, written for old versions of transformers. None of it is needed:
+each is one, two or three linear layers, which their weights' names tell.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from rprm_jobs.errors import JudgeError
+from rprm_jobs.judge.families.scoring import Head, ScoreFamily
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+# Maps hidden states [n, width] to the numbers that the family reads [n, outputs].
+ReadHead = Callable[["Tensor"], "Tensor"]
+HEAD_NAME = re.compile(
+    r"^(?:model\.|pretrained_model\.)?(?:v_head|value_head|reward_head|score_head|score|classifier)\."
+)
+
+
+def head_weights(folder: Path, *, allow_pickle: bool) -> dict[str, Tensor]:
+    """The weights of the model's head by name, from all of its files."""
+    weights: dict[str, Tensor] = {}
+    for path in sorted(folder.glob("*.safetensors")):
+        from safetensors import safe_open
+
+        with safe_open(str(path), framework="pt") as file:
+            weights |= {name: file.get_tensor(name) for name in file.keys() if _of_head(name, path)}  # noqa: SIM118
+    if weights or not allow_pickle:
+        return weights
+    for path in sorted((*folder.glob("*.bin"), *folder.glob("*.pt"))):
+        import torch
+
+        state: Mapping[str, Any] = torch.load(path, map_location="cpu", weights_only=True, mmap=True)
+        weights |= {name: tensor for name, tensor in state.items() if _of_head(name, path)}
+    return weights
+
+
+def _of_head(name: str, path: Path) -> bool:
+    return HEAD_NAME.match(name) is not None or path.stem in ("value_head", "v_head", "reward_head")
+
+
+def build_head(family: ScoreFamily, weights: Mapping[str, Tensor], *, where: str) -> ReadHead:
+    """The head that these weights are. Raises JudgeError when they are none, or not the one that the family reads."""
+    if not weights:
+        raise JudgeError(
+            f"it has no head, and family {family.name} reads one", where=where, hint="put the judge's own weights there"
+        )
+    last = {name.rpartition(".")[0] + ".": name for name in weights if name.endswith("weight")}
+    if family.head is Head.ENSEMBLE:
+        return _ensemble(family, weights, where)
+    if len(last) == 1:
+        (prefix,) = last
+        return _linear_layers(family, [_layer(weights, prefix)], where)
+    if len(last) == 2:
+        return _linear_layers(family, [_layer(weights, prefix) for prefix in sorted(last)], where)
+    raise JudgeError(f"its head is not one that this version knows: {', '.join(sorted(weights)[:4])}", where=where)
+
+
+def _layer(weights: Mapping[str, Tensor], prefix: str) -> tuple[Tensor, Tensor | None]:
+    return weights[f"{prefix}weight"].float(), weights[f"{prefix}bias"].float() if f"{prefix}bias" in weights else None
+
+
+def _linear_layers(family: ScoreFamily, layers: list[tuple[Tensor, Tensor | None]], where: str) -> ReadHead:
+    """One linear layer, or two with a ReLU between them (as Qwen2.5-Math-PRM)."""
+    outputs = int(layers[-1][0].shape[0])
+    _check_outputs(family, outputs, where)
+
+    def read(hidden: Tensor) -> Tensor:
+        from torch.nn.functional import linear, relu
+
+        values = hidden
+        for number, (weight, bias) in enumerate(layers):
+            # Beside the hidden states, in their precision, as the published code computes it.
+            values = linear(
+                relu(values) if number else values, weight.to(hidden), None if bias is None else bias.to(hidden)
+            )
+        return values
+
+    return read
+
+
+def _ensemble(family: ScoreFamily, weights: Mapping[str, Tensor], where: str) -> ReadHead:
+    """Several small networks of three layers each (ActPRM); the numbers are their logits."""
+    names = [f"score.model.{layer}" for layer in ("nn1", "nn2", "nn_out")]
+    try:
+        layers = [(weights[f"{name}.weight"].float(), weights[f"{name}.bias"].float()) for name in names]
+    except KeyError as error:
+        raise JudgeError(
+            f"its head is no ensemble: {error.args[0]} is missing", where=where, hint="name its family with --family"
+        ) from error
+    _check_outputs(family, int(layers[0][0].shape[0]), where)
+
+    def read(hidden: Tensor) -> Tensor:
+        import torch
+
+        # float32, as the published code computes it: the weights are stored so.
+        values = hidden.float().expand(len(layers[0][0]), *hidden.shape)
+        for number, (weight, bias) in enumerate(layers):
+            values = torch.einsum("enh,ehm->enm", values.relu() if number else values, weight.to(values.device))
+            values = values + bias.to(values.device)[:, None, :]
+        return values[..., 0].T
+
+    return read
+
+
+def _check_outputs(family: ScoreFamily, outputs: int, where: str) -> None:
+    if outputs != family.outputs:
+        raise JudgeError(
+            f"its head has {outputs} outputs, and family {family.name} reads {family.outputs}",
+            where=where,
+            hint="name the model's own family with --family (rprm-jobs judges --families lists them)",
+        )
+
+
+def vocabulary_head(family: ScoreFamily, model: Any, label_ids: tuple[int, ...]) -> ReadHead:
+    """The logits of the labels, or the mean of all logits."""
+
+    def read(hidden: Tensor) -> Tensor:
+        logits = model.get_output_embeddings()(hidden)
+        if family.head is Head.VOCABULARY_MEAN:
+            mean: Tensor = logits.float().mean(dim=-1, keepdim=True)
+            return mean
+        chosen: Tensor = logits[:, list(label_ids)]
+        return chosen
+
+    return read
