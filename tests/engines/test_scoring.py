@@ -71,7 +71,9 @@ def test_every_scoring_family_is_tried_here() -> None:
 def test_scores_are_those_of_the_published_code(running: Running) -> None:
     for steps in SOLUTIONS.values():
         expected = running.reference.rewards(running.judge.family.name, PROBLEM, steps)
-        assert running.rewards(steps) == pytest.approx(expected, abs=1e-4)
+        # A log-ratio is scaled down to next to nothing.
+        near = 1e-7 if running.judge.family.name == "eurus-prm" else 1e-4
+        assert running.rewards(steps) == pytest.approx(expected, abs=near)
 
 
 def test_a_batch_changes_nothing_and_a_step_depends_on_those_before_it(running: Running) -> None:

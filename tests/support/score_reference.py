@@ -1,4 +1,4 @@
-"""Plain forward passes of the published scoring judges, one solution at a time, in the way that their authors' code goes.
+"""Plain forward passes of the published scoring judges, one solution at a time, in the way of their authors' code.
 
 Text is built as a string, tags are found by their ids, and the whole logits are computed: nothing is shared with the
 project. Steps must not hold a tag.
@@ -11,7 +11,10 @@ from pathlib import Path
 from typing import Any
 
 QWEN_SYSTEM = "Please reason step by step, and put your final answer within \\boxed{}."
-ACT_SYSTEM = "You are a helpful and harmless assistant. You should think step-by-step and put your final answer within \\boxed{}."
+ACT_SYSTEM = (
+    "You are a helpful and harmless assistant. You should think step-by-step and put your final answer within"
+    " \\boxed{}."
+)
 
 
 class Reference:

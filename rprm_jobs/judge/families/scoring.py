@@ -114,6 +114,11 @@ class ScoreFamily(Family, frozen=True, kw_only=True, forbid_unknown_fields=True,
         if not self.tag and self.place is not Place.STEP_END:
             raise ValueError(f"place={self.place.value!r} needs a tag")
 
+    @property
+    def reward_source(self) -> str:
+        """The head's own number, which is no P(Yes) of a critique."""
+        return "scores"
+
     def reward(self, outputs: Sequence[float]) -> float:
         """The reward of a step from the numbers at its place. Raises Refused where one of them is not finite."""
         if not all(map(math.isfinite, outputs)):

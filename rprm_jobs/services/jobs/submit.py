@@ -112,6 +112,8 @@ def make_recipe(
     threshold = family.threshold if threshold is None else threshold
     template = template or judge.template
     family.check_prompt(template)
+    if not family.writes:
+        _refuse_writing_options(judge, template, temperature, top_p, max_new_tokens)
     greedy = family.greedy_alone and k == 1
     make_rule(options, k=k, threshold=threshold)
     return Recipe(
@@ -133,6 +135,17 @@ def make_recipe(
         force_verdict=force_verdict,
         seed_rule=BY_CONTENT if isinstance(family, CritiqueFamily) else BY_SOLUTION,
     )
+
+
+def _refuse_writing_options(judge: Judge, template: PromptTemplate, *sampling: float | None) -> None:
+    """Raises ConfigError for a prompt or a way of sampling, which a judge that does not write cannot follow."""
+    name = judge.family.name
+    if template.source != judge.template.source:
+        raise ConfigError(
+            f"a prompt has no effect: {name} lays out its text itself", hint="leave out --prompt and --system-prompt"
+        )
+    if any(value is not None for value in sampling):
+        raise ConfigError(f"{name} samples nothing", hint="leave out --temperature, --top-p and --max-new-tokens")
 
 
 def estimate_bytes(critiques: int, solutions: int, keep: KeepCritiques) -> int:
@@ -217,7 +230,8 @@ def _store(context: Context, request: SubmitRequest, refusals: Refusals, report:
             NewJob(
                 recipe=request.recipe,
                 priority=request.priority,
-                keep_critiques=request.keep_critiques,
+                # What scores has no texts, so none are missed.
+                keep_critiques=request.keep_critiques if request.recipe.judge_family.writes else KeepCritiques.NONE,
                 sources=tuple(sources),
                 reading=report.to_builtins() if request.from_job is None else request.from_job.reading,
                 shard_solutions=shard_size(intake.n_solutions, context.settings.shard_solutions),

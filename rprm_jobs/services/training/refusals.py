@@ -37,6 +37,11 @@ def _check_job(database: Database, job_id: int, unfinished: bool) -> tuple[Job, 
             f"job {job.id} has no labels, so nothing says which of its critiques are right",
             hint="sample critiques of labelled steps: rprm-jobs sample LABELLED.jsonl",
         )
+    if not job.recipe.judge_family.writes:
+        raise InputError(
+            f"the judge of job {job.id} ({job.recipe.judge_family.name}) writes no critiques",
+            hint="sample those of a judge that writes: rprm-jobs sample LABELLED.jsonl --judge JUDGE",
+        )
     if job.keep_critiques is KeepCritiques.NONE:
         raise InputError(
             f"the critique texts of job {job.id} were not kept", hint="sample again: rprm-jobs sample keeps them all"

@@ -23,11 +23,9 @@ def model(folder: Path, architectures: object, *weights: str) -> Path:
 @pytest.mark.parametrize(
     ("architecture", "words"),
     [
-        ("Qwen2ForProcessRewardModel", "two-class head"),
         ("Qwen2ForTokenClassification", "token classifier"),
         ("LlamaForSequenceClassification", "sequence classifier"),
         ("Qwen2ForRewardModel", "reward model"),
-        ("Qwen2ForEnsemblePRM", "ensemble"),
         ("Qwen2ForPrmModel", "value head"),
         ("BertModel", "bare encoder"),
         ("SomethingElse", "no language model"),
@@ -83,3 +81,26 @@ def test_weights_that_cannot_be_read_are_the_engines_to_refuse(tmp_path: Path, w
 def test_the_shipped_judges_write() -> None:
     assert "tiny" in shipped_judges()
     assert resolve_judge("tiny").name == "tiny"
+
+
+@pytest.mark.parametrize(
+    ("folder", "architecture", "family"),
+    [
+        ("any", "Qwen2ForProcessRewardModel", "qwen-prm"),
+        ("any", "Qwen2ForEnsemblePRM", "act-prm"),
+        ("any", "ReasonEval_34B", "reason-eval"),
+        ("Qwen2.5-Math-7B-PRM800K", "Qwen2ForProcessRewardModel", "qwen-prm"),
+        ("Universal-PRM-7B", "Qwen2ForProcessRewardModel", "universal-prm"),
+        ("PURE-PRM-7B", "Qwen2ForTokenClassification", "pure-prm"),
+        ("math-shepherd-mistral-7b-prm", "MistralForCausalLM", "math-shepherd"),
+        ("Llama3.1-8B-PRM-Deepseek-Data", "LlamaForCausalLM", "rlhflow-prm"),
+        ("Skywork-o1-Open-PRM-Qwen-2.5-7B", "Qwen2ForCausalLM", "skywork-prm"),
+        ("EurusPRM-Stage2", "Qwen2ForCausalLM", "eurus-prm"),
+        # A critic that is called after a family whose labels trained it.
+        ("my-Qwen2.5-Math-PRM-7B-critic", "Qwen2ForCausalLM", "rprm"),
+    ],
+)
+def test_a_scoring_judge_is_recognised(tmp_path: Path, folder: str, architecture: str, family: str) -> None:
+    assert (
+        resolve_judge(str(model(tmp_path / folder, [architecture], "model.embed_tokens.weight"))).family.name == family
+    )
