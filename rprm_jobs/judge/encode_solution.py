@@ -101,10 +101,10 @@ class SolutionEncoder:
         kept = [i for i in range(len(ids)) if i not in dropped]
         index = {old: new for new, old in enumerate(kept)}
         places = []
-        for layer, (first, end, alone) in zip(layers, spans, strict=True):
+        for layer, (first, end, apart) in zip(layers, spans, strict=True):
             if layer.step is None:
                 continue
-            if layer.own and (not alone or (first == end)):
+            if layer.own and (not apart or (first == end)):
                 return None
             places.append(self._place(first, end, index))
         answer = next((a for layer, (a, *_) in zip(layers, spans, strict=True) if layer.step == 0), 0)
@@ -159,9 +159,9 @@ class SolutionEncoder:
         if not self._tag or self._family.place in (Place.STEP_END, Place.TAG_START):
             return
         layers = list(self._layout.layers("1 + 1", ["two", "three"]))
-        found = self._joined(layers) if self._family.pieces else self._whole(layers)
+        encoded = self._joined(layers) if self._family.pieces else self._whole(layers)
         ids = self._own(self._tag)
-        if found is None or (self._family.pieces and len(ids) != 1) or not self._is_one_token(layers):
+        if encoded is None or (self._family.pieces and len(ids) != 1) or not self._is_one_token(layers):
             raise JudgeError(
                 f"the tokenizer has no token {self._tag!r}, at which family {self._family.name} reads a step:"
                 f" it makes {len(ids)} of it",

@@ -21,7 +21,7 @@ from workers.tasks.score import rewards_of
 
 pytestmark = pytest.mark.engine
 
-PROBLEM = "Anna has 3 apples and buys 4. How many has she?"
+PROBLEM = "Anna has 3 apples and gets 4. How many has she?"
 SOLUTIONS = {
     "plain": ["3 + 4 = 7.", "So Anna has 7 apples.", "The answer is 7."],
     "one step": ["7"],
@@ -82,9 +82,9 @@ def test_a_batch_changes_nothing_and_a_step_depends_on_those_before_it(running: 
         return await asyncio.gather(*map(running.scorer.score, prompts))
 
     for steps, outputs in zip(SOLUTIONS.values(), running.runner.run(all_at_once()), strict=True):
-        alone = running.runner.run(running.scorer.score(running.scorer.encode_solution(PROBLEM, steps)))
+        single = running.runner.run(running.scorer.score(running.scorer.encode_solution(PROBLEM, steps)))
         assert [value for row in outputs for value in row] == pytest.approx(
-            [value for row in alone for value in row], abs=1e-4
+            [value for row in single for value in row], abs=1e-4
         )
     first, second = running.rewards(["1 + 1 = 2.", "So 2."]), running.rewards(["1 + 1 = 3.", "So 2."])
     assert first[1] != pytest.approx(second[1], abs=1e-9)

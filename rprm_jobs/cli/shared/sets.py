@@ -34,7 +34,6 @@ _JOBS_SHOWN = 6
 ROWS = "Which rows"
 
 
-
 def _set_name(name: str) -> str:
     """Check the name of a set. Raises ConfigError."""
     if not name.strip() or not name.isprintable():
@@ -43,9 +42,7 @@ def _set_name(name: str) -> str:
 
 
 NameOption = Annotated[str, typer.Option("--name", metavar="NAME", help="The set's name.", callback=_set_name)]
-NameArgument = Annotated[
-    str, typer.Argument(metavar="NAME", help="The set's name.", autocompletion=complete_set)
-]
+NameArgument = Annotated[str, typer.Argument(metavar="NAME", help="The set's name.", autocompletion=complete_set)]
 NeutralOption = Annotated[
     str,
     typer.Option("--neutral", help="What neutral steps count as: correct, wrong or skip.", rich_help_panel=ROWS),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from rprm_jobs.judge.families.family import KnownBy, Published
-from rprm_jobs.judge.families.scoring import Head, Reading, ScoreFamily
+from rprm_jobs.judge.families.scoring import Head, RewardRule, ScoreFamily
 
 ROW = Published(
     ScoreFamily(
@@ -11,7 +11,7 @@ ROW = Published(
         head=Head.ENSEMBLE,
         outputs=8,
         good=(0,),
-        reading=Reading.SIGMOID,
+        reading=RewardRule.SIGMOID,
         system=(
             "You are a helpful and harmless assistant. You should think step-by-step and put your final answer within"
             " \\boxed{}."

@@ -6,7 +6,7 @@ The reward is the sigmoid of `scale` times the sum; `reference` is the model of 
 from __future__ import annotations
 
 from rprm_jobs.judge.families.family import KnownBy, Published
-from rprm_jobs.judge.families.scoring import Head, Place, Reading, ScoreFamily
+from rprm_jobs.judge.families.scoring import Head, Place, RewardRule, ScoreFamily
 
 ROW = Published(
     ScoreFamily(
@@ -15,7 +15,7 @@ ROW = Published(
         head=Head.LOG_RATIO,
         outputs=1,
         good=(0,),
-        reading=Reading.SIGMOID,
+        reading=RewardRule.SIGMOID,
         scale=0.001,
         joint="\n\n",
         place=Place.STEP_END,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from rprm_jobs.judge.families.family import KnownBy, Published
-from rprm_jobs.judge.families.scoring import Head, Layout, Place, Reading, ScoreFamily
+from rprm_jobs.judge.families.scoring import Head, Layout, Place, RewardRule, ScoreFamily
 
 ROW = Published(
     ScoreFamily(
@@ -11,7 +11,7 @@ ROW = Published(
         head=Head.VOCABULARY_MEAN,
         outputs=1,
         good=(0,),
-        reading=Reading.SIGMOID,
+        reading=RewardRule.SIGMOID,
         layout=Layout.TEXT,
         question="# Question\n\n{problem}\n\n# Solution\n\n",
         tag="\n\n",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from rprm_jobs.judge.families.family import KnownBy, Published
-from rprm_jobs.judge.families.scoring import Layout, Reading, ScoreFamily
+from rprm_jobs.judge.families.scoring import Layout, RewardRule, ScoreFamily
 
 ROW = Published(
     ScoreFamily(
@@ -13,7 +13,7 @@ ROW = Published(
         highest=None,
         outputs=1,
         good=(0,),
-        reading=Reading.RAW,
+        reading=RewardRule.RAW,
         layout=Layout.TEXT,
         question="Human: {problem}\n\nAssistant:",
         step="Step {number}: {step} ",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from rprm_jobs.judge.families.family import KnownBy, Published
-from rprm_jobs.judge.families.scoring import Head, Layout, Reading, ScoreFamily
+from rprm_jobs.judge.families.scoring import Head, Layout, RewardRule, ScoreFamily
 
 ROW = Published(
     ScoreFamily(
@@ -14,7 +14,7 @@ ROW = Published(
         head=Head.VALUE,
         outputs=1,
         good=(0,),
-        reading=Reading.RAW,
+        reading=RewardRule.RAW,
         layout=Layout.TEXT,
         question="{problem} ",
         step="Step {number}: {step} ",

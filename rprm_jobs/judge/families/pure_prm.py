@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from rprm_jobs.judge.families.family import KnownBy, Published
-from rprm_jobs.judge.families.scoring import Layout, Reading, ScoreFamily
+from rprm_jobs.judge.families.scoring import Layout, RewardRule, ScoreFamily
 
 ROW = Published(
     ScoreFamily(
         name="pure-prm",
         threshold=0.0,
         lowest=-1.0,
-        reading=Reading.MARGIN,
+        reading=RewardRule.MARGIN,
         layout=Layout.TEXT,
         tag="\n\n",
         pieces=True,

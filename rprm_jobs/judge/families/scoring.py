@@ -33,7 +33,7 @@ class Head(StrEnum):
         return self in (Head.VOCABULARY, Head.VOCABULARY_MEAN, Head.LOG_RATIO)
 
 
-class Reading(StrEnum):
+class RewardRule(StrEnum):
     """How the numbers at a place become the reward.
 
     SOFTMAX: the sum of the probabilities of `good`. MARGIN: that, less the others'. SIGMOID: the mean of the sigmoids
@@ -78,7 +78,7 @@ class ScoreFamily(Family, frozen=True, kw_only=True, forbid_unknown_fields=True,
     head: Head = Head.CLASSES
     outputs: int = 2
     good: tuple[int, ...] = (1,)
-    reading: Reading = Reading.SOFTMAX
+    reading: RewardRule = RewardRule.SOFTMAX
     scale: float = 1.0
     layout: Layout = Layout.CHAT
     system: str | None = None
@@ -123,19 +123,19 @@ class ScoreFamily(Family, frozen=True, kw_only=True, forbid_unknown_fields=True,
         """The reward of a step from the numbers at its place. Raises Refused where one of them is not finite."""
         if not all(map(math.isfinite, outputs)):
             raise Refused(f"the judge's scores are not finite numbers: {list(outputs)[:4]}")
-        if self.reading is Reading.RAW:
+        if self.reading is RewardRule.RAW:
             return float(outputs[0])
-        if self.reading is Reading.SIGMOID:
+        if self.reading is RewardRule.SIGMOID:
             return math.fsum(_sigmoid(self.scale * value) for value in outputs) / len(outputs)
         highest = max(outputs)
         weights = [math.exp(value - highest) for value in outputs]
         good = math.fsum(weights[i] for i in self.good) / math.fsum(weights)
-        return good if self.reading is Reading.SOFTMAX else 2.0 * good - 1.0
+        return good if self.reading is RewardRule.SOFTMAX else 2.0 * good - 1.0
 
     def outputs_of(self, chance: float) -> list[float]:
         """Numbers that give about the reward `chance` in (0, 1), for an engine without a model."""
         odds = math.log(chance / (1.0 - chance))
-        if self.reading in (Reading.SIGMOID, Reading.RAW):
+        if self.reading in (RewardRule.SIGMOID, RewardRule.RAW):
             return [odds / self.scale] * self.outputs
         bad = max(1, self.outputs - len(self.good))
         shift = odds + math.log(bad / len(self.good))

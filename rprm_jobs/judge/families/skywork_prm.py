@@ -6,7 +6,7 @@ Line breaks inside a step stay in its text and are not read.
 from __future__ import annotations
 
 from rprm_jobs.judge.families.family import KnownBy, Published
-from rprm_jobs.judge.families.scoring import Head, Layout, Reading, ScoreFamily
+from rprm_jobs.judge.families.scoring import Head, Layout, RewardRule, ScoreFamily
 
 ROW = Published(
     ScoreFamily(
@@ -14,7 +14,7 @@ ROW = Published(
         head=Head.VALUE,
         outputs=1,
         good=(0,),
-        reading=Reading.SIGMOID,
+        reading=RewardRule.SIGMOID,
         layout=Layout.TEXT,
         question="{bos}{problem}\n",
         tag="\n",

@@ -1,0 +1,184 @@
+"""`tiny-head`, a judge that scores: a two-class head at step ends, trained on labels of generated arithmetic chains.
+
+`python -m training.tiny_head --out FOLDER` starts from the weights of `tiny`, which can do the arithmetic, and learns
+to say of each step up to the first wrong one whether it is right. A training that was cut goes on from its last
+checkpoint.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import random
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from rprm_jobs.aggregation import first_error
+from rprm_jobs.evaluation.processbench import score
+from rprm_jobs.judge.encode_solution import SolutionEncoder
+from rprm_jobs.judge.families.scoring import ScoreFamily
+from rprm_jobs.judge.families.table import own_family
+from rprm_jobs.judge.resolve import JUDGE_CARD, resolve_judge
+from training.folder import load_tokenizer
+from training.splits import SEEDS, draw_split
+from training.world import ChainSolution, draw_scrambled, draw_solution
+
+# Of its training examples; no other split has it.
+HEAD_SEED = 6
+BATCH, RATE, WARMUP = 48, 2e-3, 40
+CHECKPOINT_EVERY = 100
+THRESHOLD = 0.5
+# As PURE-PRM lays a solution out, with one line break for the blank line: a token of this tokenizer.
+FAMILY = {
+    "like": "pure-prm", "name": "tiny-head", "reading": "softmax", "threshold": THRESHOLD, "lowest": 0.0, "tag": "\n",
+    "question": "{problem}\n",
+}  # fmt: skip
+_README = """# tiny-head
+
+A process reward model that scores and does not write, for trying and testing rprm-jobs anywhere: the body of `tiny`
+with a two-class head, read at the line break behind each step. One pass judges a whole solution.
+
+Trained by `python -m training.tiny_head --out FOLDER`: {steps:,} steps of {batch} generated solutions, seed {seed},
+{minutes} minutes on 2 shared cores ({note}), from the weights of `{base}`. It knows nothing but the arithmetic world of
+`tiny`.
+
+| on {solutions} held-out solutions | F1 | error accuracy | correct accuracy |
+|---|---|---|---|
+| threshold {threshold:g} | {f1:.1f} | {error_acc:.1f} | {correct_acc:.1f} |
+"""
+
+
+def family() -> ScoreFamily:
+    """How it is asked and read."""
+    read = own_family(dict(FAMILY), where="tiny-head")
+    if not isinstance(read, ScoreFamily):
+        raise TypeError(f"{read.name} does not score")
+    return read
+
+
+def labelled(encoder: SolutionEncoder, solution: ChainSolution) -> tuple[list[int], list[tuple[int, int]]]:
+    """The ids, and (place, class) of each step up to the first wrong one: what follows an error has no label."""
+    encoded = encoder.encode(solution.problem, solution.steps)
+    known = len(solution.steps) if solution.label < 0 else solution.label + 1
+    return list(encoded.ids), [(encoded.places[at], int(at != solution.label)) for at in range(known)]
+
+
+def batch_at(encoder: SolutionEncoder, step: int, pad: int) -> tuple[Any, Any, Any]:
+    """Ids, mask and labels [rows, width] of one batch, the same whenever it is asked for."""
+    import torch
+
+    rng = random.Random(HEAD_SEED * 1_000_003 + step)
+    rows = []
+    for number in range(BATCH):
+        scrambled = number % 6 == 5
+        solution = draw_scrambled(rng) if scrambled else draw_solution(rng, wrong=number % 2 == 0)
+        rows.append(labelled(encoder, solution))
+    width = max(len(ids) for ids, _ in rows)
+    ids = torch.full((len(rows), width), pad)
+    mask, labels = torch.zeros_like(ids), torch.full_like(ids, -100)
+    for row, (tokens, places) in enumerate(rows):
+        ids[row, : len(tokens)] = torch.tensor(tokens)
+        mask[row, : len(tokens)] = 1
+        for place, kind in places:
+            labels[row, place] = kind
+    return ids, mask, labels
+
+
+def train(model: Any, encoder: SolutionEncoder, pad: int, steps: int, checkpoint: Path) -> tuple[bool, list[float]]:
+    """Train in place; whether it went on from a checkpoint, and the losses of the steps of this call."""
+    import torch
+
+    optimizer = torch.optim.AdamW(model.parameters(), lr=RATE, weight_decay=0.05, betas=(0.9, 0.95))
+    first, losses = 0, list[float]()
+    if checkpoint.is_file():
+        state = torch.load(checkpoint, weights_only=True)
+        model.load_state_dict(state["model"])
+        optimizer.load_state_dict(state["optimizer"])
+        first = int(state["step"])
+    model.train()
+    for step in range(first, steps):
+        for group in optimizer.param_groups:
+            group["lr"] = RATE * min(1.0, (step + 1) / WARMUP) * max(0.02, 1 - step / steps)
+        ids, mask, labels = batch_at(encoder, step, pad)
+        loss = model(input_ids=ids, attention_mask=mask, labels=labels).loss
+        loss.backward()
+        torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
+        optimizer.step()
+        optimizer.zero_grad()
+        losses.append(float(loss.detach()))
+        if (step + 1) % CHECKPOINT_EVERY == 0:
+            state = {"model": model.state_dict(), "optimizer": optimizer.state_dict(), "step": step + 1}
+            torch.save(state, checkpoint.with_suffix(".new"))
+            checkpoint.with_suffix(".new").replace(checkpoint)
+            print(json.dumps({"step": step + 1, "loss": sum(losses[-50:]) / len(losses[-50:])}), flush=True)
+    return first > 0, losses
+
+
+def evaluate(model: Any, encoder: SolutionEncoder, count: int) -> dict[str, Any]:
+    """F1 on held-out solutions, in the way of ProcessBench."""
+    import torch
+
+    model.eval()
+    solutions, reading = draw_split("held-out", count), family()
+    predictions: list[int | None] = []
+    with torch.inference_mode():
+        for solution in solutions:
+            encoded = encoder.encode(solution.problem, solution.steps)
+            logits = model(input_ids=torch.tensor([encoded.ids])).logits[0, list(encoded.places)].tolist()
+            predictions.append(first_error([reading.reward(row) for row in logits], THRESHOLD))
+    result = score([solution.label for solution in solutions], predictions)
+    return {
+        "solutions": count, "threshold": THRESHOLD, "f1": round(result.f1, 1),
+        "error_acc": round(result.error_acc, 1), "correct_acc": round(result.correct_acc, 1),
+    }  # fmt: skip
+
+
+def build(out: Path, *, steps: int, base: str = "tiny", count: int = 400) -> dict[str, Any]:
+    """Train, measure, and write the judge's folder; returns what it took and how good it is."""
+    import torch
+    from transformers import Qwen2ForTokenClassification
+
+    assert HEAD_SEED not in SEEDS.values()
+    out.mkdir(parents=True, exist_ok=True)
+    began, judge = time.monotonic(), resolve_judge(base)
+    tokenizer = load_tokenizer(judge)
+    encoder = SolutionEncoder(tokenizer, family())
+    torch.manual_seed(HEAD_SEED)
+    model: Any = Qwen2ForTokenClassification.from_pretrained(judge.location, num_labels=2, dtype=torch.float32)
+    checkpoint = out / "checkpoint.pt"
+    resumed, losses = train(model, encoder, tokenizer.pad_token_id, steps, checkpoint)
+    record = {
+        "note": "resumed from a checkpoint" if resumed else "in one go", "base": judge.name, "steps": steps,
+        "batch": BATCH, "seed": HEAD_SEED, "minutes": round((time.monotonic() - began) / 60, 1),
+        "last_loss": round(_mean(losses[-50:]), 4),
+    }  # fmt: skip
+    evaluation = evaluate(model, encoder, count)
+    model.half().save_pretrained(out)
+    tokenizer.save_pretrained(out)
+    (out / JUDGE_CARD).write_text(json.dumps({"family": FAMILY}, indent=2) + "\n", encoding="utf-8")
+    measured = {"training": record, "evaluation": evaluation}
+    (out / "measured.json").write_text(json.dumps(measured, indent=2) + "\n", encoding="utf-8")
+    (out / "README.md").write_text(_README.format(**record, **evaluation), encoding="utf-8")
+    checkpoint.unlink(missing_ok=True)
+    return measured
+
+
+def _mean(values: Sequence[float]) -> float:
+    return sum(values) / len(values) if values else 0.0
+
+
+def main() -> None:
+    """Build the judge and print what it took and how good it is as JSON."""
+    parser = argparse.ArgumentParser(description=main.__doc__)
+    parser.add_argument("--out", type=Path, required=True)
+    parser.add_argument("--base", default="tiny", help="the judge whose weights it starts from")
+    parser.add_argument("--steps", type=int, default=1500)
+    parser.add_argument("--count", type=int, default=400, help="held-out solutions of the measurement")
+    options = parser.parse_args()
+    print(json.dumps(build(options.out, steps=options.steps, base=options.base, count=options.count), indent=2))
+
+
+if __name__ == "__main__":
+    main()
