@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -32,10 +32,10 @@ from rprm_jobs.cli.shared.options import (
     PolicyEngineOption,
     PriorityOption,
     SkipBadOption,
-    SplitOption,
     WaitOption,
 )
 from rprm_jobs.cli.shared.outcome import FailOn, FailOnOption
+from rprm_jobs.cli.shared.reading import problem_options
 from rprm_jobs.cli.shared.stopping import (
     STOPPING_OPTIONS,
     STOPPING_RULES,
@@ -50,7 +50,11 @@ from rprm_jobs.cli.shared.stopping import (
 )
 from rprm_jobs.launch.servers import connected
 
+if TYPE_CHECKING:
+    from rprm_jobs.formats import ReadOptions
 
+
+@problem_options
 def rollout(
     files: ProblemsArgument,
     policy: PolicyOption = "tiny-policy",
@@ -79,7 +83,6 @@ def rollout(
     ] = None,
     answer_pattern: AnswerPatternOption = None,
     priority: PriorityOption = 0,
-    split: SplitOption = None,
     skip_bad: SkipBadOption = False,
     name: JobNameOption = None,
     new: NewOption = False,
@@ -91,6 +94,8 @@ def rollout(
     engine: EngineOption = "auto",
     engine_arg: EngineArgOption = None,
     as_json: JsonOption = False,
+    *,
+    reading: ReadOptions,
 ) -> None:
     """Sample solutions of problems from a policy.
 
@@ -115,7 +120,7 @@ def rollout(
     scoring = None if judging is None else make_recipe(judging, k=k, stopping=options, seed=seed)
     paths = model_paths(judge=judging, policy=resolved.model)
     request = WriteRequest(
-        tuple(files), rollout_recipe(resolved, generation_config, seed=seed), n, split, priority, new, skip_bad,
+        tuple(files), rollout_recipe(resolved, generation_config, seed=seed), n, reading, priority, new, skip_bad,
         None if scoring is None else score_request(scoring, priority=priority), name, paths,
     )  # fmt: skip
     with connected() as context:

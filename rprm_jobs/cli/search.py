@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -31,16 +31,20 @@ from rprm_jobs.cli.shared.options import (
     PolicyEngineOption,
     PriorityOption,
     SkipBadOption,
-    SplitOption,
     WaitOption,
 )
 from rprm_jobs.cli.shared.outcome import FailOn, FailOnOption
+from rprm_jobs.cli.shared.reading import problem_options
 from rprm_jobs.launch.servers import connected
+
+if TYPE_CHECKING:
+    from rprm_jobs.formats import ReadOptions
 
 # A heading of its help.
 SEARCH = "Search"
 
 
+@problem_options
 def search(
     files: ProblemsArgument,
     policy: PolicyOption = "tiny-policy",
@@ -81,7 +85,6 @@ def search(
     ] = 512,
     answer_pattern: AnswerPatternOption = None,
     priority: PriorityOption = 0,
-    split: SplitOption = None,
     skip_bad: SkipBadOption = False,
     name: JobNameOption = None,
     new: NewOption = False,
@@ -93,6 +96,8 @@ def search(
     engine: EngineOption = "auto",
     engine_arg: EngineArgOption = None,
     as_json: JsonOption = False,
+    *,
+    reading: ReadOptions,
 ) -> None:
     """Search for solutions step by step, guided by a judge.
 
@@ -118,7 +123,7 @@ def search(
     recipe = search_recipe(resolved, judging, generation_config, make_recipe(judging, k=k, seed=seed))
     with connected() as context:
         paths = model_paths(judge=judging, policy=resolved.model)
-        request = WriteRequest(tuple(files), recipe, 1, split, priority, new, skip_bad, name=name, model_paths=paths)
+        request = WriteRequest(tuple(files), recipe, 1, reading, priority, new, skip_bad, name=name, model_paths=paths)
         submission = write(context, request)
         announce(submission, "problems to search")
         choice = WorkerChoice(

@@ -12,7 +12,9 @@ from typing import TYPE_CHECKING, Any, Self
 from rprm_jobs.client.inputs import ROWS, Solutions, as_paths, as_rows
 from rprm_jobs.client.job import Job, Judgement
 from rprm_jobs.errors import BadLine, InputError
-from rprm_jobs.formats import InputRow, ReadOptions
+from rprm_jobs.formats import InputRow, ReadReport
+from rprm_jobs.formats.readers.choices import make_read_options
+from rprm_jobs.formats.readers.reading import solutions_of
 from rprm_jobs.launch.servers import connected
 from rprm_jobs.types import URGENT_PRIORITY, KeepCritiques
 
@@ -63,7 +65,13 @@ class Client:
         max_new_tokens: int | None = None,
         priority: int = 0,
         keep_critiques: str = "all",
+        format: str = "auto",
+        fields: Mapping[str, str] | None = None,
+        ids: str = "line",
+        split_steps: str | None = None,
         step_separator: str | None = None,
+        part: str | None = None,
+        min_chars: int = 0,
         split: str | None = None,
         new: bool = False,
         skip_bad: bool = False,
@@ -72,10 +80,12 @@ class Client:
     ) -> Job:
         """Store solutions to be judged; equal solutions and options find the job that is there, unless `new`.
 
-        `solutions` is a path or several, an iterable of mappings, a DataFrame, an Arrow table, or a Dataset; rows have
-        `id`, `problem`, and `steps` or `solution`. `stopping` is a rule's name, or a mapping such as
-        `{"kind": "planned", "price": 30}`. With `reuse`, judgements that are there already are not sampled again.
-        Raises InputError with the refused rows, ConfigError, JudgeError, NotFound.
+        `solutions` is a path or several, an iterable of mappings, a DataFrame, an Arrow table, or a Dataset. Rows are
+        of any format that files may have, or `fields` says where they have what: `{"problem": "prompt", "solution":
+        "output"}`; `format`, `ids`, `split_steps`, `step_separator`, `part` and `min_chars` are the options of the
+        command. `stopping` is a rule's name, or a mapping such as `{"kind": "planned", "price": 30}`. With `reuse`,
+        judgements that are there already are not sampled again. Raises InputError with the refused rows, ConfigError,
+        JudgeError, NotFound.
         """
         from rprm_jobs.judge.places import model_paths
         from rprm_jobs.judge.resolve import resolve_judge
@@ -86,15 +96,17 @@ class Client:
             max_new_tokens=max_new_tokens, until_first_error=until_first_error,
             stopping={"kind": stopping} if isinstance(stopping, str) else stopping,
         )  # fmt: skip
-        reading = ReadOptions(step_separator, split)
-        paths = as_paths(solutions)
+        reading = make_read_options(
+            format=format, fields=fields, ids=ids, split_steps=split_steps, step_separator=step_separator, part=part,
+            min_chars=min_chars, split=split,
+        )  # fmt: skip
+        paths, report = as_paths(solutions), ReadReport()
         rows: Iterable[InputRow | BadLine] | None = None
         if paths is None:
-            rows = as_rows(solutions, reading, self._context.settings.limits)
+            rows = solutions_of(as_rows(solutions), reading, self._context.settings.limits, report)
         request = SubmitRequest(
             paths or (ROWS,), recipe, reading, priority, KeepCritiques(keep_critiques), new, skip_bad, rows,
-            name=name, model_paths=model_paths(judge=resolve_judge(judge, family)),
-            reuse=reuse,
+            report, name=name, model_paths=model_paths(judge=resolve_judge(judge, family)), reuse=reuse,
         )  # fmt: skip
         return Job(self._context, submit(self._context, request).job_id, judge, family)
 

@@ -1,4 +1,4 @@
-"""What a caller hands to `Client.submit`: paths, or rows of any kind of table, as rows that were read and checked."""
+"""What a caller hands to `Client.submit`: paths, or rows of any kind of table, as rows that a reader takes."""
 
 from __future__ import annotations
 
@@ -7,10 +7,9 @@ from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
 
 from rprm_jobs.errors import BadLine, InputError
-from rprm_jobs.formats import BadRow, InputRow, ReadOptions, to_solution
+from rprm_jobs.formats import BadRow, RawRow
 from rprm_jobs.formats.readers.decode import refuse_unstorable
 from rprm_jobs.formats.readers.tabular import as_row
-from rprm_jobs.settings import Limits
 
 # Names the rows of a call in messages: `rows:3: ...`, counted from 1.
 ROWS = "rows"
@@ -49,15 +48,15 @@ def as_paths(solutions: Solutions) -> tuple[str, ...] | None:
     return tuple(str(item) for item in solutions) if kinds == {True} else None
 
 
-def as_rows(solutions: Any, options: ReadOptions, limits: Limits) -> Iterator[InputRow | BadLine]:
-    """Every row as a solution, or as the reason why it is refused. Raises InputError for what has no rows."""
+def as_rows(solutions: Any) -> Iterator[RawRow | BadLine]:
+    """Every row as a reader takes it, or the reason why it cannot. Raises InputError for what has no rows."""
     for number, value in enumerate(_records(solutions), 1):
         try:
             if not isinstance(value, Mapping):
                 raise BadRow(f"the row is a {type(value).__name__}, not a mapping of fields")
             row = as_row(dict(value))
             refuse_unstorable(row)
-            yield InputRow(ROWS, number, to_solution(row, options, limits))
+            yield RawRow(ROWS, number, row)
         except BadRow as bad:
             yield BadLine(ROWS, number, str(bad))
 

@@ -12,7 +12,7 @@ from rprm_jobs.cli.shared.common import print_json, say
 from rprm_jobs.cli.shared.complete import complete_policy
 from rprm_jobs.cli.shared.options import POLICY
 from rprm_jobs.cli.shared.outcome import FailOn, check_outcome
-from rprm_jobs.cli.shared.submitting import announce_refused
+from rprm_jobs.cli.shared.submitting import announce_reading, announce_refused
 
 if TYPE_CHECKING:
     from rprm_jobs.launch.workers import WorkerChoice
@@ -61,6 +61,7 @@ def announce(submission: Submission, what: str) -> None:
     """Say what the job is, on stderr."""
     known = "" if submission.created else " (found: the same problems and recipe were submitted before)"
     say(f"job {submission.job_id}{known}: {submission.solutions:,} {what}")
+    announce_reading(submission)
     announce_refused(submission)
 
 

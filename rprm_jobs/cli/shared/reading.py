@@ -1,4 +1,4 @@
-"""The options that say how an input is read, defined once: `@reading_options` gives them to a command.
+"""The options that say how an input is read, defined once: `@reading_options` and `@problem_options` give them.
 
 The command takes `reading`, a ReadOptions, in their place; its own help shows them where `reading` stands.
 """
@@ -12,8 +12,6 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from rprm_jobs.cli.shared.options import CUTTING, INPUT, SplitOption
-from rprm_jobs.errors import ConfigError
-
 if TYPE_CHECKING:
     from rprm_jobs.formats import ReadOptions
 
@@ -34,26 +32,43 @@ _OPTIONS: dict[str, tuple[Any, Any]] = {
     "part": _option(str | None, "--part", "PART", "Of a <think> trace: response, thinking, all.", panel=CUTTING),
     "min_chars": _option(int, "--min-chars", "N", "Join shorter steps with the next.", 0, panel=CUTTING),
 }
+_PROBLEM_OPTIONS: dict[str, tuple[Any, Any]] = {
+    "format": _OPTIONS["format"],
+    "fields": _option(list[str] | None, "--map", "OURS=THEIRS", "For other rows: problem=prompt,answer=target,id=uid."),
+    "ids": _OPTIONS["ids"],
+    "split": _OPTIONS["split"],
+}
 # The names of these options, for rules.
 READING = tuple(_OPTIONS)
 
 
 def reading_options(command: Callable[..., None]) -> Callable[..., None]:
-    """The command with the options of reading in the place of its parameter `reading`."""
+    """The command with the options of reading solutions in the place of its parameter `reading`."""
+    return _with_options(command, _OPTIONS, problems=False)
+
+
+def problem_options(command: Callable[..., None]) -> Callable[..., None]:
+    """The command with the options of reading problems in the place of its parameter `reading`."""
+    return _with_options(command, _PROBLEM_OPTIONS, problems=True)
+
+
+def _with_options(
+    command: Callable[..., None], options: dict[str, tuple[Any, Any]], *, problems: bool
+) -> Callable[..., None]:
     parameters: list[inspect.Parameter] = []
     for name, parameter in inspect.signature(command).parameters.items():
         if name == "reading":
             parameters += [
                 inspect.Parameter(option, inspect.Parameter.KEYWORD_ONLY, annotation=annotation, default=default)
-                for option, (annotation, default) in _OPTIONS.items()
+                for option, (annotation, default) in options.items()
             ]
         else:
             annotation = eval(parameter.annotation, getattr(command, "__globals__", {}))
             parameters.append(parameter.replace(annotation=annotation))
 
     def with_reading(**values: Any) -> None:
-        chosen = {name: values.pop(name) for name in _OPTIONS}
-        command(**values, reading=make_options(**chosen))
+        chosen = {name: values.pop(name) for name in options}
+        command(**values, reading=_make_options(problems=problems, **chosen))
 
     with_reading.__name__, with_reading.__doc__ = command.__name__, command.__doc__
     with_reading.__annotations__ = {parameter.name: parameter.annotation for parameter in parameters}
@@ -61,30 +76,9 @@ def reading_options(command: Callable[..., None]) -> Callable[..., None]:
     return with_reading
 
 
-def make_options(
-    *,
-    format: str,
-    fields: list[str] | None,
-    ids: str,
-    join: str | None,
-    split_steps: str | None,
-    step_separator: str | None,
-    part: str | None,
-    min_chars: int,
-    split: str | None,
-) -> ReadOptions:
-    """The options as one object. Raises ConfigError for what does not fit together."""
-    from rprm_jobs.formats import IdRule, ReadOptions
-    from rprm_jobs.formats.readers.mapping import parse_map
-    from rprm_jobs.formats.readers.row_formats.table import make_format
-    from rprm_jobs.formats.splitters import make_splitting
+def _make_options(*, problems: bool, fields: list[str] | None, **chosen: Any) -> ReadOptions:
+    from rprm_jobs.formats.readers.choices import make_read_options
+    from rprm_jobs.formats.readers.mapping import PROBLEM_TARGETS, TARGETS, parse_map
 
-    mapped = parse_map(fields or ())
-    if mapped and format != "auto":
-        raise ConfigError("--map and --format both say what the rows are", hint="leave one of them out")
-    if format != "auto":
-        make_format(format)
-    if ids not in set(IdRule):
-        raise ConfigError(f"--id {ids} is no rule", hint=f"name one of {', '.join(IdRule)}")
-    splitting = make_splitting(split_steps, separator=step_separator, part=part, min_chars=min_chars)
-    return ReadOptions(split=split, format=format, fields=mapped, ids=IdRule(ids), join=join, splitting=splitting)
+    mapped = parse_map(fields or (), PROBLEM_TARGETS if problems else TARGETS)
+    return make_read_options(problems=problems, fields=mapped, **chosen)

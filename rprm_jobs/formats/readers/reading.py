@@ -5,7 +5,7 @@ Four stages, each a generator: raw rows (decoded), groups (one a raw row, of pla
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, NamedTuple
 
 from rprm_jobs.errors import BadLine, ConfigError
@@ -51,7 +51,20 @@ def read_solutions(
     that do not fit it. Whether an id is repeated is not asked here: the store's unique index decides.
     """
     report = report or ReadReport()
-    for group in read_groups(paths, options, limits, report):
+    yield from _checked(read_groups(paths, options, limits, report), options, limits, report)
+
+
+def solutions_of(
+    rows: Iterable[RawRow | BadLine], options: ReadOptions, limits: Limits, report: ReadReport
+) -> Iterator[InputRow | BadLine]:
+    """As `read_solutions`, of rows that are in memory."""
+    yield from _checked(_groups(rows, [], options, limits, report, ReadContext()), options, limits, report)
+
+
+def _checked(
+    groups: Iterable[RowGroup | BadLine], options: ReadOptions, limits: Limits, report: ReadReport
+) -> Iterator[InputRow | BadLine]:
+    for group in groups:
         if isinstance(group, BadLine):
             yield group
             continue
@@ -69,13 +82,24 @@ def read_groups(
     paths: Sequence[str], options: ReadOptions, limits: Limits, report: ReadReport, context: ReadContext | None = None
 ) -> Iterator[RowGroup | BadLine]:
     """The plain rows of every row named, by its format. Raises like `read_solutions`."""
+    rows = read_raw(paths, limits, split=options.split)
+    yield from _groups(rows, paths, options, limits, report, context or ReadContext())
+
+
+def _groups(
+    rows: Iterable[RawRow | BadLine],
+    roots: Sequence[str],
+    options: ReadOptions,
+    limits: Limits,
+    report: ReadReport,
+    context: ReadContext,
+) -> Iterator[RowGroup | BadLine]:
     report.begin(options)
-    context = context or ReadContext()
     context.notes = report.notes
     if options.join is not None:
         context.problems = _joined_problems(options.join, limits, context)
-    reader = _GroupReader(options, report, context, Ids(options.ids, list(paths)))
-    for raw in read_raw(paths, limits, split=options.split):
+    reader = _GroupReader(options, report, context, Ids(options.ids, list(roots)))
+    for raw in rows:
         yield raw if isinstance(raw, BadLine) else reader.read(raw)
 
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from rprm_jobs.errors import BadLine, ConfigError
-from rprm_jobs.formats import InputRow
+from rprm_jobs.formats import InputRow, ReadOptions, ReadReport
 from rprm_jobs.formats.readers.problems import read_problem_rows
 from rprm_jobs.judge.policy import Policy, check_answer_pattern, search_queue
 from rprm_jobs.judge.recipe import GenerationConfig, Recipe
@@ -31,7 +31,7 @@ class WriteRequest:
     paths: tuple[str, ...]
     recipe: Recipe
     n: int = 1
-    split: str | None = None
+    reading: ReadOptions = field(default_factory=ReadOptions)
     priority: int = 0
     new: bool = False
     skip_bad: bool = False
@@ -111,6 +111,7 @@ def write(context: Context, request: WriteRequest) -> Submission:
     """Store the job and notify workers. Raises InputError, with the first bad lines, when the input is refused."""
     if not 1 <= request.n <= MAX_RESPONSES:
         raise ConfigError(f"n={request.n} is not in 1..{MAX_RESPONSES}", hint="choose -n in that range")
+    report = ReadReport()
     submission = submit(
         context,
         SubmitRequest(
@@ -119,7 +120,8 @@ def write(context: Context, request: WriteRequest) -> Submission:
             priority=request.priority,
             new=request.new,
             skip_bad=request.skip_bad,
-            rows=_rows(context, request),
+            rows=_rows(context, request, report),
+            report=report,
             kind=JobKind.SEARCH if _searches(request.recipe) else JobKind.ROLLOUT,
             dependent=request.dependent,
             name=request.name,
@@ -136,10 +138,10 @@ def _searches(recipe: Recipe) -> bool:
     return recipe.generation_config is not None and recipe.generation_config.search is not None
 
 
-def _rows(context: Context, request: WriteRequest) -> Iterator[InputRow | BadLine]:
+def _rows(context: Context, request: WriteRequest, report: ReadReport) -> Iterator[InputRow | BadLine]:
     """Response i (from 0) of problem p has the id `p#i`, as elsewhere; a search has its problem's own."""
     searching = _searches(request.recipe)
-    for row in read_problem_rows(request.paths, context.settings.limits, split=request.split):
+    for row in read_problem_rows(request.paths, context.settings.limits, request.reading, report):
         if isinstance(row, BadLine):
             yield row
             continue

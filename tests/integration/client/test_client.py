@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -14,8 +15,9 @@ import pytest
 from rprm_jobs import AsyncClient, Client
 from rprm_jobs.client import Judgement
 from rprm_jobs.client.job import Timeout
-from rprm_jobs.errors import Conflict, InputError, NotFound
+from rprm_jobs.errors import ConfigError, Conflict, InputError, NotFound
 from rprm_jobs.settings import Settings
+from rprm_jobs.store.jobs import jobs
 from rprm_jobs.store.records import JobState
 from tests.support.workers import Workers
 
@@ -90,6 +92,45 @@ def test_one_solution_is_judged_and_found_again(client: Client) -> None:
     failed = client.judge("p", ["a [[scripted:unparsed]]"], judge="scripted", k=2, worker=False, timeout=60)
     assert (failed.status, failed.rewards, failed.first_error) == ("failed", (None,), None)
     assert failed.reason is not None
+
+
+def test_rows_of_another_tools_shape_are_read_as_those_of_a_file(client: Client, tmp_path: Path) -> None:
+    """verl's dumps, as mappings and as a file: the same solutions, recognised by the same fields, kept with the job."""
+    rows = [
+        {
+            "input": f"What is {n} + 1?",
+            "output": f"{n} + 1 is {n + 1}.\n\nSo {n + 1}.",
+            "score": 1.0,
+            "step": 3,
+            "uid": f"u{n}",
+        }
+        for n in range(3)
+    ]
+    job = client.submit(rows, judge="scripted", k=1)
+    path = tmp_path / "dump.jsonl"
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    assert client.submit(path, judge="scripted", k=1).id == job.id
+    reading = job_reading(client, job.id)
+    assert reading["formats"]["rows"]["verl"]["rows"] == 3
+    assert reading["splitter"]
+    other = client.submit(
+        [{"q": "1 + 1?", "a": "1.\n2."}],
+        judge="scripted",
+        k=1,
+        fields={"problem": "q", "solution": "a"},
+        split_steps="lines",
+    )
+    assert job_reading(client, other.id)["map"] == {"problem": "q", "solution": "a"}
+    with pytest.raises(ConfigError, match="either steps or solution"):
+        client.submit(rows, fields={"problem": "input"})
+    with pytest.raises(InputError) as error:
+        client.submit([{"input": "x", "score": 1.0, "step": 3}], judge="scripted")
+    assert "nearest is verl (by input, score, step): missing: output" in str(error.value.bad_lines[0])
+
+
+def job_reading(client: Client, job_id: int) -> Any:
+    with client._context.database.transaction() as connection:
+        return jobs.get(connection, job_id).reading
 
 
 def test_what_cannot_be_is_refused_by_row(client: Client) -> None:
