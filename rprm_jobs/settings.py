@@ -110,12 +110,13 @@ VARIABLES = (
     Variable("RPRM_MAX_STEPS", "most steps of a solution", "max_steps", int),
     Variable("RPRM_MAX_TEXT_CHARS", "most characters of a problem with its steps", "max_text_chars", int),
     Variable("RPRM_API_KEY", "the key of an OpenAI-compatible server; only the environment may hold it"),
+    Variable("RPRM_TOKEN", "the token of a Python client for the service that it is given by URL"),
     Variable("RPRM_POSTGRES_PASSWORD", "must be set for `docker-compose.yml`, which alone reads it"),
     Variable("RPRM_REDIS_PASSWORD", "must be set for `docker-compose.yml`, which alone reads it"),
     Variable("RPRM_JUDGE", "the judge of `docker-compose.yml`'s worker, which alone reads it", shown="`tiny`"),
 )
 # Read by the tests, and by the fault injection of `rprm_jobs.crash`.
-TEST_NAMES = {"RPRM_TEST_DATA", "RPRM_TEST_SERVERS", "RPRM_CRASH_AT"}
+TEST_NAMES = {"RPRM_TEST_DATA", "RPRM_TEST_FUZZ", "RPRM_TEST_SERVERS", "RPRM_CRASH_AT"}
 
 
 def load_settings(environ: Mapping[str, str] | None = None) -> Settings:

@@ -53,6 +53,7 @@ def demo(
         print_json({"job_id": submission.job_id, "results": rows})
     else:
         _show(rows, recipe.threshold, numbers=numbers)
+        say("to see it in a browser: rprm-jobs serve")
 
 
 def examples() -> Path:

@@ -30,8 +30,16 @@ def serve(
         ),
     ] = None,
     k: Annotated[
-        int, typer.Option("-k", "--critiques", metavar="K", help="Critiques of each step for rewards.", min=1)
-    ] = 10,
+        int | None,
+        typer.Option(
+            "-k",
+            "--critiques",
+            metavar="K",
+            help="Critiques of each step for rewards.",
+            min=1,
+            show_default="the judge's own",
+        ),
+    ] = None,
     max_body: Annotated[
         int, typer.Option("--max-body", metavar="BYTES", help="Largest body.", min=1024, rich_help_panel=LIMITS)
     ] = 32 * 1024 * 1024,

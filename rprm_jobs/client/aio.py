@@ -81,14 +81,14 @@ class AsyncJob:
 class AsyncClient:
     """A `Client` whose methods are awaited; connects when it is first used. Use it in an `async with` block."""
 
-    def __init__(self, settings: Settings | None = None) -> None:
-        self._settings = settings
+    def __init__(self, server: Settings | str | None = None, *, token: str | None = None) -> None:
+        self._server, self._token = server, token
         self._plain: asyncio.Task[Client] | None = None
 
     async def plain(self) -> Client:
         """The client itself, connected. Raises what `Client` raises."""
         if self._plain is None:
-            self._plain = asyncio.create_task(asyncio.to_thread(Client, self._settings))
+            self._plain = asyncio.create_task(asyncio.to_thread(Client, self._server, token=self._token))
         return await self._plain
 
     async def __aenter__(self) -> Self:
@@ -108,6 +108,8 @@ class AsyncClient:
 
     submit = _job_of_client(Client.submit)
     judge = _of_client(Client.judge)
+    reward = _of_client(Client.reward)
+    rewards = _of_client(Client.rewards)
     job = _job_of_client(Client.job)
 
     async def jobs(self, limit: int = 20) -> list[AsyncJob]:

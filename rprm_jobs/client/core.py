@@ -1,40 +1,48 @@
-"""The client: opens the store once, submits, and finds jobs again."""
+"""The client: opens the store once, or knows a service; submits, and finds jobs again."""
 
 from __future__ import annotations
 
 import hashlib
+import os
 from collections.abc import Mapping, Sequence
-from contextlib import ExitStack
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
+from rprm_jobs.client.backend import Backend, LocalBackend
 from rprm_jobs.client.inputs import ROWS, Solutions, as_paths, as_rows
 from rprm_jobs.client.job import Job, Judgement
-from rprm_jobs.errors import BadLine, InputError
-from rprm_jobs.formats import InputRow, ReadReport
+from rprm_jobs.client.options import RewardRequest, SubmitOptions
+from rprm_jobs.errors import InputError
+from rprm_jobs.formats import ReadReport
 from rprm_jobs.formats.readers.choices import make_read_options
 from rprm_jobs.formats.readers.reading import solutions_of
-from rprm_jobs.launch.servers import connected
-from rprm_jobs.types import URGENT_PRIORITY, KeepCritiques
+from rprm_jobs.settings import Settings, load_settings
+from rprm_jobs.types import URGENT_PRIORITY
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from rprm_jobs.services.jobs.rewards import Reward
 
-    from rprm_jobs.judge.recipe import Recipe
-    from rprm_jobs.settings import Settings
+# The token for a service, where the program does not name one.
+TOKEN = "RPRM_TOKEN"
 
 
 class Client:
-    """Jobs from Python. Servers are those of the environment (`RPRM_*`) or of `settings`; missing ones are embedded.
+    """Jobs from Python: `Client()` works on a store, `Client("http://HOST:PORT")` by a service.
 
-    Close it, or use it in a `with` block. One client may be used from several threads.
+    The store's servers are those of the environment (`RPRM_*`) or of `Settings`; missing ones are embedded. A service
+    is told the `token`, by default RPRM_TOKEN. Close it, or use it in a `with` block; several threads may use it.
     """
 
-    def __init__(self, settings: Settings | None = None) -> None:
+    def __init__(self, server: Settings | str | None = None, *, token: str | None = None) -> None:
         """Connect. Raises ConfigError, StoreUnavailable, or SchemaError before `rprm-jobs db upgrade`."""
-        self._stack = ExitStack()
-        self._context = self._stack.enter_context(connected(settings))
+        self._backend: Backend
+        if isinstance(server, str):
+            from rprm_jobs.client.remote import RemoteBackend
+
+            self._backend = RemoteBackend(server, token or os.environ.get(TOKEN) or None, load_settings().limits)
+        else:
+            self._backend = LocalBackend(server)
 
     def __enter__(self) -> Self:
         return self
@@ -46,7 +54,7 @@ class Client:
 
     def close(self) -> None:
         """Close all connections; embedded servers stay up for the next client. Safe to call twice."""
-        self._stack.close()
+        self._backend.close()
 
     def submit(
         self,
@@ -87,28 +95,19 @@ class Client:
         judgements that are there already are not sampled again. Raises InputError with the refused rows, ConfigError,
         JudgeError, NotFound.
         """
-        from rprm_jobs.judge.places import model_paths
-        from rprm_jobs.judge.resolve import resolve_judge
-        from rprm_jobs.services.jobs.submit import SubmitRequest, submit
-
-        recipe = _recipe(
-            judge, family, prompt, k=k, threshold=threshold, seed=seed, temperature=temperature, top_p=top_p,
-            max_new_tokens=max_new_tokens, until_first_error=until_first_error,
-            stopping={"kind": stopping} if isinstance(stopping, str) else stopping,
+        options = SubmitOptions(
+            judge, family, k, {"kind": stopping} if isinstance(stopping, str) else stopping, until_first_error,
+            threshold, seed, prompt, temperature, top_p, max_new_tokens, priority, keep_critiques, new, skip_bad,
+            name, reuse,
         )  # fmt: skip
         reading = make_read_options(
             format=format, fields=fields, ids=ids, split_steps=split_steps, step_separator=step_separator, part=part,
             min_chars=min_chars, split=split,
         )  # fmt: skip
         paths, report = as_paths(solutions), ReadReport()
-        rows: Iterable[InputRow | BadLine] | None = None
-        if paths is None:
-            rows = solutions_of(as_rows(solutions), reading, self._context.settings.limits, report)
-        request = SubmitRequest(
-            paths or (ROWS,), recipe, reading, priority, KeepCritiques(keep_critiques), new, skip_bad, rows,
-            report, name=name, model_paths=model_paths(judge=resolve_judge(judge, family)), reuse=reuse,
-        )  # fmt: skip
-        return Job(self._context, submit(self._context, request).job_id, judge, family)
+        rows = None if paths is not None else solutions_of(as_rows(solutions), reading, self._backend.limits, report)
+        job_id = self._backend.submit(paths or (ROWS,), rows, reading, report, options)
+        return Job(self._backend, job_id, judge, family)
 
     def judge(
         self,
@@ -137,23 +136,53 @@ class Client:
         job.wait(timeout, worker=worker, engine=engine)
         return job.judgement()
 
+    def reward(
+        self,
+        /,
+        problem: str,
+        solution: str | None = None,
+        *,
+        steps: Sequence[str] | None = None,
+        judge: str = "tiny",
+        k: int | None = None,
+        aggregation: str = "min",
+        run: str | None = None,
+        timeout: float = 600.0,
+        **options: Any,
+    ) -> Reward:
+        """One number for a solution, given as a text or as steps: what `rewards` has for it."""
+        row: dict[str, Any] = {"problem": problem}
+        row |= {"solution": solution} if steps is None else {"steps": list(steps)}
+        return self.rewards([row], judge=judge, k=k, aggregation=aggregation, run=run, timeout=timeout, **options)[0]
+
+    def rewards(
+        self,
+        rows: Sequence[Mapping[str, Any]],
+        *,
+        judge: str = "tiny",
+        k: int | None = None,
+        aggregation: str = "min",
+        run: str | None = None,
+        seed: int = 0,
+        threshold: float | None = None,
+        step_separator: str | None = None,
+        timeout: float = 600.0,
+    ) -> list[Reward]:
+        """A reward in [0, 1] for each row (`problem`, and `steps` or `solution`), before the queue's other work.
+
+        `aggregation` of the steps' rewards is min, product, mean or last. Equal rows of a `run` (default: the day) are
+        judged once. A solution that cannot be judged has None and a reason. Some worker must serve the judge: an outage
+        is waited for, and after `timeout` seconds it is a ServiceError.
+        """
+        request = RewardRequest(tuple(rows), judge, k, aggregation, run, seed, threshold, step_separator, timeout)
+        return self._backend.rewards(request)
+
     def job(self, job_id: int) -> Job:
         """The job of this id. Raises NotFound."""
-        job = Job(self._context, job_id)
+        job = Job(self._backend, job_id)
         job.status()
         return job
 
     def jobs(self, limit: int = 20) -> list[Job]:
         """The newest jobs, newest first."""
-        from rprm_jobs.services.jobs.query import recent_jobs
-
-        return [Job(self._context, job.id) for job, _ in recent_jobs(self._context, limit)]
-
-
-def _recipe(judge: str, family: str | None, prompt: str | Path | None, **options: Any) -> Recipe:
-    from rprm_jobs.judge.prompt import PromptTemplate
-    from rprm_jobs.judge.resolve import resolve_judge
-    from rprm_jobs.services.jobs.submit import make_recipe
-
-    template = None if prompt is None else PromptTemplate.load(Path(prompt))
-    return make_recipe(resolve_judge(judge, family), template=template, **options)
+        return [Job(self._backend, job_id) for job_id in self._backend.recent(limit)]

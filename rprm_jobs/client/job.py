@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     import pandas
     import pyarrow
 
-    from rprm_jobs.services.context import Context
+    from rprm_jobs.client.backend import Backend
     from rprm_jobs.services.jobs.control import Cancelled
     from rprm_jobs.services.jobs.query import JobStatus
     from rprm_jobs.services.training.sets import Built
@@ -52,8 +52,8 @@ class Judgement:
 class Job:
     """A job of the store. Made by `Client.submit` and `Client.job`; usable as long as its client is open."""
 
-    def __init__(self, context: Context, job_id: int, judge: str | None = None, family: str | None = None) -> None:
-        self._context, self.id = context, job_id
+    def __init__(self, backend: Backend, job_id: int, judge: str | None = None, family: str | None = None) -> None:
+        self._backend, self.id = backend, job_id
         # As the user named it: a folder's judge is found by its path alone.
         self._judge, self._family = judge, family
 
@@ -62,9 +62,7 @@ class Job:
 
     def status(self) -> JobStatus:
         """The job now: `state`, `progress` in counts, `rates`, and the workers that serve it. Raises NotFound."""
-        from rprm_jobs.services.jobs.query import job_status
-
-        return job_status(self._context, self.id)
+        return self._backend.status(self.id)
 
     def wait(
         self,
@@ -78,15 +76,17 @@ class Job:
         """Stay until the job is done or cancelled; returns its last status.
 
         Where no worker serves the judge, one is started for as long as this takes, with `engine`; `worker=False` waits
-        for somebody else's. Raises Timeout after `timeout` seconds, and EngineError when the own worker exits.
+        for somebody else's, as a client of a service always does. Raises Timeout after `timeout` seconds, and
+        EngineError when the own worker exits.
         """
         deadline = None if timeout is None else time.monotonic() + timeout
         judge = self._judge or self.status().job.recipe.judge
         arguments = tuple(f"{key}={value}" for key, value in (engine_args or {}).items())
         family = self._family or worker_family(self.status().job)
         choice = WorkerChoice(judge, engine, arguments, family=family) if worker else None
+        context = self._backend.context
         with show_progress(self.id, shown=progress) as show:
-            own = OwnWorker(self._context, choice, show.say)
+            own = None if context is None else OwnWorker(context, choice, show.say)
             try:
                 while True:
                     status = self.status()
@@ -95,19 +95,19 @@ class Job:
                         return status
                     if deadline is not None and time.monotonic() >= deadline:
                         raise Timeout(f"job {self.id} is {status.state.value} after {timeout:g} s")
-                    own.tend(status, f"rprm-jobs worker --judge {judge}")
+                    if own is not None:
+                        own.tend(status, f"rprm-jobs worker --judge {judge}")
                     time.sleep(_POLL_S)
             finally:
-                own.stop()
+                if own is not None:
+                    own.stop()
 
     def results(self, *, critiques: bool = False, steps: bool = False) -> Iterator[dict[str, Any]]:
         """A row for every solution that has an outcome, in the order of the input; the fields are those of `results`.
 
         `critiques` adds every critique of every step, `steps` the problem and the steps. Memory stays flat.
         """
-        from rprm_jobs.services.jobs.results import result_rows
-
-        return result_rows(self._context, self.id, critiques=critiques, steps=steps)
+        return self._backend.results(self.id, critiques=critiques, steps=steps)
 
     def to_arrow(self, *, critiques: bool = False, steps: bool = False) -> pyarrow.Table:
         """The results as a table with the columns of the Parquet output; the input's own fields are in `metadata`."""
@@ -133,28 +133,20 @@ class Job:
 
     def cancel(self) -> Cancelled:
         """Cancel the job, or its extension; what was judged stays. Raises Conflict on a job that is done."""
-        from rprm_jobs.services.jobs.control import cancel
-
-        return cancel(self._context, self.id)
+        return self._backend.cancel(self.id)
 
     def retry(self, *, quarantined: bool = False) -> int:
         """Judge the failed solutions again, with critiques sampled anew; returns how many. Raises Conflict."""
-        from rprm_jobs.services.jobs.control import retry
-
-        return retry(self._context, self.id, quarantined=quarantined)
+        return self._backend.retry(self.id, quarantined=quarantined)
 
     def extend(self, k: int) -> Job:
         """Sample on to `k` critiques a step; those that the job has count. Raises Conflict, ConfigError."""
-        from rprm_jobs.services.jobs.control import extend
-
-        extend(self._context, self.id, k)
+        self._backend.extend(self.id, k)
         return self
 
     def delete(self) -> None:
         """Remove the job with its results. Raises Conflict while it runs, or while a training set uses it."""
-        from rprm_jobs.services.jobs.control import delete
-
-        delete(self._context, self.id)
+        self._backend.delete(self.id)
 
     def pairs(self, /, name: str, *, seed: int = 42, validation: float = 0.05, **rules: Any) -> Built:
         """Build the training set `name` of preference pairs from this job's critiques and labels.
@@ -162,10 +154,9 @@ class Job:
         `rules` are fields of `rprm_jobs.pairs.rules.PairRules`, such as `max_pairs`. Raises InputError, Conflict.
         """
         from rprm_jobs.pairs.rules import pair_rules
-        from rprm_jobs.services.training.sets import BuildRequest, build
 
         chosen = pair_rules(bounds=rules, seed=seed, validation=validation)
-        return build(self._context, BuildRequest(name, (self.id,), chosen))
+        return self._backend.pairs(self.id, name, chosen)
 
     def judgement(self) -> Judgement:
         """The outcome of a job of one solution. Raises Conflict before it is done, InputError for another job."""

@@ -62,7 +62,7 @@ def create_app(context: Context, options: ServiceOptions | None = None) -> FastA
 async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     to_thread.current_default_thread_limiter().total_tokens = _THREADS
     service: ServiceState = app.state.service
-    lane = LiveLane(service.context)
+    app.state.lane = lane = LiveLane(service.context)
     app.state.rewards = RewardService(lane, service.judges, service.context.settings.limits)
     try:
         yield

@@ -20,7 +20,7 @@ _MOST_RECIPES = 1000
 class JudgeBook:
     """Judges by the name that requests use, each looked up once. `names` come first, and the first is the default."""
 
-    def __init__(self, names: Sequence[str] = (), *, k: int = 10) -> None:
+    def __init__(self, names: Sequence[str] = (), *, k: int | None = None) -> None:
         """Look up `names` at once. Raises NotFound, JudgeError."""
         self.default_k = k
         self._judges: dict[str, Judge] = {}
@@ -45,7 +45,7 @@ class JudgeBook:
             self._judges[name] = resolve_judge(name)
         return self._judges[name]
 
-    async def recipe(self, name: str | None, *, k: int | None, seed: int, threshold: float) -> Recipe:
+    async def recipe(self, name: str | None, *, k: int | None, seed: int, threshold: float | None) -> Recipe:
         """How to judge with this judge. Raises NotFound, ConfigError."""
         key = (name or self.default, k or self.default_k, seed, threshold)
         recipe = self._recipes.get(key)

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import socket
 from collections.abc import Callable
 
 import uvicorn
+from fastapi import FastAPI
 
 from rprm_jobs.errors import ConfigError
 from rprm_jobs.launch.servers import connected
@@ -16,6 +18,20 @@ from rprm_jobs.server.state import ServiceOptions
 _GRACE_S = 20
 # Connections beyond are answered 503: each costs memory, and somebody may open them all.
 _MOST_CONNECTIONS = 4096
+
+
+class Server(uvicorn.Server):
+    """Uvicorn that tells whoever waits for a judge to ask again, before it waits for open requests to end."""
+
+    def __init__(self, config: uvicorn.Config, app: FastAPI) -> None:
+        super().__init__(config)
+        self._app = app
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """Stop; requests that run are finished first."""
+        self._app.state.service.stopping = True
+        self._app.state.lane.drain()
+        await super().shutdown(sockets)
 
 
 def serve(options: ServiceOptions, say: Callable[[str], None]) -> None:
@@ -40,4 +56,4 @@ def serve(options: ServiceOptions, say: Callable[[str], None]) -> None:
             timeout_graceful_shutdown=_GRACE_S,
         )
         say(f"serving on {options.url}; {options.url}/v1/openapi.json describes the API")
-        uvicorn.Server(config).run()
+        Server(config, app).run()

@@ -18,7 +18,8 @@ from rprm_jobs.services.context import Context
 class ServiceOptions:
     """How the service is bound and limited. Sizes are bytes.
 
-    `judges` are offered beside the shipped ones, and the first is the default; `k` are critiques a step by default.
+    `judges` are offered beside the shipped ones, and the first is the default; `k` are critiques a step where
+    a reward's request says nothing, None for those of the judge's family.
     `proxies` are the addresses of those that end TLS and say
     who the client is.
     """
@@ -26,7 +27,7 @@ class ServiceOptions:
     host: str = "127.0.0.1"
     port: int = 8000
     judges: tuple[str, ...] = ()
-    k: int = 10
+    k: int | None = None
     max_body: int = 32 * 1024 * 1024
     max_rows: int = 100_000
     max_upload: int = 4 * 1024**3
@@ -53,6 +54,8 @@ class ServiceState:
     options: ServiceOptions = field(default_factory=ServiceOptions)
     # Open streams of server-sent events.
     streams: int = 0
+    # No stream is to go on.
+    stopping: bool = False
     metrics: ServiceMetrics = field(init=False)
 
     def __post_init__(self) -> None:

@@ -69,6 +69,7 @@ class LiveLane:
         # Its own threads, so that slow downloads of results cannot delay a reward.
         self._pool = ThreadPoolExecutor(_THREADS, thread_name_prefix="live-lane")
         self._notifying: asyncio.Future[None] | None = None
+        self._draining = False
 
     @property
     def waiting(self) -> int:
@@ -81,6 +82,8 @@ class LiveLane:
         Raises NotInTime after `timeout_s` seconds, Overloaded, Conflict when the run is cancelled, and StoreError for
         what the store refuses for good.
         """
+        if self._draining:
+            raise _stopping()
         if self.waiting >= self._most:
             raise Overloaded(f"{self._most:,} solutions wait for an outcome", hint="send fewer at a time")
         group = self._group(run, recipe)
@@ -186,6 +189,12 @@ class LiveLane:
     async def _in_thread(self, action: Callable[[], T]) -> T:
         return await asyncio.get_running_loop().run_in_executor(self._pool, action)
 
+    def drain(self) -> None:
+        """The service stops: whoever waits is told to ask again, and finds the outcome then."""
+        self._draining = True
+        for group in self._groups.values():
+            _fail(group, _stopping())
+
     async def close(self) -> None:
         """End all waiting; what was stored is judged all the same."""
         tasks = [group.task for group in self._groups.values() if group.task is not None]
@@ -193,6 +202,10 @@ class LiveLane:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
         self._pool.shutdown(wait=True, cancel_futures=True)
+
+
+def _stopping() -> ServiceError:
+    return ServiceError("the service is being restarted", hint=_HINT)
 
 
 _HINT = "judging goes on: send the same request again; `rprm-jobs status` says whether a worker serves the judge"

@@ -16,7 +16,7 @@ from rprm_jobs.formats.readers.bad_row import BadRow, LeftOut
 from rprm_jobs.formats.readers.row_formats import nemo_gym
 from rprm_jobs.formats.readers.row_formats.messages import problem_of, unframed_problem, unframed_solution
 from rprm_jobs.formats.readers.row_formats.protocol import ReadContext
-from rprm_jobs.server.rewards.judging import Reward
+from rprm_jobs.services.jobs.rewards import Reward
 
 # OpenRLHF shards a batch over its servers; nobody sends more than a batch.
 MOST_QUERIES = 4096

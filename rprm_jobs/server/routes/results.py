@@ -134,6 +134,8 @@ async def events(request: Request, context: ContextDependency, job_id: JobId) ->
         state.streams += 1
         try:
             async for event in _events(context, job_id, status):
+                if state.stopping:
+                    return
                 yield event
         finally:
             state.streams -= 1
@@ -154,6 +156,9 @@ async def _events(context: Context, job_id: int, status: JobStatus) -> AsyncIter
         elif silent_s >= _ALIVE_S:
             yield b": alive\n\n"
             silent_s = 0.0
+        else:
+            # Nothing to send, and a chance to end the stream.
+            yield b""
         if ended:
             return
         await asyncio.sleep(_LOOK_S)

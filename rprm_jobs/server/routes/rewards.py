@@ -15,7 +15,7 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 from rprm_jobs.errors import ServiceError
 from rprm_jobs.server.documents import described, document, echoed
 from rprm_jobs.server.problems import RETRY_AFTER_S
-from rprm_jobs.server.rewards.judging import Reward, RewardOptions, RewardService, SlimeOptions
+from rprm_jobs.server.rewards.judging import RewardOptions, RewardService, SlimeOptions
 from rprm_jobs.server.rewards.trainers import (
     NemoGymRequest,
     OpenRlhfRequest,
@@ -26,6 +26,7 @@ from rprm_jobs.server.rewards.trainers import (
 )
 from rprm_jobs.server.scopes import Logged, needs
 from rprm_jobs.services.access import Scope
+from rprm_jobs.services.jobs.rewards import Reward
 
 router = APIRouter(prefix="/reward", tags=["rewards"])
 Options = Annotated[RewardOptions, Query()]

@@ -16,7 +16,7 @@ DOCKERFILE = (ROOT / "Dockerfile").read_text()
 SERVICES: dict[str, Any] = yaml.safe_load(TEXT)["services"]
 
 
-@pytest.mark.parametrize("name", ["postgres", "redis", "worker"])
+@pytest.mark.parametrize("name", ["postgres", "redis", "service", "worker"])
 def test_long_running_services_have_health_checks(name: str) -> None:
     assert SERVICES[name]["healthcheck"]["test"]
 
