@@ -5,12 +5,14 @@ from __future__ import annotations
 import asyncio
 import os
 from collections.abc import Iterator
+from typing import Any
 
 import psutil
 import pytest
 
 from rprm_jobs.engine import Generation
 from rprm_jobs.errors import EngineDied, PromptTooLong, Refused
+from rprm_jobs.judge.encode import PromptEncoder
 from rprm_jobs.judge.resolve import resolve_judge
 from rprm_jobs.judge.verdict import MARKER, find_verdicts, read_verdict
 from rprm_jobs.types import Finish, Sampling, Verdict
@@ -128,6 +130,27 @@ def test_sampled_critiques_agree_with_a_second_pass(engine: VllmEngine, runner: 
         for generation in row:
             if generation.p_yes is not None:
                 assert generation.p_yes == pytest.approx(second.p_yes(text, generation.text), abs=1e-4)
+
+
+def test_words_are_chosen_as_a_plain_forward_does(engine: VllmEngine, runner: asyncio.Runner) -> None:
+    import torch
+    from transformers import AutoModelForCausalLM, AutoTokenizer
+
+    encoder = PromptEncoder(AutoTokenizer.from_pretrained(TINY.location))
+    library: Any = AutoModelForCausalLM
+    plain = library.from_pretrained(TINY.location, dtype=torch.float32).eval()
+    messages = [TINY.template.message(*step) for step in STEPS[:4]]
+    prefills = ("", "Previous: start 340\nNow", f"Consistency: ok\n{MARKER}")
+    asked = [(m, p, w) for m in messages for p in prefills for w in (("Yes", "No"), (" Yes", " No"))]
+
+    async def choose() -> list[list[float]]:
+        return await asyncio.gather(*(engine.choose(*choice) for choice in asked))
+
+    for choice, logprobs in zip(asked, runner.run(choose()), strict=True):
+        ids, tokens = encoder.choice(*choice)
+        with torch.no_grad():
+            expected = plain(torch.tensor([ids])).logits[0, -1].log_softmax(-1)[tokens].tolist()
+        assert logprobs == pytest.approx(expected, abs=1e-3)
 
 
 def test_the_token_limit_truncates(engine: VllmEngine, runner: asyncio.Runner) -> None:

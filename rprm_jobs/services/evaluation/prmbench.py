@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -20,11 +21,14 @@ from rprm_jobs.evaluation.prmbench_rows import (
     read_item,
 )
 from rprm_jobs.formats import BadRow, InputRow, RawRow, ReadOptions, to_solution
+from rprm_jobs.judge.families.critic import SCORES, CriticFamily
+from rprm_jobs.judge.ratings import read_ratings
 from rprm_jobs.services.context import Context
 from rprm_jobs.services.evaluation.benchmark_rows import BadRows, parse_rows
 from rprm_jobs.settings import Limits
 from rprm_jobs.store.jobs import jobs
 from rprm_jobs.store.results.export import Outcome, read_outcomes
+from rprm_jobs.store.texts import unpack_texts
 from rprm_jobs.types import ItemStatus, Solution
 
 Results = dict[str, PrmbenchResult]
@@ -137,16 +141,22 @@ class _BySteps:
 def read_job(context: Context, job_id: int, benchmark: Benchmark) -> Results:
     """The rewards of a job, by key; a solution that failed has none.
 
+    Critics that rate every step give labels, of redundancy too where their texts were kept; an answer of theirs that
+    cannot be read is marked as none, as PRMBench's own runner marks it.
+
     Raises NotFound, and InputError with every solution that is not the benchmark's.
     """
     with context.database.transaction() as connection:
         job = jobs.get(connection, job_id)
+    family = job.recipe.judge_family
+    rates = isinstance(family, CriticFamily) and family.protocol == SCORES
     bad = BadRows()
     results: Results = {}
-    for batch in read_outcomes(context.database, job):
+    for batch in read_outcomes(context.database, job, with_texts=rates):
         for outcome in batch:
             try:
-                results[outcome.id] = _checked(outcome, benchmark)
+                result = _checked(outcome, benchmark)
+                results[outcome.id] = _rated(outcome, result, job.recipe.threshold) if rates else result
             except InputError as error:
                 bad.add(BadLine(job.sources[outcome.source], outcome.line, error.what))
     bad.check(f"name all benchmark files that job {job_id} judged")
@@ -157,3 +167,20 @@ def _checked(outcome: Outcome, benchmark: Benchmark) -> PrmbenchResult:
     result = PrmbenchResult(None if outcome.rewards is None else tuple(outcome.rewards))
     benchmark.find(outcome.id, result)
     return result if outcome.status == ItemStatus.OK else PrmbenchResult()
+
+
+def _rated(outcome: Outcome, result: PrmbenchResult, threshold: float) -> PrmbenchResult:
+    """The result with the labels of a critic: a rating above 0 is valid, or redundant; of several the mean counts."""
+    if outcome.status != ItemStatus.OK or result.scores is None:
+        answered = any(count for count in outcome.critiques_per_step or ())
+        return PrmbenchResult(usable=not answered)
+    validity = tuple(score is not None and score >= threshold for score in result.scores)
+    return PrmbenchResult(result.scores, validity, _redundancy(outcome, len(validity)))
+
+
+def _redundancy(outcome: Outcome, n_steps: int) -> tuple[bool, ...] | None:
+    """None where no text was kept, or none rates redundancy."""
+    texts = (unpack_texts(outcome.texts)[0] if outcome.texts is not None else None) or ()
+    read = [read_ratings(text, n_steps) for text in texts]
+    rated = [ratings.redundancy for ratings in read if ratings is not None and ratings.redundancy is not None]
+    return tuple(math.fsum(values) > 0 for values in zip(*rated, strict=True)) if rated else None

@@ -9,12 +9,16 @@ from typing import Any
 
 import pytest
 
+from rprm_jobs.evaluation.prmbench import evaluate
 from rprm_jobs.judge.resolve import resolve_judge
 from rprm_jobs.services.context import Context
+from rprm_jobs.services.evaluation.prmbench import read_benchmark
+from rprm_jobs.services.evaluation.prmbench import read_job as read_prm_job
 from rprm_jobs.services.evaluation.processbench import read_job
 from rprm_jobs.services.jobs.again import request_from_job
 from rprm_jobs.services.jobs.results import result_rows
 from rprm_jobs.services.jobs.submit import SubmitRequest, make_recipe, submit
+from rprm_jobs.settings import Limits
 from rprm_jobs.store.jobs import extensions
 from rprm_jobs.store.session import Database
 from rprm_jobs.types import KeepCritiques
@@ -109,3 +113,32 @@ def test_more_votes_go_on_where_the_first_ended(context: Context, database: Data
     work_off(database, "critic")
     assert [row["first_error"] for row in result_rows(context, fresh.job_id)] == [row["first_error"] for row in rows]
     jobs.assert_clean(context, job)
+
+
+def test_a_critic_that_rates_steps_is_scored_by_its_labels(
+    context: Context, database: Database, tmp_path: Path
+) -> None:
+    rows = [
+        {"idx": f"redundency_{n}", "classification": "redundency", "original_question": "q", "modified_question": "q",
+         "original_process": ["a", "b"], "error_steps": [2],
+         "modified_process": ["a", "b", "[[scripted:unparsed]]" if n == 0 else "c"]}
+        for n in range(4)
+    ]  # fmt: skip
+    path = tmp_path / "redundency.jsonl"
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    benchmark = read_benchmark([str(path)], Limits())
+    recipe = make_recipe(resolve_judge("scripted", "critic-scores"), k=1)
+    job = submit(context, SubmitRequest((str(path),), recipe, rows=benchmark.rows)).job_id
+    work_off(database, "critic-scores")
+    results = read_prm_job(context, job, benchmark)
+    assert [results[f"redundency_{n}"].usable for n in range(4)] == [False, True, True, True]
+    texts = {row["id"]: row["critiques"][0][0]["text"] for row in result_rows(context, job, critiques=True)}
+    for key, result in results.items():
+        if result.usable:
+            ratings = json.loads(texts[key])
+            assert result.validity == tuple(value > 0 for value in ratings["validity"])
+            assert result.redundancy == tuple(value > 0 for value in ratings["redundancy"])
+            assert result.called_valid("redundency", None) == tuple(value <= 0 for value in ratings["redundancy"])
+    report = evaluate(benchmark.items, results)
+    assert report.invalid == 1
+    assert report.n_items == 3
