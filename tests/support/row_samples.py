@@ -270,6 +270,7 @@ SAMPLES: dict[str, list[tuple[dict[str, Any], Expected]]] = {
     ],
     "distilabel": [
         ({"instruction": "P?", "generation": SOLUTION, "model_name": "m", "distilabel_metadata": {}}, _PLAIN),
+        ({"messages": [{"role": "user", "content": "P?"}], "generation": SOLUTION, "model_name": "m"}, _PLAIN),
         (
             {"id": "d", "instruction": "P?", "generation": [SOLUTION, None, "Three."], "model_name": ["m"] * 3},
             [("d#0", ["One.", "Two."], None, None), ("d#2", ["Three."], None, None)],
@@ -337,7 +338,7 @@ SAMPLES: dict[str, list[tuple[dict[str, Any], Expected]]] = {
                 "answer": "4",
                 "sections_content": "section1: One.\nsection2: Two.\nsection3: T",
                 "reason_error_section_numbers": [2],
-                "reason_unuseful_section_numbers": ["3"],
+                "reason_unuseful_section_numbers": "[2, 3]",
             },
             [("d", ["One.", "Two.", "T"], 1, [1, -1, -1])],
         ),
@@ -345,7 +346,8 @@ SAMPLES: dict[str, list[tuple[dict[str, Any], Expected]]] = {
             {
                 "question": "P?",
                 "sections": [{"content": "One."}, {"content": "Two."}],
-                "reason_error_section_numbers": [],
+                "reason_error_section_numbers": "[ ]",
+                "reason_unuseful_section_numbers": None,
             },
             [("x:1", ["One.", "Two."], -1, [1, 1])],
         ),

@@ -31,4 +31,11 @@ def _convert(row: dict[str, Any], context: ReadContext) -> Iterator[Plain]:
     )
 
 
-FORMAT = RowFormat("chat", "chat messages", needs("messages|conversations: messages"), _convert)
+FORMAT = RowFormat(
+    "chat",
+    "chat messages",
+    needs("messages|conversations: messages"),
+    _convert,
+    # Of distilabel's chat generation: the answer stands beside the messages.
+    unless=("generation", "generations"),
+)

@@ -10,6 +10,7 @@ from rprm_jobs.formats.readers.bad_row import BadRow, kind_of
 from rprm_jobs.formats.readers.row_formats.protocol import Plain, ReadContext, RowFormat, needs, plain
 
 _SECTION = re.compile(r"^[ \t]*section\s*(\d+)\s*:", re.IGNORECASE | re.MULTILINE)
+_LIST = re.compile(r"\[\s*(?:\d{1,9}\s*(?:,\s*\d{1,9}\s*)*)?\]", re.ASCII)
 _CONTENTS = ("sections_content", "section_content", "sections")
 _NUMBERS = ("reason_error_section_numbers", "reason_unuseful_section_numbers")
 
@@ -47,9 +48,11 @@ def _sections(value: Any, name: str) -> list[Any]:
 
 
 def _numbers(value: Any, field: str) -> list[int]:
-    """The numbers of a list, also where they are texts. Raises BadRow."""
+    """The numbers of a list, also where they, or all of it (as in a CSV), are texts. Raises BadRow."""
     if value is None or value == "":
         return []
+    if type(value) is str and _LIST.fullmatch(value):
+        value = re.findall(r"\d+", value)
     if type(value) is not list:
         raise BadRow(f"{field} is {kind_of(value)}, not a list")
     for item in value:
