@@ -16,6 +16,7 @@ import typer
 from rprm_jobs import __version__
 from rprm_jobs.cli import (
     audit,
+    calibrate,
     compare,
     control,
     demo,
@@ -90,9 +91,9 @@ def _global(
 
 
 COMMANDS = (
-    demo, inspect, submit, rollout, search, estimate, status, control, results, report, compare, eval, stopping, audit,
-    parity, push, sample, sft, pairs, train, runs, improve, worker, workers, serve, token, judges, servers, doctor,
-    help,
+    demo, inspect, submit, rollout, search, estimate, status, control, results, report, compare, eval, calibrate,
+    stopping, audit, parity, push, sample, sft, pairs, train, runs, improve, worker, workers, serve, token, judges,
+    servers, doctor, help,
 )  # fmt: skip
 for module in COMMANDS:
     module.register(app)

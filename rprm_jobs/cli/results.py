@@ -27,6 +27,9 @@ def results(
     dataset: Annotated[
         Path | None, typer.Option("--dataset", metavar="FOLDER", help="Save them for datasets.load_from_disk instead.")
     ] = None,
+    calibrated: Annotated[
+        str | None, typer.Option("--calibrated", metavar="NAME", help="Add rewards calibrated by `calibrate fit`.")
+    ] = None,
     failed: Annotated[bool, typer.Option("--failed", help="Write only failed and quarantined solutions.")] = False,
     as_json: JsonOption = False,
 ) -> None:
@@ -36,6 +39,7 @@ def results(
     """
     from rprm_jobs.formats import write_all
     from rprm_jobs.formats.saved import save_dataset
+    from rprm_jobs.services.evaluation.calibrate import calibrated_rows
     from rprm_jobs.services.jobs.query import job_status
     from rprm_jobs.services.jobs.results import result_rows
 
@@ -45,7 +49,11 @@ def results(
         if not before.outcomes.solutions:
             # Before the output is opened: an empty file would look like the results of an empty job.
             _refuse_unfinished(before)
-        rows = _with_bar(result_rows(context, job, critiques=critiques, steps=steps), before.job.n_solutions, target)
+        if calibrated is None:
+            all_rows = result_rows(context, job, critiques=critiques, steps=steps)
+        else:
+            all_rows = calibrated_rows(context, job, calibrated, critiques=critiques, steps=steps)
+        rows = _with_bar(all_rows, before.job.n_solutions, target)
         wanted = (row for row in rows if not failed or row["status"] != "ok")
         written = write_all(output, wanted) if dataset is None else save_dataset(dataset, wanted)
         now = job_status(context, job)

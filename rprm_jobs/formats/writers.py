@@ -60,6 +60,7 @@ class ResultSchema:
                 ("screen", pa.list_(pa.float64())),
                 ("critiques_per_step", pa.list_(pa.int32())),
                 ("reused", pa.list_(pa.int32())),
+                ("calibrated", pa.list_(pa.float64())),
                 ("step_offsets", pa.list_(pa.list_(pa.int32()))),
                 ("critiques", pa.list_(pa.list_(critique))),
                 ("steps", pa.list_(pa.string())),

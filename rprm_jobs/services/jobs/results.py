@@ -14,7 +14,8 @@ from rprm_jobs.store.texts import unpack_texts
 
 RESULT_KEYS = frozenset(
     {"id", "status", "reason", "rewards", "first_error", "critiques_per_step", "sampling_policy", "reused",
-     "reward_source", "forced_verdicts", "screen", "critiques", "label", "step_labels", "problem", "steps"}
+     "calibrated", "reward_source", "forced_verdicts",
+     "screen", "critiques", "label", "step_labels", "problem", "steps"}
 )  # fmt: skip
 
 

@@ -282,4 +282,14 @@ judgements = Table(
     Index("ix_judgements_job_id", "job_id", postgresql_using="brin"),
 )
 
+# What was learned of rewards from labelled jobs (rprm_jobs.evaluation.calibrated).
+calibrations = Table(
+    "calibrations",
+    metadata,
+    Column("name", Text, primary_key=True),
+    Column("model", JSONB, nullable=False),
+    Column("sources", ARRAY(Text), nullable=False),
+    Column("made_at", TIME, nullable=False, server_default=NOW),
+)
+
 BULK = (solutions, scores, verdicts, critiques)
