@@ -132,6 +132,7 @@ def estimate(
     from rprm_jobs.judge.resolve import resolve_judge
     from rprm_jobs.services.jobs.estimate import estimate as estimate_cost
     from rprm_jobs.services.jobs.submit import make_recipe
+    from rprm_jobs.stopping.recommended import propose
 
     refuse_old_policy(policy)
     if not files and from_job is None:
@@ -162,10 +163,16 @@ def estimate(
             tokens_per_s=tokens_per_s,
             count_tokens=_tokenizer(resolved),
         )
+    proposal = propose(recipe.stopping, recipe.k, cost.steps, recipe.threshold) if recipe.family is None else None
     if as_json:
-        print_json({**asdict(cost), "critique_tokens_range": cost.critique_tokens_range})
-    else:
-        _show(cost, rate_known=tokens_per_s is not None)
+        recommended = None if proposal is None else asdict(proposal)
+        print_json({**asdict(cost), "critique_tokens_range": cost.critique_tokens_range, "recommended": recommended})
+        return
+    _show(cost, rate_known=tokens_per_s is not None)
+    if proposal is not None:
+        low, high = proposal.score_change
+        print(f"  with {proposal.options}: about {cost.critique_tokens * proposal.fraction:,.0f} tokens of critiques;")
+        print(f"            on PRMBench it moved the score by {low:+.2f} to {high:+.2f} (95%)")
 
 
 def _show(cost: Estimate, *, rate_known: bool) -> None:

@@ -55,7 +55,7 @@ from rprm_jobs.cli.shared.stopping import (
     refuse_old_policy,
     stopping_options,
 )
-from rprm_jobs.cli.shared.submitting import WAIT_RULES, announce, conclude, conclude_screened
+from rprm_jobs.cli.shared.submitting import WAIT_RULES, announce, announce_proposal, conclude, conclude_screened
 from rprm_jobs.errors import ConfigError
 from rprm_jobs.launch.servers import connected
 from rprm_jobs.types import KeepCritiques
@@ -150,6 +150,7 @@ def submit(
         if screen is None:
             submission = submit_job(context, request)
             announce(submission, k)
+            announce_proposal(submission, recipe)
             conclude(context, submission, wait=wait, fail_on=fail_on, worker=serving, as_json=as_json)
             return
         scorer = resolve_judge(screen, screen_family)

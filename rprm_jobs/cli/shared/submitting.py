@@ -10,6 +10,7 @@ from rprm_jobs.cli.shared.common import human_bytes, print_json, say
 from rprm_jobs.cli.shared.outcome import FailOn, check_outcome
 
 if TYPE_CHECKING:
+    from rprm_jobs.judge.recipe import Recipe
     from rprm_jobs.launch.workers import WorkerChoice
     from rprm_jobs.services.context import Context
     from rprm_jobs.services.jobs.submit import Submission
@@ -34,6 +35,19 @@ def announce(submission: Submission, k: int) -> None:
     )
     announce_reading(submission)
     announce_refused(submission)
+
+
+def announce_proposal(submission: Submission, recipe: Recipe) -> None:
+    """Say what would cost less, where that is known."""
+    from rprm_jobs.stopping.recommended import propose
+
+    proposal = propose(recipe.stopping, recipe.k, submission.steps, recipe.threshold)
+    if proposal is not None and submission.created and recipe.family is None:
+        low, high = proposal.score_change
+        say(
+            f"  {proposal.options} would take about {proposal.fraction:.0%} of the critiques; on PRMBench it moved the"
+            f" score by {low:+.2f} to {high:+.2f}"
+        )
 
 
 def announce_reading(submission: Submission) -> None:
