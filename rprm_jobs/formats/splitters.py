@@ -16,22 +16,28 @@ from rprm_jobs.formats.protected import Span, outside, protected_regions
 
 Part = Literal["response", "thinking", "all"]
 
-VERSION = 1
+VERSION = 2
+_NUMBER = "[0-9０-９一二三四五六七八九十百]+"
 _PATTERNS = {
     "blank-lines": re.compile(r"\n[ \t\r]*\n"),
     "lines": re.compile(r"\n"),
     # A header begins its step, so that it stays in it.
     "step-headers": re.compile(
-        r"^(?=[ \t]*+(?:#++[ \t]*+|\*\*[ \t]*+|[-*][ \t]++)*+step[ \t]*\d+[ \t]*(?:[:.)\]*\u2013\u2014-]|$))",
+        r"^(?=[ \t]*+(?:#++[ \t]*+|\*\*[ \t]*+|[-*][ \t]++)*+(?:step[ \t]*\d+[ \t]*(?:[:.)\]*\u2013\u2014-]|$)"
+        rf"|步骤[ \t]*{_NUMBER}[ \t]*(?:[:：.、)）\]*]|$)|第[ \t]*{_NUMBER}[ \t]*步[ \t]*(?:[:：,，.、)）\]*]|$)))",
         re.IGNORECASE | re.MULTILINE,
     ),
     "sentences": re.compile(
         r"(?<=[.!?])[\"')\]\u201d\u2019*]*(?P<cut>[ \t]*\n\s*|[ \t]+)(?=[\"'(\[$\\*\u201cA-Z0-9#-])|\n[ \t\r]*\n"
+        # No space follows a full stop in Chinese or Japanese.
+        r"|(?<=[。！？])[\"')\]*”’」』）]*(?P<close>\s*)(?=[^\s。！？\"')\]*”’」』）])"
     ),
     "markers": re.compile(
         r"(?:(?<=[.!?:\])$])[ \t]+|\n[ \t]*+)(?=(?:However|Therefore|Thus|Hence|So|But|Wait|Hmm|Alternatively|Actually"
         r"|Now|Next|Then|First|Second|Third|Finally|On the other hand|Hold on|Another (?:way|approach|method|idea)"
         r"|Let(?:'s| me| us) (?:check|verify|double|re|try|see|think|compute|consider))\b)"
+        r"|(?:(?<=[。！？：])\s*|\n[ \t]*+)(?=等等|等一下|但是|不过|然而|所以|因此|于是|另外|或者|换个|让我"
+        r"|首先|其次|然后|接下来|最后)"
     ),
 }  # fmt: skip
 NAMES = (*_PATTERNS, "regex:PATTERN")
@@ -39,7 +45,7 @@ NAMES = (*_PATTERNS, "regex:PATTERN")
 _MARKERS_MIN_CHARS = 100
 _ABBREVIATION = re.compile(
     r"(?:\b(?:e\.g|i\.e|cf|vs|etc|approx|resp|Eqs?|Fig|Sec|No|Mrs?|Ms|Dr|Prof|St)"
-    r"|(?:^|\n)[ \t]*(?:\d{1,3}|[A-Za-z]))\.$"
+    r"|(?:^|\n)[ \t]*(?:\d{1,3}|[A-Za-z])|[.!?][ \t]+\d{1,3})\.$"
 )
 _THINK_TAG = re.compile(r"<(/?)think>")
 
@@ -134,7 +140,7 @@ def _matches(name: str, text: str, start: int, end: int) -> Iterator[Span]:
     pattern = _PATTERNS.get(name) or re.compile(name.removeprefix("regex:"), re.MULTILINE)
     matches = pattern.finditer(text, start, end)
     if name == "sentences":
-        return (match.span("cut") if match["cut"] else match.span() for match in matches if _ends_sentence(text, match))
+        return (_space_of(match) for match in matches if _ends_sentence(text, match))
     spans = (match.span() for match in matches)
     return _without_first(spans) if name == "step-headers" else spans
 
@@ -144,6 +150,12 @@ def _separators(text: str, separator: str, start: int, end: int) -> Iterator[Spa
     while at >= 0:
         yield at, at + len(separator)
         at = text.find(separator, at + len(separator), end)
+
+
+def _space_of(match: re.Match[str]) -> Span:
+    """What lies between two sentences; what closes a quotation stays with the first."""
+    name = "cut" if match["cut"] else "close" if match["close"] is not None else 0
+    return match.span(name)
 
 
 def _ends_sentence(text: str, match: re.Match[str]) -> bool:

@@ -34,7 +34,7 @@ def test_how_the_input_was_read_is_stored_with_the_job(context: Context, tmp_pat
     assert job.sources == (str(path),)
     assert job.reading == {
         "formats": {str(path): {"verifiers": {"fields": ["example_id", "prompt", "reward"], "rows": 3}}},
-        "splitter": {"name": "lines", "version": 1},
+        "splitter": {"name": "lines", "version": 2},
         "left_out": {"rollouts without a completion": 1},
     }
     (batch,) = read_outcomes(context.database, job)

@@ -238,7 +238,7 @@ def test_the_report_says_what_was_recognised_made_and_cut(tmp_path: Path) -> Non
     assert any(line.startswith("1 texts were cut into steps by separator '|'") for line in lines)
     assert any("1 hold a <think> trace" in line for line in lines)
     stored = report.to_builtins()
-    assert stored["splitter"] == {"name": "separator:|", "version": 1}
+    assert stored["splitter"] == {"name": "separator:|", "version": 2}
     (formats,) = stored["formats"].values()
     assert formats["verl"] == {"fields": ["input", "output", "score", "step"], "rows": 1}
 

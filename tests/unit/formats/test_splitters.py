@@ -152,3 +152,28 @@ def test_no_text_takes_quadratic_time(word: str, rule: str) -> None:
     begin = time.process_time()
     make_splitting(rule).cut(text)
     assert time.process_time() - begin < 3
+
+
+@pytest.mark.parametrize(
+    ("rule", "steps"),
+    [
+        ("sentences", ["先算总数。", "共有3个“苹果。”", "然后乘以2！", "结果是6？", "对。"]),
+        ("sentences", ["まず計算します。", "「はい。」", "と言う。"]),
+        ("step-headers", ["解：\n步骤1：先算。\n", "步骤 2：再算。\n", "**第三步**：答案。"]),
+        ("step-headers", ["第一步，设x=1。\n", "第二步，代入。\n这是第一步骤。\n第三步的结果"]),
+        ("markers", ["我们先算，它等于十二。" * 12, "等等，这里不对，重新来过。" * 12, "所以答案是十二。" * 20]),
+        ("sentences", ["Add first.", "1. Add.", "2. Subtract."]),
+        ("sentences", ["Hmm...", "Wait.", "What?!", "It costs 3.50 dollars.", "See Fig. 2 for it."]),
+    ],
+)
+def test_scripts_without_spaces_and_numbers_in_a_line(rule: str, steps: list[str]) -> None:
+    is_spaced = any("a" <= character <= "z" for character in "".join(steps))
+    text = (" " if is_spaced else "").join(steps)
+    spans = make_splitting(rule, min_chars=1).cut(text)
+    if rule == "markers":
+        # One that repeats is joined until it is a line of thought.
+        joined = "".join(text[start:end] for start, end in spans)
+        assert joined == text
+        assert {text[start:end][:2] for start, end in spans} >= {"我们", "等等", "所以"}
+        return
+    assert [text[start:end] for start, end in spans] == [step.strip() for step in steps]
