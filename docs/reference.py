@@ -6,15 +6,18 @@ variables. To change a sentence there, change the help text in the code.
 
 from __future__ import annotations
 
+import json
 from argparse import BooleanOptionalAction
 from collections.abc import Iterator
 from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import typer
 import typer.main
 
+from docs.shapes import ERROR, SHAPES
 from rprm_jobs.cli import app
 from rprm_jobs.settings import VARIABLES, Limits, Settings, Variable
 from training.__main__ import phase_parser
@@ -25,9 +28,11 @@ _COMMANDS_HEAD = """\
 
 Generated from the code by `python -m docs.reference`.
 
-Data goes to standard output, messages to standard error. `--json` prints JSON for programs. `rprm-jobs --debug COMMAND`
-shows tracebacks. Progress bars appear only where standard error is a terminal; `NO_COLOR` is respected. Ctrl-C ends the
-command and leaves its job as it is. [Exit codes](exit-codes.md) has the statuses.
+Data goes to standard output, messages to standard error. `--json` prints one JSON value for programs, of the shape that
+[json-output.schema.json](json-output.schema.json) has under the command's name, and an error as a last line of JSON on
+standard error. `--debug`, wherever it stands, shows tracebacks. Progress bars appear only where standard error is a
+terminal; `NO_COLOR` is respected. Ctrl-C ends the command and leaves its job as it is. [Exit codes](exit-codes.md) has
+the statuses. `rprm-jobs --install-completion` makes the shell complete commands, options, ids and names.
 """
 _CONFIGURATION = """\
 # Configuration
@@ -46,7 +51,26 @@ the [embedded servers](operations.md#embedded-servers) are used.
 
 def pages() -> dict[str, str]:
     """`{file name: text}` of every generated page."""
-    return {"commands.md": "\n".join(_commands()) + "\n", "configuration.md": _CONFIGURATION.format(table=_variables())}
+    return {
+        "commands.md": "\n".join(_commands()) + "\n",
+        "configuration.md": _CONFIGURATION.format(table=_variables()),
+        "json-output.schema.json": json.dumps(output_schema(), indent=1) + "\n",
+    }
+
+
+def output_schema() -> dict[str, Any]:
+    """The JSON Schema of what each command prints with --json, by command under `properties`; `error` is on stderr."""
+    names = list(SHAPES)
+    schemas, definitions = msgspec.json.schema_components(SHAPES.values(), ref_template="#/$defs/{name}")
+    for definition in definitions.values():
+        if "properties" in definition:
+            definition["additionalProperties"] = False
+    return {
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        "title": "What each command of rprm-jobs prints with --json",
+        "properties": dict(zip(names, schemas, strict=True)) | {"error": ERROR},
+        "$defs": definitions,
+    }
 
 
 def _commands() -> Iterator[str]:

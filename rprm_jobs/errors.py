@@ -6,7 +6,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from typing import Any
 
 
 class RprmError(Exception):
@@ -37,11 +38,15 @@ class MissingExtra(ConfigError):
 
 @dataclass(frozen=True, slots=True)
 class BadLine:
-    """One refused line of an input: `file:line: reason`; `line` counts from 1 (a row number in Parquet)."""
+    """One refused line of an input: `file:line: reason`; `line` counts from 1 (a row number in Parquet).
+
+    `row` is what stood there, as far as it could be read: a JSON value, or the text of a line that is none.
+    """
 
     file: str
     line: int
     reason: str
+    row: Any = field(default=None, compare=False, repr=False)
 
     def __str__(self) -> str:
         return f"{self.file}:{self.line}: {self.reason}"

@@ -33,6 +33,35 @@ _HELP = {
 }
 
 
+# What each field of a recipe is, for a person.
+_ABOUT = {
+    "epochs": "passes over the rows",
+    "steps": "optimiser steps; 0: as many as the epochs take",
+    "batch": "rows at once on each process",
+    "accumulation": "batches of one optimiser step",
+    "learning_rate": "the highest learning rate",
+    "weight_decay": "AdamW's weight decay",
+    "beta2": "AdamW's beta2",
+    "warmup": "steps in which the learning rate rises",
+    "schedule": "how the learning rate falls: cosine, linear, constant, ...",
+    "seed": "of all that is random",
+    "bf16": "compute in bfloat16 where the machine does",
+    "gradient_checkpointing": "compute activations again instead of keeping them, which saves memory",
+    "pad_to": "lengths are padded to a multiple of so many tokens",
+    "decay": "warmup_stable_decay: steps at the end in which the learning rate falls",
+    "floor": "warmup_stable_decay: the last learning rate, as a share of the highest",
+    "lora_rank": "rank of an adapter of all linear layers; 0: train all weights",
+    "lora_alpha": "the adapter's scale",
+    "evaluate_every": "steps between evaluations on the validation split",
+    "evaluate_rows": "rows of the validation split to evaluate at most",
+    "patience": "evaluations without a lower loss after which training stops",
+    "log_every": "steps between log entries",
+    "report_to": "tensorboard, wandb, ... or none",
+    "beta": "strength of the pull to the judge it starts from",
+    "sft_weight": "weight of the chosen critique's own loss",
+}
+
+
 def main() -> None:
     """Train, write the judge's folder, and print JSON."""
     options = _parser().parse_args()
@@ -76,7 +105,7 @@ def _add_options(parser: argparse.ArgumentParser, phase: Phase) -> None:
     parser.add_argument("--resume", action="store_true", help="go on from the last checkpoint in --out")
     parser.add_argument("--restart", action="store_true", help="begin again where --out has checkpoints, which go")
     parser.add_argument("--check", action="store_true", help="print the recipe, and train nothing")
-    parser.add_argument("--dtype", default="", choices=_DTYPES, help="of the weights written [the judge's own]")
+    parser.add_argument("--dtype", default="", choices=_DTYPES, help="type of the weights written [the judge's own]")
     if phase is Phase.DPO:
         parser.add_argument("--off-policy", action="store_true", help="take pairs that another judge has written")
 
@@ -84,9 +113,14 @@ def _add_options(parser: argparse.ArgumentParser, phase: Phase) -> None:
 def _add_recipe_option(add: Any, name: str, default: Any) -> None:
     option = f"--{name.replace('_', '-')}"
     if isinstance(default, bool):
-        add(option, action=argparse.BooleanOptionalAction, default=default)
+        on_or_off = "on" if default else "off"
+        add(option, action=argparse.BooleanOptionalAction, default=default, help=f"{_ABOUT[name]} [{on_or_off}]")
     else:
-        add(option, type=type(default), default=default, help=f"[{default}]")
+        add(option, type=type(default), default=default, metavar=_metavar(default), help=f"{_ABOUT[name]} [{default}]")
+
+
+def _metavar(default: Any) -> str:
+    return {int: "N", float: "X"}.get(type(default), "NAME")
 
 
 def _run(options: argparse.Namespace) -> dict[str, Any] | None:
@@ -95,6 +129,7 @@ def _run(options: argparse.Namespace) -> dict[str, Any] | None:
     if options.check:
         check_names(recipe)
         return {"recipe": asdict(recipe)}
+    _refuse_without_effect(options)
     if (options.set is None) == (options.data is None):
         raise ConfigError("where are the rows?", hint="name either --set NAME or --data PATH")
     if (options.out / CARD).exists():
@@ -104,6 +139,18 @@ def _run(options: argparse.Namespace) -> dict[str, Any] | None:
         return _trained(options, phase, recipe, from_path(options.data, _KINDS[phase]), None)
     with open_context(settings) as context:
         return _trained(options, phase, recipe, _source(options, phase, context), context)
+
+
+def _refuse_without_effect(options: argparse.Namespace) -> None:
+    """Raise ConfigError for an option that changes nothing beside the others."""
+    words = {word.partition("=")[0] for word in sys.argv[1:]}
+    for option, idle, why in (
+        ("--off-policy", options.data is not None, "with --data: who wrote those rows is not known"),
+        ("--lora-alpha", not options.lora_rank, "without --lora-rank"),
+        ("--epochs", bool(options.steps), "with --steps"),
+    ):
+        if option in words and idle:
+            raise ConfigError(f"{option} has no effect {why}", hint=f"leave out {option}")
 
 
 def _source(options: argparse.Namespace, phase: Phase, context: Context) -> RowSource:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from rprm_jobs.cli.shared.command import ANSWERS, add_command
-from rprm_jobs.cli.shared.common import print_json, say
+from rprm_jobs.cli.shared.common import counted, print_json, say
 from rprm_jobs.cli.shared.options import JsonOption
 from rprm_jobs.errors import AuditFailed
 from rprm_jobs.launch.servers import connected
@@ -51,8 +51,10 @@ def audit(
             if repair
             else "rprm-jobs audit --repair"
         )
-        raise AuditFailed(f"{len(bad)} of {len(audits)} jobs are not clean", hint=hint)
-    say(f"{len(audits)} jobs audited: nothing missing, nothing doubled, nothing stale")
+        raise AuditFailed(
+            f"{len(bad)} of {counted(len(audits), 'job')} {'is' if len(bad) == 1 else 'are'} not clean", hint=hint
+        )
+    say(f"{counted(len(audits), 'job')} audited: nothing missing, nothing doubled, nothing stale")
 
 
 def _repair(context: Context, audits: list[JobAudit]) -> dict[int, Repaired]:
@@ -61,8 +63,8 @@ def _repair(context: Context, audits: list[JobAudit]) -> dict[int, Repaired]:
     repaired = repair(context, [job_audit.job_id for job_audit in audits if job_audit.findings])
     for job_id, counts in repaired.items():
         say(
-            f"job {job_id}: {counts.dropped:,} outcomes and {counts.orphans:,} orphaned rows dropped,"
-            f" {counts.requeued:,} solutions queued again"
+            f"job {job_id}: {counted(counts.dropped, 'outcome')} and {counted(counts.orphans, 'orphaned row')} dropped,"
+            f" {counted(counts.requeued, 'solution')} queued again"
         )
     return repaired
 

@@ -74,13 +74,16 @@ def list_(as_json: JsonOption = False) -> None:
     print_table(table)
 
 
-def delete(name: NameArgument) -> None:
+def delete(name: NameArgument, as_json: JsonOption = False) -> None:
     """Delete a calibration."""
     from rprm_jobs.store import calibrations
 
     with connected() as context, context.database.transaction() as connection:
         calibrations.delete(connection, name)
-    say(f"calibration {name} is deleted")
+    if as_json:
+        print_json({"name": name, "deleted": True})
+    else:
+        say(f"calibration {name} is deleted")
 
 
 def _json(stored: StoredCalibration) -> dict[str, Any]:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from rprm_jobs.cli.shared.command import JOBS, add_command
+from rprm_jobs.cli.shared.command import JOBS, add_command, excludes
 from rprm_jobs.cli.shared.common import print_json, say
 from rprm_jobs.cli.shared.options import CritiquesOption, EngineOption, JsonOption
 from rprm_jobs.cli.shared.tables import cell_width, reward_glyph, terminal_width
@@ -147,4 +147,4 @@ def _problem(row: dict[str, Any], step: int) -> str:
 
 def register(app: typer.Typer) -> None:
     """Add the command."""
-    add_command(app, demo, "rprm-jobs demo", group=JOBS)
+    add_command(app, demo, "rprm-jobs demo", group=JOBS, rules=(excludes("as_json", "numbers"),))

@@ -56,6 +56,7 @@ if TYPE_CHECKING:
 # Options of `submit` that change no cost. They are taken, so that a command can be estimated before it is given.
 COSTLESS = (
     "seed", "priority", "name", "skip_bad", "new", "wait", "fail_on", "worker", "engine", "engine_arg", "force_verdict",
+    "reuse",
 )  # fmt: skip
 # Those of a screen before the judge. How many critiques it saves shows only when it has scored the steps.
 SCREEN = ("screen", "screen_family", "weight")

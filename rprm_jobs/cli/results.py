@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from rprm_jobs.cli.shared.command import ANSWERS, add_command, excludes
-from rprm_jobs.cli.shared.common import print_json, say
+from rprm_jobs.cli.shared.common import counted, print_json, print_json_rows, say
 from rprm_jobs.cli.shared.options import JobArgument, JsonOption, OutputOption
 from rprm_jobs.errors import JobCancelled, NotFinished
 from rprm_jobs.launch.servers import connected
@@ -44,6 +44,7 @@ def results(
     from rprm_jobs.services.jobs.results import result_rows
 
     target = output if dataset is None else str(dataset)
+    in_json = as_json and target == "-"
     with connected() as context:
         before = job_status(context, job)
         if not before.outcomes.solutions:
@@ -55,22 +56,32 @@ def results(
             all_rows = calibrated_rows(context, job, calibrated, critiques=critiques, steps=steps)
         rows = _with_bar(all_rows, before.job.n_solutions, target)
         wanted = (row for row in rows if not failed or row["status"] != "ok")
-        written = write_all(output, wanted) if dataset is None else save_dataset(dataset, wanted)
+        if in_json:
+            written = print_json_rows(
+                {"job_id": job, "output": target},
+                wanted,
+                lambda n: {"rows": n, "missing": _missing(job_status(context, job))},
+            )
+        else:
+            written = write_all(output, wanted) if dataset is None else save_dataset(dataset, wanted)
         now = job_status(context, job)
-    missing = now.job.n_solutions - now.outcomes.solutions
     if target != "-":
         if as_json:
-            print_json({"job_id": job, "rows": written, "missing": missing, "output": target})
+            print_json({"job_id": job, "output": target, "rows": written, "missing": _missing(now)})
         else:
-            say(f"{written:,} rows in {target}")
+            say(f"{counted(written, 'row')} in {target}")
     _refuse_unfinished(now)
+
+
+def _missing(status: JobStatus) -> int:
+    return status.job.n_solutions - status.outcomes.solutions
 
 
 def _refuse_unfinished(status: JobStatus) -> None:
     """Raises NotFinished or JobCancelled when solutions have no outcome."""
     from rprm_jobs.store.records import JobState
 
-    job_id, missing = status.job.id, status.job.n_solutions - status.outcomes.solutions
+    job_id, missing = status.job.id, _missing(status)
     if not missing:
         return
     what = f"job {job_id} is {status.state.value}: {missing:,} of {status.job.n_solutions:,} solutions have no outcome"

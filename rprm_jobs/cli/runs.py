@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from rprm_jobs.cli.shared.command import TRAINING, add_command
-from rprm_jobs.cli.shared.common import print_json
+from rprm_jobs.cli.shared.command import TRAINING, Rule, add_command, excludes
+from rprm_jobs.cli.shared.common import print_json, say
 from rprm_jobs.cli.shared.complete import complete_run
-from rprm_jobs.cli.shared.options import MOST_ID, JsonOption
+from rprm_jobs.cli.shared.options import JsonOption
 from rprm_jobs.launch.servers import connected
 
 if TYPE_CHECKING:
@@ -24,20 +24,27 @@ _SHOWN = (
 )  # fmt: skip
 
 
+_PIPE_WIDTH = 80
+
+
 def runs(
     run: Annotated[
         int | None,
         typer.Argument(
             metavar="RUN",
             min=1,
-            max=MOST_ID,
+            max=2**63 - 1,
             help="Show this run, with its metrics by step.",
             autocompletion=complete_run,
         ),
     ] = None,
+    plot: Annotated[bool, typer.Option("--plot", help="Draw the run's curves.")] = False,
     as_json: JsonOption = False,
 ) -> None:
-    """List the training runs, newest first, or show one."""
+    """List the training runs, newest first, or show one.
+
+    Of preference training watch `logps/chosen`: when it falls, the judge unlearns what it should say.
+    """
     from rprm_jobs.services.training.runs import get_run, list_runs
 
     with connected() as context:
@@ -51,6 +58,8 @@ def runs(
         shown, logged = get_run(context, run)
     if as_json:
         print_json({**_as_json(shown), "log": [asdict(entry) for entry in logged]})
+    elif plot:
+        _plot(shown, logged)
     else:
         _print_run(shown, logged)
 
@@ -85,7 +94,7 @@ def _print_run(run: Run, logged: Sequence[Logged]) -> None:
     from rprm_jobs.cli.shared.tables import Table, print_table
 
     start = run.started
-    print(f"run {run.id}: {start.phase.value} of {start.judge}, {run.state.value}, step {run.step}/{start.total_steps}")
+    print(_head(run))
     print(f"data: {start.data}, {start.n_train:,} rows, {start.n_validation:,} to validate, {start.data_digest[:12]}")
     print(f"folder: {start.folder} on {start.host}")
     print("recipe: " + ", ".join(f"{name} {value}" for name, value in start.recipe.items()))
@@ -100,10 +109,49 @@ def _print_run(run: Run, logged: Sequence[Logged]) -> None:
     print_table(table)
 
 
+def _head(run: Run) -> str:
+    start = run.started
+    return f"run {run.id}: {start.phase.value} of {start.judge}, {run.state.value}, step {run.step}/{start.total_steps}"
+
+
+def _plot(run: Run, logged: Sequence[Logged]) -> None:
+    from rprm_jobs.cli.shared.plots import curve
+    from rprm_jobs.cli.shared.tables import terminal_width
+
+    print(_head(run))
+    drawn = False
+    for name in (name for name in _SHOWN if name != "learning_rate"):
+        for validation in (False, True):
+            points = [
+                (float(entry.step), bare[name])
+                for entry in logged
+                if entry.validation is validation and name in (bare := _bare(entry))
+            ]
+            if points:
+                print()
+                title = f"{name}{', validation' if validation else ''}, by step"
+                print("\n".join(curve(title, points, width=terminal_width() or _PIPE_WIDTH)))
+                drawn = True
+    if not drawn:
+        say("nothing is logged yet")
+
+
 def _bare(entry: Logged) -> dict[str, float]:
     return {name.removeprefix("eval_"): value for name, value in entry.metrics.items()}
 
 
 def register(app: typer.Typer) -> None:
     """Add the command."""
-    add_command(app, runs, "rprm-jobs runs", "rprm-jobs runs 3", group=TRAINING)
+    add_command(
+        app,
+        runs,
+        "rprm-jobs runs",
+        "rprm-jobs runs 3 --plot",
+        group=TRAINING,
+        rules=(
+            Rule(
+                ("plot",), lambda values: values["run"] is not None, "without RUN", "name a run, or leave out {option}"
+            ),
+            excludes("as_json", "plot"),
+        ),
+    )

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from rprm_jobs.cli.shared.command import TRAINING, add_command
+from rprm_jobs.cli.shared.command import TRAINING, add_command, excludes
 from rprm_jobs.cli.shared.common import say
 from rprm_jobs.cli.shared.options import (
     CRITIQUES,
@@ -35,7 +35,6 @@ from rprm_jobs.cli.shared.options import (
 from rprm_jobs.cli.shared.outcome import FailOn, FailOnOption
 from rprm_jobs.cli.shared.reading import reading_options
 from rprm_jobs.cli.shared.submitting import WAIT_RULES, announce, conclude
-from rprm_jobs.errors import ConfigError
 from rprm_jobs.launch.servers import connected
 
 if TYPE_CHECKING:
@@ -120,10 +119,6 @@ def sample(
 def _template(judge: Judge, prompt: Path | None, system_prompt: str | None, teacher: bool) -> PromptTemplate:
     from rprm_jobs.judge.prompt import PromptTemplate
 
-    if prompt is not None and teacher:
-        raise ConfigError(
-            "--teacher has a prompt of its own, so --prompt has no effect", hint="leave out --prompt or --teacher"
-        )
     if not teacher:
         return judge.asked_with(prompt, system_prompt)
     template = PromptTemplate.teacher()
@@ -151,5 +146,9 @@ def _announce_labels(labels: LabelCounts) -> None:
 def register(app: typer.Typer) -> None:
     """Add the command."""
     add_command(
-        app, sample, "rprm-jobs sample labelled.jsonl --judge tiny -k 8 --wait", group=TRAINING, rules=WAIT_RULES
+        app,
+        sample,
+        "rprm-jobs sample labelled.jsonl --judge tiny -k 8 --wait",
+        group=TRAINING,
+        rules=(excludes("teacher", "prompt"), *WAIT_RULES),
     )

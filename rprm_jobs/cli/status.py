@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import time
 from dataclasses import asdict
 from enum import StrEnum
@@ -16,6 +17,7 @@ from rprm_jobs.launch.servers import connected
 from rprm_jobs.types import JobKind
 
 if TYPE_CHECKING:
+    from rprm_jobs.services.jobs.query import JobStatus
     from rprm_jobs.store.records import FailedAttempt, Job
 
 # A heading of its help.
@@ -58,9 +60,21 @@ def status(
         more = {"attempts": [_attempt_json(attempt) for attempt in failed]} if attempts else {}
         print_json({**status_json(now), **more})
         return
-    print("\n".join(status_lines(now)))
+    _print_status(status_lines(now), now)
     if attempts:
         _show_attempts(failed)
+
+
+def _print_status(lines: list[str], status: JobStatus) -> None:
+    if not sys.stdout.isatty():
+        print("\n".join(lines))
+        return
+    from rich.console import Console
+
+    from rprm_jobs.cli.shared.live import coloured
+
+    # Lines are not wrapped: a command that starts a worker must stay whole.
+    Console(highlight=False, markup=False).print(coloured(lines, status), soft_wrap=True)
 
 
 def _attempt_json(attempt: FailedAttempt) -> dict[str, Any]:

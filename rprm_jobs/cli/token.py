@@ -13,7 +13,7 @@ from rprm_jobs.cli.shared.common import print_json, say
 from rprm_jobs.cli.shared.options import JsonOption
 from rprm_jobs.launch.servers import connected
 
-token_app = new_group("Create, list and revoke the tokens of the HTTP service, and read its audit log.")
+token_app = new_group("Manage tokens of the HTTP service, and read its log.")
 NameArgument = Annotated[str, typer.Argument(metavar="NAME", help="The token's name, as the audit log shows it.")]
 
 

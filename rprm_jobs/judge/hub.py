@@ -4,13 +4,20 @@ from __future__ import annotations
 
 import json
 import re
+import socket
+import threading
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, cast
+from urllib.parse import urlsplit
+from urllib.request import getproxies, proxy_bypass
 
 from rprm_jobs.errors import JudgeError
 
 _COMMIT = re.compile(r"[0-9a-f]{40}")
 _TIMEOUT_S = 10.0
+# A hub that cannot be reached must not keep anyone waiting; one that can may take its time to answer.
+_CONNECT_S = 1.5
 
 
 def pin(repo: str, revision: str | None = None) -> str:
@@ -33,7 +40,7 @@ def pin(repo: str, revision: str | None = None) -> str:
         ) from error
     if commit is None:
         raise JudgeError(
-            "the hub does not say which commit that is, and it was never loaded here",
+            "the hub cannot be reached or does not know which commit that is, and it was never loaded here",
             where=named,
             hint=f"{hint}; what only a server has is endpoint:{repo}",
         )
@@ -52,7 +59,7 @@ def architectures_of(repo: str, commit: str) -> list[str] | None:
     try:
         if isinstance(path, str):
             config = json.loads(Path(path).read_text(encoding="utf-8"))
-        else:
+        elif _answers():
             config = HfApi().model_info(repo, revision=commit, timeout=_TIMEOUT_S).config
     except _unreachable():
         return None
@@ -75,8 +82,12 @@ def _ask(repo: str, revision: str | None) -> str | None:
         RepositoryNotFoundError,
         RevisionNotFoundError,
     )
+    from huggingface_hub.utils import validate_repo_id
 
     try:
+        validate_repo_id(repo)
+        if not _answers():
+            return None
         return HfApi().model_info(repo, revision=revision, timeout=_TIMEOUT_S).sha
     except HFValidationError as error:
         raise JudgeError(f"neither a folder nor a name on a hub: {error}", hint="correct the name") from error
@@ -95,6 +106,29 @@ def _unreachable() -> tuple[type[Exception], ...]:
     from huggingface_hub.errors import HfHubHTTPError
 
     return cast("tuple[type[Exception], ...]", HfHubHTTPError.__bases__)
+
+
+def _answers() -> bool:
+    """Whether the hub, or the proxy before it, takes a connection within a second and a half. Resolving counts too."""
+    from huggingface_hub import constants
+
+    if constants.HF_HUB_OFFLINE:
+        return False
+    hub = urlsplit(constants.ENDPOINT)
+    proxies = {} if proxy_bypass(hub.hostname or "") else getproxies()
+    target = urlsplit(proxies.get(hub.scheme) or proxies.get("all") or constants.ENDPOINT)
+    connected: list[bool] = []
+
+    def connect() -> None:
+        port = target.port or (443 if target.scheme == "https" else 80)
+        with suppress(OSError), socket.create_connection((target.hostname or "", port), _CONNECT_S):
+            connected.append(True)
+
+    # A resolver without network takes its own time, and takes no timeout.
+    thread = threading.Thread(target=connect, daemon=True)
+    thread.start()
+    thread.join(_CONNECT_S)
+    return bool(connected)
 
 
 def _remembered(repo: str, revision: str) -> str | None:

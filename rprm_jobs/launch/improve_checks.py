@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from rprm_jobs.services.context import Context
 
 LOOP_FILE = "loop.json"
-_SHOWN = 20
+_SHOWN = 1000
 # Options of the training program that the loop sets itself.
 _OWN = ("judge", "model", "set", "data", "out", "resume", "restart", "check", "off-policy", "processes", "help")
 

@@ -30,6 +30,7 @@ def render(data: ReportData) -> str:
         ("tokens a critique", f"{progress.tokens / progress.critiques:.0f}" if progress.critiques else "-"),
     ]
     until = ", up to the first error" if job.recipe.until_first_error else ""
+    subsets = _subsets(data.sample, job.recipe.threshold)
     page: str = (
         environment()
         .get_template("report.html.j2")
@@ -38,7 +39,8 @@ def render(data: ReportData) -> str:
             state=data.status.state.value,
             stopping=f"at most {job.recipe.k} critiques a step, {job.recipe.stopping['kind']}{until}",
             facts=facts,
-            subsets=_subsets(data.sample, job.recipe.threshold),
+            subsets=subsets,
+            incomplete=any(report.missing for _, report in subsets),
             figures=draw_all(data.sample, job.recipe.threshold),
             sampled=f"{len(data.sample):,}",
             labelled=any(row.label is not None or row.step_labels is not None for row in data.sample),
@@ -73,7 +75,7 @@ def _subsets(sample: Sequence[ReportSample], threshold: float) -> list[tuple[str
         ProcessBenchItem(f"{prefix}{row.id}", row.label, len(row.rewards)) for row in labelled if row.label is not None
     ]
     answers = {f"{prefix}{row.id}": _answer(row, threshold) for row in labelled}
-    return list(evaluate(items, answers, allow_incomplete=True).subsets.items())
+    return list(evaluate(items, answers).subsets.items())
 
 
 def _names_subset(row: ReportSample) -> bool:

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from tests.support import zygote
+from tests.support.shapes import check_shape
 
 
 class Cli:
@@ -27,8 +28,10 @@ class Cli:
         return done
 
     def json(self, *arguments: str, code: int = 0) -> Any:
-        """What the command with --json prints on stdout."""
-        return json.loads(self(*arguments, "--json", code=code).stdout)
+        """What the command with --json prints on stdout, which must be as the documented schema has it."""
+        printed = json.loads(self(*arguments, "--json", code=code).stdout)
+        check_shape(arguments, printed)
+        return printed
 
     def start(self, *arguments: str, stderr: int = subprocess.PIPE) -> subprocess.Popen[str]:
         """The command in the background, in a process group of its own; killed at the end of the test."""

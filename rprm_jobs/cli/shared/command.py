@@ -50,7 +50,7 @@ def excludes(name: str, *options: str) -> Rule:
 
 
 def _spelled(name: str) -> str:
-    return f"--{name.replace('_', '-')}"
+    return "--json" if name == "as_json" else f"--{name.replace('_', '-')}"
 
 
 class Command(TyperCommand):

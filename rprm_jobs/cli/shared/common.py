@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -29,6 +30,22 @@ def say(message: str) -> None:
 def print_json(value: Any) -> None:
     """The one JSON value of a command, on stdout; in ASCII, which every encoding of a terminal can carry."""
     print(json.dumps(value, default=str), flush=True)
+
+
+def print_json_rows(
+    head: Mapping[str, Any], rows: Iterable[Mapping[str, Any]], tail: Callable[[int], Mapping[str, Any]]
+) -> int:
+    """The one JSON value of a command that has rows: `head`, `results`, and what `tail` makes of their number.
+
+    Rows are printed as they come, so that there may be any number of them. Returns the number.
+    """
+    count = 0
+    print(f"{json.dumps(dict(head), default=str)[:-1]}, \"results\": [", end="")
+    for row in rows:
+        print(", " if count else "", json.dumps(row, default=str), sep="", end="")
+        count += 1
+    print(f"], {json.dumps(dict(tail(count)), default=str)[1:]}", flush=True)
+    return count
 
 
 def counted(count: int, noun: str, plural: str = "") -> str:

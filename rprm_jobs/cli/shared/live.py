@@ -11,6 +11,7 @@ from rich.live import Live
 from rich.text import Text
 
 from rprm_jobs.cli.shared.common import say
+from rprm_jobs.cli.shared.plots import strip
 from rprm_jobs.cli.shared.progress import speed, status_lines
 from rprm_jobs.services.jobs.query import JobStatus, rates_between
 
@@ -21,6 +22,51 @@ if TYPE_CHECKING:
 _WINDOW = 20
 # Off a terminal: how often a watched job gets a line, by time in seconds and by the part that is done.
 _LINE_S, _LINE_PART = 60.0, 0.05
+# The strip of speeds: seconds of a cell, and cells, which make five minutes.
+_CELL_S, _CELLS = 10.0, 30
+
+
+class SpeedStrip:
+    """The speed of the last minutes, one character for every few seconds, the newest at the right."""
+
+    def __init__(self) -> None:
+        self._started: float | None = None
+        self._last = 0
+        self._cells: dict[int, int] = {}
+
+    def add(self, now: float, tokens: int) -> None:
+        """At `now` (in seconds) so many tokens were generated in all."""
+        if self._started is None:
+            self._started, self._last = now, tokens
+            return
+        cell = int((now - self._started) / _CELL_S)
+        self._cells[cell] = self._cells.get(cell, 0) + max(0, tokens - self._last)
+        self._last = tokens
+        for old in [known for known in self._cells if known <= cell - _CELLS]:
+            del self._cells[old]
+
+    def lines(self) -> list[str]:
+        """The strip with its largest speed; nothing before there are two cells."""
+        if len(self._cells) < 2:
+            return []
+        newest = max(self._cells)
+        values = [self._cells.get(cell, 0) / _CELL_S for cell in range(max(0, newest - _CELLS + 1), newest + 1)]
+        minutes = len(values) * _CELL_S / 60
+        return [f"  {strip(values)}  last {minutes:.0f} min, at most {max(values):,.0f} tokens/s"]
+
+
+_STATE_STYLES = {"queued": "yellow", "running": "cyan", "done": "green", "cancelled": "red"}
+
+
+def coloured(lines: list[str], status: JobStatus) -> Text:
+    """The lines for a terminal: the state by its colour, failures and troubles in red. Without colours it says the same."""
+    text = Text("\n".join(lines))
+    text.highlight_words([f" {status.state.value} "], _STATE_STYLES[status.state.value])
+    text.highlight_regex("[█▁▂▃▄▅▆▇]+", "cyan")
+    text.highlight_regex(r"(failed|quarantined) [1-9][\d,]*", "red")
+    text.highlight_regex(r"(?m)^  (last error|since |no worker).*", "red")
+    text.highlight_regex(r"(?m)^  log .*", "dim")
+    return text
 
 
 class LiveStatus:
@@ -35,6 +81,7 @@ class LiveStatus:
         console = Console(stderr=True)
         self._live = Live(console=console, transient=True, auto_refresh=False) if console.is_terminal else None
         self._seen: deque[Counts] = deque(maxlen=_WINDOW)
+        self._strip = SpeedStrip()
 
     def __enter__(self) -> LiveStatus:
         if self._live:
@@ -51,7 +98,9 @@ class LiveStatus:
         self._seen.append(status.progress)
         if self._live:
             shown = status if recent is None else status.with_rates(recent)
-            self._live.update(Text("\n".join(status_lines(shown, coming=self._coming))), refresh=True)
+            self._strip.add(time.monotonic(), status.progress.tokens)
+            lines = [*status_lines(shown, coming=self._coming), *self._strip.lines()]
+            self._live.update(coloured(lines, status), refresh=True)
         elif self._lines:
             self._say_progress(status if recent is None else status.with_rates(recent))
 

@@ -16,13 +16,11 @@ INPUT, CRITIQUES, POLICY, WORKER = "Input", "Critiques", "Solutions", "Worker"
 CUTTING = "Cutting a solution's text into steps"
 PLACE = "Queue"
 
-# Postgres numbers jobs and runs with 64 bits.
-MOST_ID = 2**63 - 1
 JobArgument = Annotated[
-    int, typer.Argument(metavar="JOB", help="The job's id.", min=1, max=MOST_ID, autocompletion=complete_job)
+    int, typer.Argument(metavar="JOB", help="The job's id.", min=1, autocompletion=complete_job)
 ]
 JobsArgument = Annotated[
-    list[int], typer.Argument(metavar="JOB", help="The jobs' ids.", min=1, max=MOST_ID, autocompletion=complete_job)
+    list[int], typer.Argument(metavar="JOB", help="The jobs' ids.", min=1, autocompletion=complete_job)
 ]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON on stdout.")]
 JudgeOption = Annotated[
@@ -177,7 +175,7 @@ PolicyEngineArgOption = Annotated[
 JudgedJobOption = Annotated[
     int | None,
     typer.Option(
-        "--job", metavar="JOB", min=1, max=MOST_ID, help="Take the answers of this job; nothing is judged.",
+        "--job", metavar="JOB", min=1, help="Take the answers of this job; nothing is judged.",
         autocompletion=complete_job,
     ),
 ]  # fmt: skip

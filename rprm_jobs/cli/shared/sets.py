@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from rprm_jobs.cli.shared.command import add_command, excludes
-from rprm_jobs.cli.shared.common import print_json, say
+from rprm_jobs.cli.shared.common import print_json, print_json_rows, say
 from rprm_jobs.cli.shared.complete import complete_job, complete_set
-from rprm_jobs.cli.shared.options import MOST_ID, JsonOption, OutputOption
+from rprm_jobs.cli.shared.options import JsonOption, OutputOption
 from rprm_jobs.errors import ConfigError
 from rprm_jobs.launch.servers import connected
 
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 JobsArgument = Annotated[
     list[int],
     typer.Argument(
-        metavar="JOB", min=1, max=MOST_ID, help="Ids of judged jobs with labels.", autocompletion=complete_job
+        metavar="JOB", min=1, help="Ids of judged jobs with labels.", autocompletion=complete_job
     ),
 ]
 _JOBS_SHOWN = 6
@@ -111,14 +111,25 @@ def _announce(built: Built) -> None:
     say(f"set {built.name} {how} {built.n_train:,} rows to train on and {built.n_validation:,} to validate")
 
 
+# The way of a row: labels, steps and critiques lead to rows, and those go to train or validation.
+_GROUPS = ("labels", "steps", "critiques", "rows", "problems")
+_WITHIN = ("correct", "neutral", "wrong", "cut by balancing", "train", "validation")
+
+
+def _place(order: Sequence[str]) -> Callable[[str], int]:
+    return lambda name: order.index(name) if name in order else len(order)
+
+
 def _print_counts(counts: Any) -> None:
     from rprm_jobs.cli.shared.tables import Table, print_table
 
     table = Table(("of", "what", "count"), left=("what",))
-    for group, by_reason in counts.items():
-        for what, count in sorted(by_reason.items(), key=lambda item: -item[1]):
-            table.add_row(group, what, f"{count:,}")
-            group = ""
+    for group in sorted(counts, key=_place(_GROUPS)):
+        by_reason, shown = counts[group], group
+        # What has no place of its own stands behind, the largest first.
+        for what in sorted(by_reason, key=lambda what: (_place(_WITHIN)(what), -by_reason[what])):
+            table.add_row(shown, what, f"{by_reason[what]:,}")
+            shown = ""
     print_table(table)
 
 
@@ -206,6 +217,10 @@ def _export(kind: SetKind) -> Callable[..., None]:
         from rprm_jobs.services.training import export
 
         with connected() as context:
+            if as_json and folder is None and output == "-":
+                rows = export.rows(context, name, kind, split)
+                print_json_rows({"name": name, "output": output}, rows, lambda count: {"rows": {split: count}})
+                return
             if folder is not None:
                 done = export.export_folder(context, name, kind, folder, _with_bar)
             else:

@@ -130,10 +130,11 @@ def reward_glyph(reward: float | None) -> str:
     if reward is None:
         return "-"
     level = min(max(reward, 0.0), 1.0)
-    return _EIGHTHS[round(level * 7)] if _has_bars() else str(min(int(level * 10), 9))
+    return _EIGHTHS[round(level * 7)] if has_bars() else str(min(int(level * 10), 9))
 
 
-def _has_bars() -> bool:
+def has_bars() -> bool:
+    """Whether standard output can carry bars of eighths."""
     try:
         _EIGHTHS.encode(sys.stdout.encoding or "ascii")
     except UnicodeEncodeError:

@@ -57,7 +57,7 @@ def read_labelled(
         try:
             solutions = [_labelled(row, group, options, limits, report) for row in group.rows]
         except BadRow as bad:
-            yield BadLine(group.file, group.line, str(bad))
+            yield BadLine(group.file, group.line, str(bad), group.value)
             continue
         to_judge = [j for s in solutions if (j := _to_judge(s, counts, skip_neutral)) is not None]
         # Of PRM800K, a completion counts once, though it stands in several solutions.

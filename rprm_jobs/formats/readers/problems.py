@@ -54,7 +54,7 @@ def read_problem_rows(
         try:
             yield reader.read(raw)
         except BadRow as bad:
-            yield BadLine(raw.file, raw.line, str(bad))
+            yield BadLine(raw.file, raw.line, str(bad), raw.value)
         except LeftOut as reason:
             report.left_out[str(reason)] += 1
 

@@ -40,6 +40,7 @@ class RowGroup(NamedTuple):
     line: int
     rows: list[dict[str, Any] | BadRow]
     row_format: RowFormat
+    value: Any
 
 
 def read_solutions(
@@ -75,7 +76,7 @@ def _checked(
                 solution = check_plain(row, options, limits, report, empty_steps=group.row_format.empty_steps)
                 yield InputRow(group.file, group.line, solution)
             except BadRow as bad:
-                yield BadLine(group.file, group.line, str(bad))
+                yield BadLine(group.file, group.line, str(bad), group.value)
 
 
 def read_groups(
@@ -115,9 +116,9 @@ class _GroupReader:
             self._file, self._recogniser = raw.file, Recogniser(self._options.format)
         try:
             row_format = self._mapped or self._recogniser.recognise(raw.value)
-            return RowGroup(raw.file, raw.line, self._rows(raw, row_format), row_format)
+            return RowGroup(raw.file, raw.line, self._rows(raw, row_format), row_format, raw.value)
         except BadRow as bad:
-            return BadLine(raw.file, raw.line, str(bad))
+            return BadLine(raw.file, raw.line, str(bad), raw.value)
 
     def _rows(self, raw: RawRow, row_format: RowFormat) -> list[dict[str, Any] | BadRow]:
         if type(raw.value) is not dict:
@@ -175,7 +176,7 @@ def _read_lines(source: InputSource, limits: Limits) -> Iterator[RawRow | BadLin
                 raise BadRow(f"the line has more than {limits.max_line_bytes} bytes (RPRM_MAX_LINE_BYTES)")
             yield RawRow(source.name, number, decode_line(line))
         except BadRow as bad:
-            yield BadLine(source.name, number, str(bad))
+            yield BadLine(source.name, number, str(bad), None if line is None else line.decode(errors="replace"))
 
 
 def _read_table(source: InputSource, split: str | None) -> Iterator[RawRow | BadLine]:
@@ -189,4 +190,4 @@ def _read_table(source: InputSource, split: str | None) -> Iterator[RawRow | Bad
             refuse_unstorable(row)
             yield RawRow(source.name, number, row)
         except BadRow as bad:
-            yield BadLine(source.name, number, str(bad))
+            yield BadLine(source.name, number, str(bad), raw)

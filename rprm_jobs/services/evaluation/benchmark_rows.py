@@ -14,7 +14,7 @@ from rprm_jobs.formats import RawRow, read_raw
 from rprm_jobs.settings import Limits
 
 T = TypeVar("T")
-_SHOWN = 20
+_SHOWN = 1000
 
 
 class BadRows:
@@ -34,7 +34,7 @@ class BadRows:
         """Raises InputError when there was any."""
         if self.count:
             raise InputError(
-                f"{self.count} rows cannot be used, nothing was scored",
+                f"{self.count:,} row{'' if self.count == 1 else 's'} cannot be used, nothing was scored",
                 hint=hint,
                 bad_lines=tuple(self._shown),
                 n_bad=self.count,

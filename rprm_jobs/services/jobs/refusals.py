@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Iterable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import IO
 
@@ -11,7 +12,8 @@ import msgspec
 
 from rprm_jobs.errors import BadLine, ConfigError, InputError
 
-SHOWN = 20
+# So many are kept: a message shows each fault once, with the number of rows that have it.
+SHOWN = 1000
 
 
 class Refusals:
@@ -28,9 +30,10 @@ class Refusals:
         """One more refused row."""
         self.count += 1
         if self._skip:
-            self._spool.write(msgspec.json.encode(bad) + b"\n")
+            self._spool.write(msgspec.json.encode(bad, enc_hook=str) + b"\n")
         elif self.count <= SHOWN:
-            self._shown.append(bad)
+            # A message shows no rows, and they may be long.
+            self._shown.append(replace(bad, row=None))
 
     @property
     def hopeless(self) -> bool:
@@ -45,14 +48,14 @@ class Refusals:
         shown = sorted(self._shown, key=lambda bad: (order.get(bad.file, len(order)), bad.line))
         more = " or more" if self.hopeless else ""
         raise InputError(
-            f"{self.count}{more} bad rows, nothing was stored",
+            f"{self.count:,}{more} bad row{'' if self.count == 1 else 's'}, nothing was stored",
             hint="correct them, or submit the rest with --skip-bad",
             bad_lines=tuple(shown),
             n_bad=self.count,
         )
 
     def write(self) -> None:
-        """Write the skipped rows to `INPUT.refused.jsonl` beside each input (`files`). Raises ConfigError."""
+        """Write the skipped rows with their reasons to `INPUT.refused.jsonl` beside each input. Raises ConfigError."""
         written: dict[str, IO[bytes]] = {}
         try:
             for bad in self._spooled():

@@ -109,10 +109,13 @@ def test_labels_of_only_0_and_1_get_a_warning(cli: Cli, tmp_path: Path) -> None:
         assert ("jq -c" in said) == (name == "binary")
 
 
-def test_only_the_first_bad_lines_are_listed(cli: Cli, tmp_path: Path) -> None:
+def test_a_fault_is_listed_once_with_its_rows_counted(cli: Cli, tmp_path: Path) -> None:
     (tmp_path / "bad.jsonl").write_text("nonsense\n" * 50)
     done = cli("submit", "bad.jsonl", *SCRIPTED, code=3)
-    assert done.stderr.count("bad.jsonl:") == 20
+    assert "50 bad rows, nothing was stored" in done.stderr
+    assert "  bad.jsonl:1: not JSON" in done.stderr
+    assert "(and 49 more like it, the last in line 50)" in done.stderr
+    assert done.stderr.count("bad.jsonl:") == 1
     (tmp_path / "empty.jsonl").write_text("\n")
     assert "no solution to judge" in cli("submit", "empty.jsonl", *SCRIPTED, code=3).stderr
 

@@ -113,7 +113,7 @@ def test_predictions_that_do_not_fit_stop_the_evaluation(
     offline: Cli, test_data: Path, tmp_path: Path, rows: list[dict[str, Any]], said: str
 ) -> None:
     gsm8k = str(test_data / "processbench" / "gsm8k.jsonl")
-    done = offline("eval", "processbench", gsm8k, "--predictions", write(tmp_path / "p.jsonl", rows), "--json", code=3)
+    done = offline("eval", "processbench", gsm8k, "--predictions", write(tmp_path / "p.jsonl", rows), code=3)
     assert done.stdout == ""
     assert said in done.stderr
 
@@ -137,7 +137,7 @@ def test_the_wrong_benchmark_is_named(offline: Cli, test_data: Path) -> None:
         (("submit", "x.jsonl", "--min-k", "2"), "--min-k has no effect without --stopping adaptive"),
         (("submit", "x.jsonl", "--stopping", "exact", "--pilot", "9"), "add --stopping planned"),
         (("submit", "x.jsonl", *SCRIPTED, "--stopping", "adaptive", "--confidence", "0.2"), "between 0.5 and 1"),
-        (("stopping", "simulate", "-k", "11"), "says nothing about k=11"),
+        (("stopping", "simulate", "-k", "11"), "say nothing about -k 11"),
     ],
 )
 def test_wrong_usage_says_so(offline: Cli, arguments: tuple[str, ...], said: str) -> None:

@@ -22,15 +22,15 @@ SCRIPTED = ("--judge", "scripted", "-k", "2")
 @pytest.mark.usefixtures("served")
 def test_7_for_a_job_that_is_not_clean(cli: Cli, solutions: Path, database: Database) -> None:
     job = cli.json("submit", str(solutions), *SCRIPTED, "--wait")["job_id"]
-    assert cli("audit").stderr == "1 jobs audited: nothing missing, nothing doubled, nothing stale\n"
+    assert cli("audit").stderr == "1 job audited: nothing missing, nothing doubled, nothing stale\n"
     with database.transaction() as connection:
         connection.execute(text("DELETE FROM scores WHERE job_id = :job AND ord = 3"), {"job": job})
     done = cli("audit", str(job), "--json", code=7)
     assert '"clean": false' in done.stdout
     assert f"job {job}: " in done.stderr
-    assert "error: 1 of 1 jobs are not clean" in done.stderr
+    assert json.loads(done.stderr.splitlines()[-1])["error"]["what"] == "1 of 1 job is not clean"
     repaired = cli("audit", "--repair", "--json")
-    assert "1 solutions queued again" in repaired.stderr
+    assert "1 solution queued again" in repaired.stderr
     assert json.loads(repaired.stdout)["repaired"][0]["requeued"] == 1
     assert cli.json("submit", str(solutions), *SCRIPTED, "--wait")["ok"] == 20
     assert cli.json("audit", "--repair") == {"clean": True, "jobs": [{"job_id": job, "findings": []}], "repaired": []}

@@ -32,9 +32,11 @@ def test_the_status_of_a_waiting_command_is_the_outcome_of_the_job(cli: Cli) -> 
     result, said = submit(cli, 1, code=9)
     assert (result["ok"], result["failed"]) == (3, 1)
     job = result["job_id"]
-    assert f"error: 1 of 4 solutions of job {job} failed\n  hint: see why: rprm-jobs results {job} --failed" in said
+    error = json.loads(said.splitlines()[-1])["error"]
+    assert (error["what"], error["status"]) == (f"1 of 4 solutions of job {job} failed", 9)
+    assert f"rprm-jobs results {job} --failed" in error["hint"]
     result, said = submit(cli, 4, code=10)
-    assert f"error: all 4 solutions of job {result['job_id']} failed" in said
+    assert f"all 4 solutions of job {result['job_id']} failed" in said
     # The command that the hint names shows the reasons.
     assert "no verdict" in cli("results", str(result["job_id"]), "--failed").stdout
 

@@ -12,6 +12,7 @@ import pytest
 from huggingface_hub import close_session, constants
 
 from rprm_jobs.errors import JudgeError
+from rprm_jobs.judge import hub as hub_module
 from rprm_jobs.judge.hub import brief, pin
 from rprm_jobs.judge.resolve import resolve_judge
 
@@ -114,6 +115,37 @@ def test_offline_the_hub_is_not_asked(monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(JudgeError, match="never loaded here") as caught:
         pin("org/model")
     assert "endpoint:org/model" in caught.value.hint
+
+
+@pytest.mark.usefixtures("no_hub")
+def test_a_hub_that_swallows_connections_keeps_nobody_waiting(monkeypatch: pytest.MonkeyPatch) -> None:
+    never = threading.Event()
+
+    def swallow(*_: object) -> None:
+        """As a network that drops packets, or a resolver without one: it does not come back."""
+        never.wait(600)
+        raise OSError
+
+    monkeypatch.setattr(hub_module.socket, "create_connection", swallow)
+    with pytest.raises(JudgeError, match="the hub cannot be reached"):
+        pin("org/model")
+    never.set()
+
+
+def test_a_proxy_is_what_must_answer(monkeypatch: pytest.MonkeyPatch, no_hub: Path) -> None:  # noqa: ARG001
+    asked: list[tuple[str, int]] = []
+
+    def refuse(address: tuple[str, int], _timeout: float) -> None:
+        asked.append(address)
+        raise OSError
+
+    monkeypatch.setattr(hub_module.socket, "create_connection", refuse)
+    monkeypatch.setattr(constants, "ENDPOINT", "https://hub.example")
+    monkeypatch.setenv("HTTPS_PROXY", "http://proxy.example:3128")
+    assert not hub_module._answers()
+    monkeypatch.setenv("NO_PROXY", "hub.example")
+    hub_module._answers()
+    assert asked == [("proxy.example", 3128), ("hub.example", 443)]
 
 
 def test_tables_show_the_first_digits_of_a_commit() -> None:
