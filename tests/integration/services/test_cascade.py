@@ -36,13 +36,13 @@ def write(folder: Path, steps: list[list[str]], n: int = 30) -> SubmitRequest:
 STEPS = [[f"step {n}" for n in range(4)], ["a", "b"], ["[[scripted:unparsed]] x", "y"]]
 
 
-@pytest.mark.parametrize("family", ["critic", "critic-scores", "genprm", "thinkprm"])
+@pytest.mark.parametrize("family", ["critic", "critic-scores", "genprm", "thinkprm", "math-shepherd", "pure-prm"])
 def test_any_family_screens(
     context: Context, database: Database, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, family: str
 ) -> None:
     monkeypatch.setattr("rprm_jobs.store.jobs.dependent_copy.ORDS", 7)
     request = write(tmp_path, STEPS[:2])
-    screen = make_recipe(resolve_judge("scripted", family), k=2)
+    screen = make_recipe(resolve_judge("scripted", family), k=None)
     screening = submit_screened(context, request, screen).job_id
     assert create_dependents(context) == []
     work_off(database, family)
@@ -54,7 +54,8 @@ def test_any_family_screens(
     assert 0 in counts
     assert max(counts) > 0
     for row, screened in zip(rows, before, strict=True):
-        assert row["screen"] == pytest.approx(screened["rewards"])
+        told = [reward if family != "pure-prm" else (reward + 1) / 2 for reward in screened["rewards"]]
+        assert row["screen"] == pytest.approx(told)
         for reward, count, score in zip(row["rewards"], row["critiques_per_step"], row["screen"], strict=True):
             assert 0 <= reward <= 1
             assert count or reward == pytest.approx(score)

@@ -23,7 +23,7 @@ from rprm_jobs.store.jobs import extensions
 from rprm_jobs.store.session import Database
 from rprm_jobs.types import KeepCritiques
 from tests.support import jobs, store
-from workers.engines.scripted.engine import ScriptedEngine, ScriptedOptions
+from workers.engines import create_engine
 from workers.tasks.budget import Budget
 from workers.tasks.dispatch import Engines, load_task
 
@@ -51,7 +51,7 @@ def work_off(database: Database, family: str) -> None:
 
 async def _work_off(database: Database, family: str) -> None:
     judge = resolve_judge("scripted", family)
-    engine = ScriptedEngine(judge, ScriptedOptions())
+    engine = create_engine("scripted", judge, {})
     await engine.start()
     engines = Engines(engine, Budget(50), None, Budget(50))
     while (lease := store.try_claim(database, queue=judge.queue)) is not None:

@@ -118,7 +118,7 @@ VALUES = {
     "k": "3", "fail_on": "none", "job": "3", "from_job": "3", "min_chars": "3", "shown": "3",
     "ids": "line", "seed": "3", "lines": "3", "confidence": "0.9", "min_k": "2",
     "changed": "0.1",
-    "price": "9", "pilot": "9", "weight": "2",
+    "price": "9", "pilot": "9", "weight": "2", "threshold": "0.5",
     "stopping": "exact", "max_pairs": "1", "max_length_difference": "0.5", "engine_arg": "a=b",
     "policy_engine_arg": "a=b",
 }  # fmt: skip
