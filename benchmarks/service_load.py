@@ -26,12 +26,13 @@ from benchmarks.harness import machine, own_servers, report
 from benchmarks.service_processes import Processes, service_and_worker
 from rprm_jobs.services.context import Context
 from rprm_jobs.services.jobs.live import content_id
+from rprm_jobs.services.jobs.submit import make_recipe
 from rprm_jobs.services.upkeep.audit import audit
 from rprm_jobs.settings import Settings
 from rprm_jobs.store.records import StoredSolution
 from rprm_jobs.store.session import Database
 from rprm_jobs.types import SolutionScore
-from tests.support.jobs import JUDGE, make_recipe
+from tests.support.jobs import JUDGE
 from tests.support.store import run
 from workers.engines import create_engine
 from workers.tasks.budget import Budget
@@ -123,7 +124,7 @@ def bare_engine(sent: Sequence[dict[str, Any]]) -> tuple[float, dict[str, float]
         engine = create_engine("scripted", JUDGE, {})
         await engine.start()
         started = time.perf_counter()
-        spec = JudgeSpec.of(make_recipe(k=K), 0)
+        spec = JudgeSpec.of(make_recipe(JUDGE, k=K), 0)
         await judge_solutions(engine, Budget(512), spec, stored, scores.append, lambda: False)  # type: ignore[arg-type]
         return time.perf_counter() - started
 

@@ -16,6 +16,9 @@ from rprm_jobs.server.state import ServiceOptions
 
 # Requests that run get this long, in seconds, after SIGTERM.
 _GRACE_S = 20
+# Longer than clients keep idle connections, mostly 15 to 60 s: one that is closed while a client uses it again is an
+# error to a client that does not try twice.
+_KEEP_ALIVE_S = 75
 # Connections beyond are answered 503: each costs memory, and somebody may open them all.
 _MOST_CONNECTIONS = 4096
 
@@ -54,6 +57,7 @@ def serve(options: ServiceOptions, say: Callable[[str], None]) -> None:
             forwarded_allow_ips=options.proxies,
             limit_concurrency=_MOST_CONNECTIONS,
             timeout_graceful_shutdown=_GRACE_S,
+            timeout_keep_alive=_KEEP_ALIVE_S,
         )
         say(f"serving on {options.url}; {options.url}/v1/openapi.json describes the API")
         Server(config, app).run()

@@ -13,8 +13,11 @@ from fastapi.testclient import TestClient
 from rprm_jobs.server.app import create_app
 from rprm_jobs.server.state import ServiceOptions
 from rprm_jobs.services.context import Context
+from rprm_jobs.services.jobs import control
 from rprm_jobs.services.jobs.query import job_status, recent_jobs
 from rprm_jobs.services.upkeep.audit import audit
+from tests.support.jobs import make_solutions, take_in, wait_for
+from tests.support.workers import Workers
 
 pytestmark = [pytest.mark.integration, pytest.mark.acceptance]
 
@@ -169,3 +172,14 @@ def served(app: FastAPI) -> Any:
             yield client
 
     return open_client()
+
+
+def test_a_live_request_is_not_behind_bulk_work(context: Context, workers: Workers, http: TestClient) -> None:
+    del workers
+    slow = make_solutions(64, steps=1, marks=dict.fromkeys(range(64), "[[scripted:slow:30]]"))
+    bulk = take_in(context.database, slow, shard=4).job_id
+    wait_for(lambda: job_status(context, bulk).progress.leased >= 4, within=30, what="every slot is busy")
+    answer = http.post("/reward", params={**SCRIPTED, "timeout": 20}, json=BODY)
+    assert (answer.status_code, answer.json()["status"]) == (200, "ok")
+    assert job_status(context, bulk).progress.finished == 0
+    control.cancel(context, bulk)
