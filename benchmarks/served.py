@@ -47,13 +47,14 @@ class Served:
 
     context: Context
     pid: int
+    judge: str = "tiny"
 
-    def run_job(self, rows: Path, k: int, **options: Any) -> dict[str, Any]:
+    def run_job(self, rows: Path, k: int | None, **options: Any) -> dict[str, Any]:
         """Submit, wait to the end, and say what it took: seconds from before the submission to the last record.
 
         `options` are those of `make_recipe`.
         """
-        recipe = make_recipe(resolve_judge("tiny"), k=k, **options)
+        recipe = make_recipe(resolve_judge(self.judge), k=k, **options)
         cpu, started = _cpu_seconds(self.pid), time.time()
         submitted = submit(self.context, SubmitRequest((str(rows),), recipe, ReadOptions(), new=True))
         while (status := job_status(self.context, submitted.job_id)).state is not JobState.DONE:
@@ -77,15 +78,16 @@ class Served:
 
 
 @contextmanager
-def serving(folder: Path, *args: str, **settings: str) -> Iterator[Served]:
-    """A vLLM worker of the tiny judge on a scratch database, loaded and warm; `settings` are of its environment."""
+def serving(folder: Path, *args: str, judge: str = "tiny", **settings: str) -> Iterator[Served]:
+    """A vLLM worker of the judge on a scratch database, loaded and warm; `settings` are of its environment."""
     with harness.scratch_database() as url, harness.context(url, settings) as context:
-        command = [sys.executable, "-m", "workers", "--judge", "tiny", "--engine", "vllm", "--log-level", "WARNING"]
+        command = [sys.executable, "-m", "workers", "--judge", judge, "--engine", "vllm", "--log-level", "WARNING"]
         worker = subprocess.Popen([*command, *args], env=harness.environment(url, settings))
         try:
             wait_for_worker(context, worker)
-            served = Served(context, worker.pid)
-            served.run_job(write_rows(folder / "warm.jsonl", made_rows(2)), 2)
+            served = Served(context, worker.pid, judge)
+            warm = 2 if resolve_judge(judge).family.samples else None
+            served.run_job(write_rows(folder / "warm.jsonl", made_rows(2)), warm)
             yield served
         finally:
             worker.send_signal(signal.SIGTERM)

@@ -165,7 +165,10 @@ def _estimate(
     # What is there was sampled by some rule of its own; of a rule that ends early it counts as so much less.
     fresh = max(0, most - reused) / most
     a_critique = length.mean if length else min(_PUBLISHED_CRITIQUE_TOKENS, recipe.sampling.max_new_tokens)
-    tokens = fresh * critiques * a_critique
+    writes = recipe.judge_family.writes
+    # What scores reads each solution once and generates nothing; its speed in prompt tokens is not recorded.
+    tokens = fresh * critiques * a_critique if writes else 0.0
+    keep = keep if writes else KeepCritiques.NONE
     rate = tokens_per_s or (like.tokens_per_s.mean if like.tokens_per_s else None)
     return Estimate(
         solutions=sums.solutions,
@@ -173,11 +176,11 @@ def _estimate(
         critiques=critiques,
         most_critiques=most,
         refused=sums.refused,
-        prompt_tokens=round(sums.characters / per_token),
+        prompt_tokens=round((sums.characters if writes else sums.distinct) / per_token),
         distinct_prompt_tokens=round(sums.distinct / per_token),
         critique_tokens=round(tokens),
         tokens_per_s=rate,
-        seconds=tokens / rate if rate else None,
+        seconds=tokens / rate if rate and writes else None,
         bytes=estimate_bytes(critiques, sums.solutions, keep) + sums.texts + sums.solutions * _SOLUTION_ROW_BYTES,
         measured=length is not None,
         tokens_per_critique=length,
