@@ -111,8 +111,9 @@ def _mean(values: Sequence[float]) -> float:
     return math.fsum(values) / len(values)
 
 
-def _standard(features: Floats, means: Sequence[float], scales: Sequence[float]) -> Floats:
-    return np.clip((features - np.asarray(means)) / np.asarray(scales), -_FURTHEST, _FURTHEST)
+def _standard(features: Floats, means: Floats | Sequence[float], scales: Floats | Sequence[float]) -> Floats:
+    standard: Floats = np.clip((features - np.asarray(means)) / np.asarray(scales), -_FURTHEST, _FURTHEST)
+    return standard
 
 
 def _terms(standard: Floats) -> Floats:
