@@ -11,10 +11,15 @@ import select
 import signal
 import subprocess
 import sys
+import time
 
 import psutil
 
+# A look goes through all processes of the machine. An engine starts its processes in its first minutes; what they start
+# later is found below them in the end.
 _EVERY_S = 0.5
+_LATER_EVERY_S = 5.0
+_STARTING_S = 300.0
 _IGNORED = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 _MARKS = ("multiprocessing.spawn", "VLLM::")
 
@@ -66,13 +71,18 @@ def _children(process: psutil.Process) -> list[psutil.Process]:
         return []
 
 
+def _pause(running_s: float) -> float:
+    return _EVERY_S if running_s < _STARTING_S else _LATER_EVERY_S
+
+
 def main() -> None:
     """Watch until standard input says something (all is well) or ends (the parent died)."""
     for number in _IGNORED:
         signal.signal(number, signal.SIG_IGN)
     parent = int(sys.argv[1])
     seen: dict[psutil.Process, None] = {}
-    while not select.select([sys.stdin], [], [], _EVERY_S)[0]:
+    started = time.monotonic()
+    while not select.select([sys.stdin], [], [], _pause(time.monotonic() - started))[0]:
         seen.update(dict.fromkeys(engine_processes(parent)))
     if not sys.stdin.buffer.read(1):
         below = [child for process in seen for child in _children(process)]
