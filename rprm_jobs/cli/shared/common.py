@@ -40,7 +40,7 @@ def print_json_rows(
     Rows are printed as they come, so that there may be any number of them. Returns the number.
     """
     count = 0
-    print(f"{json.dumps(dict(head), default=str)[:-1]}, \"results\": [", end="")
+    print(f'{json.dumps(dict(head), default=str)[:-1]}, "results": [', end="")
     for row in rows:
         print(", " if count else "", json.dumps(row, default=str), sep="", end="")
         count += 1

@@ -59,7 +59,7 @@ _STATE_STYLES = {"queued": "yellow", "running": "cyan", "done": "green", "cancel
 
 
 def coloured(lines: list[str], status: JobStatus) -> Text:
-    """The lines for a terminal: the state by its colour, failures and troubles in red. Without colours it says the same."""
+    """The lines for a terminal: the state in its colour, failures and troubles in red."""
     text = Text("\n".join(lines))
     text.highlight_words([f" {status.state.value} "], _STATE_STYLES[status.state.value])
     text.highlight_regex("[█▁▂▃▄▅▆▇]+", "cyan")

@@ -16,9 +16,7 @@ INPUT, CRITIQUES, POLICY, WORKER = "Input", "Critiques", "Solutions", "Worker"
 CUTTING = "Cutting a solution's text into steps"
 PLACE = "Queue"
 
-JobArgument = Annotated[
-    int, typer.Argument(metavar="JOB", help="The job's id.", min=1, autocompletion=complete_job)
-]
+JobArgument = Annotated[int, typer.Argument(metavar="JOB", help="The job's id.", min=1, autocompletion=complete_job)]
 JobsArgument = Annotated[
     list[int], typer.Argument(metavar="JOB", help="The jobs' ids.", min=1, autocompletion=complete_job)
 ]
@@ -100,7 +98,7 @@ SeedOption = Annotated[int, typer.Option("--seed", help="Seed of every critique.
 ForceVerdictOption = Annotated[
     bool,
     typer.Option(
-        "--force-verdict", help="Ask for the verdict behind a critique that ends without one; such verdicts are marked.",
+        "--force-verdict", help="Ask for the verdict behind a critique that ends without one, and mark it.",
         rich_help_panel=CRITIQUES,
     ),
 ]  # fmt: skip

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from rprm_jobs.cli.shared.options import CUTTING, INPUT, SplitOption
+
 if TYPE_CHECKING:
     from rprm_jobs.formats import ReadOptions
 

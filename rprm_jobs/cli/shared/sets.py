@@ -25,9 +25,7 @@ if TYPE_CHECKING:
 
 JobsArgument = Annotated[
     list[int],
-    typer.Argument(
-        metavar="JOB", min=1, help="Ids of judged jobs with labels.", autocompletion=complete_job
-    ),
+    typer.Argument(metavar="JOB", min=1, help="Ids of judged jobs with labels.", autocompletion=complete_job),
 ]
 _JOBS_SHOWN = 6
 # A heading of their help.

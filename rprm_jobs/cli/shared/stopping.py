@@ -31,7 +31,7 @@ OldPolicyOption = Annotated[str | None, typer.Option("--policy", hidden=True)]
 ConfidenceOption = Annotated[
     float | None,
     typer.Option(
-        "--confidence", help="adaptive, and with --screen: how sure of the call to be, in (0.5, 1).", show_default="0.95",
+        "--confidence", help="adaptive, and with --screen: how sure to be of the call, above 0.5.", show_default="0.95",
         rich_help_panel=HEADING,
     ),
 ]  # fmt: skip
