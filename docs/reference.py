@@ -17,7 +17,7 @@ import msgspec
 import typer
 import typer.main
 
-from docs.shapes import ERROR, SHAPES
+from docs.shapes import ERROR, OR_AS, SHAPES
 from rprm_jobs.cli import app
 from rprm_jobs.settings import VARIABLES, Limits, Settings, Variable
 from training.__main__ import phase_parser
@@ -65,10 +65,12 @@ def output_schema() -> dict[str, Any]:
     for definition in definitions.values():
         if "properties" in definition:
             definition["additionalProperties"] = False
+    properties = dict(zip(names, schemas, strict=True))
+    properties |= {name: {"anyOf": [properties[name], properties[other]]} for name, other in OR_AS.items()}
     return {
         "$schema": "https://json-schema.org/draft/2020-12/schema",
         "title": "What each command of rprm-jobs prints with --json",
-        "properties": dict(zip(names, schemas, strict=True)) | {"error": ERROR},
+        "properties": properties | {"error": ERROR},
         "$defs": definitions,
     }
 

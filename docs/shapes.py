@@ -537,6 +537,9 @@ SHAPES: Mapping[str, Any] = {
     "doctor": list[Check] | Canaries,
 }
 
+# Commands that print what another prints, with some option: several --judge are compared.
+OR_AS: Mapping[str, str] = {"eval processbench": "compare"}
+
 # The last line of standard error where a command with --json fails.
 ERROR: dict[str, Any] = {
     "type": "object",

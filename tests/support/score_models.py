@@ -13,7 +13,7 @@ CHAT = (
 )
 SPECIALS = ("<|im_start|>", "<|im_end|>", "<extra_0>", "[PRM]")
 WORDS = ("ки", "+", "-", " \n\n\n\n", " \n\n\n\n\n", "\n\n", " ки", " +", " -")
-WIDTH, LAYERS, WINDOW = 32, 2, 2048
+WIDTH, LAYERS, WINDOW = 64, 2, 2048
 
 
 @dataclass(frozen=True)

@@ -46,7 +46,7 @@ def test_ctrl_c_leaves_the_job_and_says_how_to_come_back(cli: Cli, solutions: Pa
     waiting.send_signal(signal.SIGINT)
     out, err = waiting.communicate(timeout=60)
     assert (waiting.returncode, out) == (130, "")
-    assert f"rprm-jobs status {job} --watch" in err
+    assert "go on with: rprm-jobs worker --judge scripted" in err
     assert "Traceback" not in err
     _, alive = psutil.wait_procs(workers, timeout=10)
     assert alive == []
