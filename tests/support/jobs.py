@@ -17,7 +17,7 @@ from rprm_jobs.engine import Generation
 from rprm_jobs.errors import NotFound, StoreUnavailable
 from rprm_jobs.judge.judgement import content_seed, step_contents
 from rprm_jobs.judge.prompt import PromptTemplate
-from rprm_jobs.judge.recipe import BY_CONTENT, Recipe, critique_seed
+from rprm_jobs.judge.recipe import BY_CONTENT, BY_SOLUTION, Recipe, critique_seed
 from rprm_jobs.judge.resolve import resolve_judge
 from rprm_jobs.judge.verdict import find_verdicts
 from rprm_jobs.services.context import Context
@@ -53,8 +53,10 @@ def make_solutions(
     return solutions
 
 
-def make_recipe(*, k: int = 2, seed: int = 0, threshold: float = 0.5, **sampling: Any) -> Recipe:
-    """A recipe of the scripted judge."""
+def make_recipe(
+    *, k: int = 2, seed: int = 0, threshold: float = 0.5, seed_rule: str = BY_SOLUTION, **sampling: Any
+) -> Recipe:
+    """A recipe of the scripted judge; what the command line submits has `seed_rule` BY_CONTENT."""
     return Recipe(
         judge=JUDGE.name,
         fingerprint=JUDGE.fingerprint,
@@ -64,6 +66,7 @@ def make_recipe(*, k: int = 2, seed: int = 0, threshold: float = 0.5, **sampling
         k=k,
         seed=seed,
         threshold=threshold,
+        seed_rule=seed_rule,
     )
 
 

@@ -20,6 +20,7 @@ _VOLATILE = [
     (re.compile(r"\S*/worker-\d+\.log"), "<log>"),
     (re.compile(r"worker [\w.-]+:\d+:[0-9a-f]+"), "worker <id>"),
     (re.compile(r"[█░]+"), "<bar>"),
+    (re.compile(r"\btook (\d+ (s|min|h)\s?)+"), "took <time>"),
     (re.compile(r"-?\d+(,\d{3})*(\.\d+)?(e-?\d+)?"), "0"),
     (re.compile(r"\b0 (bytes|KB|MB|GB)\b"), "<bytes>"),
     (re.compile(r" {2,}"), "  "),

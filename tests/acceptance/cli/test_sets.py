@@ -92,7 +92,7 @@ def test_what_cannot_be_is_refused_with_its_hint(cli: Cli, job: str) -> None:
     assert "there is no job 99" in cli("pairs", "build", "99", "--name", "x", code=4).stderr
     assert "there is no set 'x'" in cli("pairs", "show", "x", code=4).stderr
     cli("pairs", "build", job, "--name", "x")
-    assert "say rprm-jobs pairs instead" in cli("sft", "show", "x", code=4).stderr
+    assert "rprm-jobs pairs list" in cli("sft", "show", "x", code=4).stderr
     assert "one of train, validation" in cli("pairs", "export", "x", "--split", "test", code=2).stderr
     assert "there is another set 'x'" in cli("pairs", "build", job, "--name", "x", "--rule", "all", code=6).stderr
     assert "rprm-jobs pairs delete x" in cli("delete", job, "--yes", code=6).stderr

@@ -187,7 +187,9 @@ def test_a_job_is_followed_to_its_end_without_a_reload(browser: Chrome, served: 
     assert browser.find_element(By.CLASS_NAME, "state").text == "running"
     assert "8 / 40" in browser.find_element(By.ID, "progress").text
     judge_ready(served.context.database)
-    wait_for(lambda: browser.find_element(By.CLASS_NAME, "state").text == "done", within=15, what="done is shown")
+    # Read by a script: between finding an element and reading it the page may have replaced it.
+    state = "return document.querySelector('.state').textContent.trim()"
+    wait_for(lambda: browser.execute_script(state) == "done", within=15, what="done is shown")
     assert "40 / 40" in browser.find_element(By.ID, "progress").text
     assert browser.execute_script("return window.same") is True
     seen = browser.execute_script("return performance.getEntriesByType('resource').length")

@@ -8,6 +8,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
+from rprm_jobs.judge.recipe import BY_CONTENT
 from rprm_jobs.services.upkeep.sweep import sweep
 from tests.support import jobs, store
 from tests.support.trial import Trial
@@ -75,7 +76,7 @@ def test_a_submit_that_dies_leaves_nothing_and_can_be_repeated(trial: Trial, tmp
     assert [answer["created"] for answer in answers] == [True, False]
     job = answers[0]["job_id"]
     assert answers[1]["job_id"] == job
-    trial.remember(job, solutions, jobs.make_recipe(k=2))
+    trial.remember(job, solutions, jobs.make_recipe(k=2, seed_rule=BY_CONTENT))
     trial.workers.start()
     trial.finish(job)
 

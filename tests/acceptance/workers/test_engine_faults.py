@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
@@ -55,7 +56,8 @@ def test_a_poison_rollout_that_kills_its_worker_is_isolated_and_its_neighbours_a
     supervisor.tend_until(lambda: jobs.state(trial.database, job) is JobState.DONE, within=100)
     assert set(supervisor.exits) == {137}
     trial.check(job, besides={"s2": "quarantined"})
-    assert "died" in (jobs.outcomes(trial.database, job)["s2"].reason or "")
+    # Seen at once by its witness, or when its short lease ran out.
+    assert re.search("died|fell silent", jobs.outcomes(trial.database, job)["s2"].reason or "")
 
 
 def test_what_cannot_be_judged_fails_with_its_reason_and_the_shard_goes_on(trial: Trial) -> None:

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from rprm_jobs.judge.recipe import BY_CONTENT
 from tests.support import jobs, store
 from tests.support.pooler import PgBouncer
 from tests.support.trial import Trial
@@ -25,7 +26,7 @@ def test_a_job_goes_from_its_file_to_the_audit_through_the_pooler(
     done = trial.command("submit", str(file), "--judge", "scripted", "-k", "2", "--wait", "--json", **pooled)
     assert done.returncode == 0, done.stderr
     job = json.loads(done.stdout)["job_id"]
-    trial.remember(job, solutions, jobs.make_recipe(k=2))
+    trial.remember(job, solutions, jobs.make_recipe(k=2, seed_rule=BY_CONTENT))
     trial.finish(job)
     results = trial.command("results", str(job), "--critiques", **pooled)
     assert [json.loads(line)["id"] for line in results.stdout.splitlines()] == [s.id for s in solutions]

@@ -25,6 +25,13 @@ pytestmark = pytest.mark.acceptance
 
 # What the migrations since 0004 added, taken away again: a store as the version before them left it.
 TO_0004 = (
+    "DROP TABLE api_tokens, audit_log, idempotency_keys, judgements, calibrations",
+    "ALTER TABLE jobs DROP COLUMN name, DROP COLUMN model_paths, DROP COLUMN reuse",
+    "ALTER TABLE workers DROP COLUMN log",
+    "ALTER TABLE verdicts DROP COLUMN forced, DROP COLUMN reused",
+    "ALTER TABLE solutions DROP COLUMN screen",
+    "ALTER TABLE scores DROP COLUMN step_keys, DROP COLUMN reused_per_step",
+    "ALTER TABLE shards DROP COLUMN critiques_reused, DROP COLUMN tokens_reused",
     "ALTER TABLE workers DROP COLUMN lock_key, DROP COLUMN swept_at, DROP COLUMN trouble, DROP COLUMN trouble_since",
     "DROP TABLE failed_attempts",
     "DROP INDEX ix_shards_in_turn",

@@ -16,6 +16,7 @@ from rprm_jobs import AsyncClient, Client
 from rprm_jobs.client import Judgement
 from rprm_jobs.client.job import Timeout
 from rprm_jobs.errors import ConfigError, Conflict, InputError, NotFound
+from rprm_jobs.services.context import Context
 from rprm_jobs.settings import Settings
 from rprm_jobs.store.jobs import jobs
 from rprm_jobs.store.records import JobState
@@ -94,7 +95,9 @@ def test_one_solution_is_judged_and_found_again(client: Client) -> None:
     assert failed.reason is not None
 
 
-def test_rows_of_another_tools_shape_are_read_as_those_of_a_file(client: Client, tmp_path: Path) -> None:
+def test_rows_of_another_tools_shape_are_read_as_those_of_a_file(
+    client: Client, context: Context, tmp_path: Path
+) -> None:
     """verl's dumps, as mappings and as a file: the same solutions, recognised by the same fields, kept with the job."""
     rows = [
         {
@@ -110,7 +113,7 @@ def test_rows_of_another_tools_shape_are_read_as_those_of_a_file(client: Client,
     path = tmp_path / "dump.jsonl"
     path.write_text("".join(json.dumps(row) + "\n" for row in rows))
     assert client.submit(path, judge="scripted", k=1).id == job.id
-    reading = job_reading(client, job.id)
+    reading = job_reading(context, job.id)
     assert reading["formats"]["rows"]["verl"]["rows"] == 3
     assert reading["splitter"]
     other = client.submit(
@@ -120,7 +123,7 @@ def test_rows_of_another_tools_shape_are_read_as_those_of_a_file(client: Client,
         fields={"problem": "q", "solution": "a"},
         split_steps="lines",
     )
-    assert job_reading(client, other.id)["map"] == {"problem": "q", "solution": "a"}
+    assert job_reading(context, other.id)["map"] == {"problem": "q", "solution": "a"}
     with pytest.raises(ConfigError, match="either steps or solution"):
         client.submit(rows, fields={"problem": "input"})
     with pytest.raises(InputError) as error:
@@ -128,8 +131,8 @@ def test_rows_of_another_tools_shape_are_read_as_those_of_a_file(client: Client,
     assert "nearest is verl (by input, score, step): missing: output" in str(error.value.bad_lines[0])
 
 
-def job_reading(client: Client, job_id: int) -> Any:
-    with client._context.database.transaction() as connection:
+def job_reading(context: Context, job_id: int) -> Any:
+    with context.database.transaction() as connection:
         return jobs.get(connection, job_id).reading
 
 
