@@ -189,6 +189,8 @@ class Intake:
 
     def _of_earlier_version(self, recipe: Recipe, kind: str) -> int | None:
         """The job that answers for this input since before seeds derived from what is judged."""
+        if recipe.seed_rule == BY_SOLUTION:
+            return None
         digest = msgspec.structs.replace(recipe, seed_rule=BY_SOLUTION).digest
         query = text("SELECT id FROM jobs WHERE dedupe_key = :key")
         key = f"{kind}{digest}:{self.input_digest}"
