@@ -140,7 +140,7 @@ class AccessGate:
         challenge = 'Basic realm="rprm-jobs", charset="UTF-8"' if browser else 'Bearer realm="rprm-jobs"'
         return problem_response(
             request, 401, "token", detail, headers={"WWW-Authenticate": challenge},
-            hint="Authorization: Bearer TOKEN; tokens are created by rprm-jobs token create",
+            hint="Authorization: Bearer TOKEN; tokens are created by rprm-jobs token create NAME",
         )  # fmt: skip
 
     def _logging(self, request: Request, needed: Needs, caller: Caller | None, send: Send) -> Send:

@@ -67,5 +67,5 @@ def _from_row(name: str, model: object, sources: Sequence[str], made_at: datetim
         return StoredCalibration(name, msgspec.convert(model, Calibrator), tuple(sources), made_at)
     except msgspec.ValidationError as error:
         raise ConfigError(
-            f"the calibration {name!r} cannot be read: {error}", hint="upgrade rprm-jobs on this machine"
+            f"the calibration {name!r} cannot be read: {error}", hint="upgrade the package on this machine"
         ) from error

@@ -208,7 +208,7 @@ def _stopping() -> ServiceError:
     return ServiceError("the service is being restarted", hint=_HINT)
 
 
-_HINT = "judging goes on: send the same request again; `rprm-jobs status` says whether a worker serves the judge"
+_HINT = "judging goes on: send the same request again; `rprm-jobs workers` says whether one serves the judge"
 
 
 def _notify_workers(context: Context, recipe: Recipe) -> None:

@@ -75,7 +75,7 @@ def get(connection: Connection, name: str, kind: SetKind) -> TrainingSet:
     if training_set.kind is not kind:
         raise NotFound(
             f"the set {name!r} is of the kind {training_set.kind.value}",
-            hint=f"it is one of those that rprm-jobs {training_set.kind.value} list shows",
+            hint=f"list those: rprm-jobs {training_set.kind.value} list",
         )
     return training_set
 

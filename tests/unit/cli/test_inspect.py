@@ -58,7 +58,7 @@ def test_as_json_and_only_the_first_rows(tmp_path: Path) -> None:
     assert (value["complete"], value["solutions"], value["refused"]) == (False, 1, 0)
     assert value["rows"][0]["steps"][1] == "Two."
     assert value["rows"][0]["metadata"]["step_offsets"] == [[0, 259], [262, 266]]
-    assert value["reading"]["splitter"] == {"name": "blank-lines", "version": 1}
+    assert value["reading"]["splitter"] == {"name": "blank-lines", "version": 2}
     assert value["steps"]["classes"] == [{"from": 2, "to": 2, "count": 1}]
 
 

@@ -115,7 +115,7 @@ def _check_outputs(family: ScoreFamily, outputs: int, where: str) -> None:
         raise JudgeError(
             f"its head has {outputs} outputs, and family {family.name} reads {family.outputs}",
             where=where,
-            hint="name the model's own family with --family (rprm-jobs judges --families lists them)",
+            hint="name the model's own family with --family; they are listed by: rprm-jobs judges --families",
         )
 
 
