@@ -72,5 +72,5 @@ def test_bounds_belong_to_distinct_alone(rule: PairRule) -> None:
 
 
 def test_rules_of_a_newer_version_are_not_guessed_at() -> None:
-    with pytest.raises(ConfigError, match="upgrade rprm-jobs"):
+    with pytest.raises(ConfigError, match="pip install -U rprm-jobs"):
         read_rules({**PairRules().to_builtins(), "margin": 1})

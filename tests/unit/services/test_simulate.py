@@ -63,7 +63,7 @@ def test_json_is_in_percent() -> None:
 
 def test_a_smaller_k_of_the_published_votes() -> None:
     assert simulate_published(k=4).lines[0].outcome.critiques == pytest.approx(4)
-    with pytest.raises(ConfigError, match="says nothing about k=11"):
+    with pytest.raises(ConfigError, match="say nothing about -k 11"):
         simulate_published(k=11)
 
 
@@ -95,7 +95,7 @@ def test_rows_that_hold_no_votes_are_named(tmp_path: Path) -> None:
         simulate_recorded(str(path), Limits())
     assert [bad.line for bad in error.value.bad_lines] == [1, 2]
     path.write_text("")
-    with pytest.raises(InputError, match="no step has any critiques"):
+    with pytest.raises(InputError, match="no step has a critique"):
         simulate_recorded(str(path), Limits())
 
 
