@@ -126,7 +126,7 @@ class TestProcessBench:
 
     def test_only_the_first_bad_rows_are_listed_and_all_are_counted(self, tmp_path: Path) -> None:
         path = write(tmp_path / "p.jsonl", *({"id": f"m-{i}"} for i in range(1050)))
-        with pytest.raises(InputError, match="1050 rows") as error:
+        with pytest.raises(InputError, match="1,050 rows") as error:
             read_predictions(path, {}, LIMITS, 0.5)
         assert (len(error.value.bad_lines), error.value.n_bad) == (1000, 1050)
 

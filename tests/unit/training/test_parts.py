@@ -80,7 +80,7 @@ def test_a_training_goes_on_from_its_checkpoint_when_it_is_asked_to(tmp_path: Pa
     fake = SimpleNamespace(
         train=lambda *, resume_from_checkpoint: asked.append(resume_from_checkpoint),
         state=SimpleNamespace(log_history=[{"loss": 1.0}]),
-        remove_callback=lambda callback: None,
+        remove_callback=lambda _: None,
         callback_handler=SimpleNamespace(callbacks=[]),
     )
     assert trainer.run(fake, TrainingPlan(source(), DpoRecipe(), tmp_path, resume)) == [{"loss": 1.0}]
