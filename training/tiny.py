@@ -49,7 +49,7 @@ class Size:
     held_share: float = 0.1
 
 
-SMALL = Size(cold=150, meta=90, cold_epochs=2.0, held_share=0.3)
+SMALL = Size(cold=150, meta=90, cold_epochs=5.0, held_share=0.3)
 _TEACHER_K, _META_K = 2, 8
 # Of the cold start's rows, those of foreign text: without them the judge forgets how to end a critique of it.
 _FOREIGN_SHARE = 0.12

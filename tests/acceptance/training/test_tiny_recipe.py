@@ -7,6 +7,7 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from statistics import median
 from typing import Any
 
 import pytest
@@ -36,8 +37,10 @@ def test_the_reduced_recipe_learns(servers_env: dict[str, str], tmp_path: Path) 
     out = tmp_path / "small"
     built = build(out, servers_env)
     losses = [float(entry["loss"]) for entry in built["sft"]["log"] if "loss" in entry]
-    # Means of five steps of 32 critiques each; it fell by a fifth to a quarter where this was written.
-    assert losses[-1] < 0.9 * losses[0]
+    # Means of five steps of 32 critiques each. A few hard critiques double such a mean (0.03 to 0.07 was seen), so the
+    # halves are compared by their medians: they fell by a quarter where this was written.
+    half = len(losses) // 2
+    assert median(losses[half:]) < 0.9 * median(losses[:half])
     pairs = built["dpo"]["data"]["validation"]
     assert pairs >= 16
     accuracies = [e["eval_rewards/accuracies"] for e in built["dpo"]["log"] if "eval_rewards/accuracies" in e]
