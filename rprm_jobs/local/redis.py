@@ -25,6 +25,7 @@ from rprm_jobs.local.processes import end, process_in, processes_in, tail, write
 _START_S = 10.0
 _STOP_S = 5.0
 _ASK_S = 2.0
+_LOCK_S = 2.0
 _PORTS_TRIED = 3
 
 
@@ -100,7 +101,9 @@ class EmbeddedRedis:
         write_closed(configuration, self._configuration(address))
         write_closed(self._state, json.dumps(asdict(address)))
         self._pid_file.unlink(missing_ok=True)
-        with taken(self._server_lock, 0) as server_lock:
+        # A killed server shows as ended while its threads still close its files, and a look by another command takes the lock
+        # for a moment.
+        with taken(self._server_lock, _LOCK_S) as server_lock:
             if server_lock is None:
                 raise ServiceError(
                     "the embedded Redis of this folder runs on another machine, or in another container",

@@ -54,8 +54,10 @@ def test_work_goes_on_within_ten_seconds_of_a_kill(trial: Trial, job: int, with_
     jobs.wait_for(lambda: any(row.attempt == 2 for row in trial.leases()), within=10, what="the work goes on")
     print(f"work went on {time.monotonic() - started:.1f} s after the kill")
     trial.finish(job)
-    # Each shard that the dead worker held counts once; it may have finished one.
-    assert trial.failures(job) == sum(row.attempt == 2 for row in store.shard_rows(trial.database, job)) >= 1
+    # Each shard that the dead worker held counts once; it may have finished one, or recorded all of it.
+    shards = [(row.attempt, row.failures) for row in store.shard_rows(trial.database, job)]
+    assert set(shards) <= {(1, 0), (1, 1), (2, 1)}
+    assert (2, 1) in shards
     reasons = {row.reason for row in store.run(trial.database, "SELECT reason FROM failed_attempts")}
     assert len(reasons) == 1
     assert reasons.pop().endswith("died")
