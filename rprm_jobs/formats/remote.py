@@ -3,6 +3,7 @@ credentials. No exception of theirs goes past this module but as ours or as an O
 
 from __future__ import annotations
 
+import logging
 import re
 from typing import Any
 from urllib.parse import urlsplit
@@ -10,6 +11,14 @@ from urllib.parse import urlsplit
 from rprm_jobs.errors import ConfigError, InputError, MissingExtra, NotFound, RprmError
 
 _SCHEME = re.compile(r"[a-zA-Z][a-zA-Z0-9+.-]*://")
+_REFUSING = (401, 403)
+# Where each library finds its credentials.
+_CREDENTIALS = {
+    "s3": "AWS_PROFILE, or AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY",
+    "gs": "GOOGLE_APPLICATION_CREDENTIALS, or gcloud auth application-default login",
+    "gcs": "GOOGLE_APPLICATION_CREDENTIALS, or gcloud auth application-default login",
+    "hf": "HF_TOKEN, or hf auth login",
+}
 
 
 def is_remote(path: str) -> bool:
@@ -31,6 +40,8 @@ def file_system(path: str) -> tuple[Any, str]:
         import fsspec
     except ImportError as error:
         raise _missing(path) from error
+    # It logs, with tracebacks, every error that it raises.
+    logging.getLogger("gcsfs").setLevel(logging.CRITICAL)
     try:
         system, inner = fsspec.core.url_to_fs(path)
     except ImportError as error:
@@ -57,12 +68,25 @@ def explained(error: Exception, path: str) -> RprmError:
     where = where_of(path)
     text = (str(error) or type(error).__name__).splitlines()[0]
     if isinstance(error, FileNotFoundError):
-        return NotFound("there is no such file", where=where, hint="check the location's spelling")
-    if isinstance(error, PermissionError) or "redential" in text:
-        return InputError(
-            f"access is refused: {text}", where=where, hint="set the credentials as its library wants them"
-        )
+        private = f"; if it is private: {_CREDENTIALS['hf']}" if urlsplit(path).scheme == "hf" else ""
+        return NotFound("there is no such file", where=where, hint=f"check the location's spelling{private}")
+    if _is_refusal(error):
+        return InputError(f"access is refused: {text}", where=where, hint=credentials_hint(path))
     return InputError(f"cannot be read: {text}", where=where, hint="check the location and the network, then try again")
+
+
+def _is_refusal(error: Exception) -> bool:
+    """Whether it is about who asks: each library says so in its own way."""
+    status = getattr(getattr(error, "response", error), "status_code", getattr(error, "code", None))
+    text = str(error)
+    refuses = isinstance(error, PermissionError) or status in _REFUSING
+    return refuses or "redential" in text or text.startswith("Forbidden")
+
+
+def credentials_hint(path: str) -> str:
+    """What to check where a location lets nobody in."""
+    names = _CREDENTIALS.get(urlsplit(path).scheme)
+    return f"check the location and its credentials{f': {names}' if names else ''}"
 
 
 def open_remote(path: str) -> Any:

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from pathlib import Path
 from typing import Any
 
 from rprm_jobs.errors import ConfigError, RprmError
-from rprm_jobs.formats.remote import file_system, where_of
+from rprm_jobs.formats.remote import credentials_hint, file_system, where_of
 
 
 @contextmanager
@@ -17,8 +18,9 @@ def upload(path: str) -> Iterator[Any]:
     Raises ConfigError where the location takes no files or refuses this one.
     """
     system, inner = file_system(path)
+    in_parts = _has_transactions(system)
     try:
-        file = system.open(inner, "wb", autocommit=False)
+        file = system.open(inner, "wb", autocommit=False) if in_parts else system.open(inner, "wb")
     except RprmError:
         raise
     except Exception as error:
@@ -30,10 +32,22 @@ def upload(path: str) -> Iterator[Any]:
         raise
     try:
         file.close()
-        file.commit()
+        if in_parts:
+            file.commit()
     except Exception as error:
         _discard(file)
         raise _refused(path, error) from error
+
+
+def _has_transactions(system: Any) -> bool:
+    """Whether files can be committed or discarded. A hub's cannot: they are kept here and committed when closed.
+
+    Its library refuses only after it has made the file, which then commits itself, empty, when it is collected.
+    """
+    try:
+        return system.transaction is not None
+    except NotImplementedError:
+        return False
 
 
 def _discard(file: Any) -> None:
@@ -42,12 +56,13 @@ def _discard(file: Any) -> None:
         file.discard()
     with suppress(Exception):
         file.closed = True
+    with suppress(Exception):
+        # Where a hub's file keeps what it has not committed.
+        Path(file.temp_file.name).unlink()
 
 
 def _refused(path: str, error: Exception) -> ConfigError:
     text = (str(error) or type(error).__name__).splitlines()[0]
-    return ConfigError(
-        f"the output cannot be written: {text}",
-        where=where_of(path),
-        hint="check the location and its credentials, or write to a file and copy it",
-    )
+    if isinstance(error, FileNotFoundError):
+        text = "there is no such bucket or data set"
+    return ConfigError(f"the output cannot be written: {text}", where=where_of(path), hint=credentials_hint(path))

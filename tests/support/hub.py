@@ -1,4 +1,7 @@
-"""A hub that lives in memory: what pushing a data set asks of Hugging Face, and no more. It keeps every commit."""
+"""A hub that lives in memory: what pushing and reading a data set ask of Hugging Face, and no more.
+
+It keeps every commit.
+"""
 
 from __future__ import annotations
 
@@ -11,7 +14,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
-from urllib.parse import unquote
+from urllib.parse import parse_qs, unquote
 
 TOKEN = "hf_test"
 _REPO = re.compile(r"/api/datasets/([^/]+/[^/]+)(?:/(.*))?")
@@ -34,11 +37,12 @@ class Repo:
 
 @dataclass
 class FakeHub:
-    """Its address, its data sets, and the next status to fail with, if any."""
+    """Its address, its data sets, the status to fail with, if any, and how many readings get a 503 first."""
 
     url: str = ""
     repos: dict[str, Repo] = field(default_factory=dict)
     fail_with: int | None = None
+    unavailable: int = 0
 
 
 class _Handler(BaseHTTPRequestHandler):
@@ -63,30 +67,52 @@ class _Handler(BaseHTTPRequestHandler):
     def do_GET(self) -> None:
         path = unquote(self.path.partition("?")[0])
         if (match := _FILE.fullmatch(path)) is not None:
-            repo, branch, name = match.groups()
-            content = self.hub.repos[repo].branches[branch].get(name)
-            if content is None:
-                self._answer(404, {"error": "no such file"}, {"X-Error-Code": "EntryNotFound"})
-            else:
-                self._answer(200, content, {"ETag": '"1"', "X-Repo-Commit": self.hub.repos[repo].sha})
+            self._send(*match.groups())
             return
         match = _REPO.fullmatch(path)
         repo_now = self.hub.repos.get(match[1]) if match else None
         if match is None or repo_now is None:
             self._answer(404, {"error": "no such data set"}, {"X-Error-Code": "RepoNotFound"})
             return
-        branch = match[2].removeprefix("revision/").removeprefix("tree/") if match[2] else "main"
+        what, _, rest = (match[2] or "revision/main").partition("/")
+        branch, _, folder = rest.partition("/")
         files = repo_now.branches.get(branch)
         if files is None:
             self._answer(404, {"error": "no such revision"}, {"X-Error-Code": "RevisionNotFound"})
-        elif (match[2] or "").startswith("tree/"):
-            tree = [{"type": "file", "path": name, "size": len(data), "oid": "0"} for name, data in files.items()]
-            self._answer(200, tree)
+        elif what == "tree":
+            self._list(files, f"{folder}/" if folder else "")
         else:
             siblings = [{"rfilename": name} for name in files]
             self._answer(200, {"id": match[1], "sha": repo_now.sha, "private": repo_now.private, "siblings": siblings})
 
+    def _list(self, files: dict[str, bytes], below: str) -> None:
+        tree: dict[str, dict[str, Any]] = {}
+        for name in (name for name in files if name.startswith(below)):
+            inside, *more = name.removeprefix(below).split("/")
+            if not more or "recursive=true" in self.path:
+                tree[name] = {"type": "file", "path": name, "size": len(files[name]), "oid": "0"}
+            else:
+                tree[below + inside] = {"type": "directory", "path": below + inside, "oid": "0"}
+        if below and not tree:
+            self._answer(404, {"error": "no such folder"}, {"X-Error-Code": "EntryNotFound"})
+        else:
+            self._answer(200, list(tree.values()))
+
     do_HEAD = do_GET
+
+    def _send(self, repo: str, branch: str, name: str) -> None:
+        content = self.hub.repos[repo].branches[branch].get(name)
+        headers = {"ETag": '"1"', "X-Repo-Commit": self.hub.repos[repo].sha}
+        if content is None:
+            self._answer(404, {"error": "no such file"}, {"X-Error-Code": "EntryNotFound"})
+        elif self.hub.unavailable > 0:
+            self.hub.unavailable -= 1
+            self._answer(503, {"error": "not now"})
+        elif asked := self.headers.get("Range"):
+            first, _, last = asked.removeprefix("bytes=").partition("-")
+            self._answer(206, content[int(first) : int(last) + 1], headers)
+        else:
+            self._answer(200, content, headers)
 
     def do_POST(self) -> None:
         body, path = self._body(), unquote(self.path.partition("?")[0])
@@ -117,6 +143,10 @@ class _Handler(BaseHTTPRequestHandler):
             known = branch in repo.branches
             repo.branches.setdefault(branch, dict(repo.branches["main"]))
             self._answer(409 if known else 200, {})
+        elif what == "paths-info":
+            files, asked = repo.branches[branch], parse_qs(body.decode())["paths"]
+            infos = [{"type": "file", "path": n, "size": len(files[n]), "oid": "0"} for n in asked if n in files]
+            self._answer(200, infos)
         elif what == "preupload":
             files = json.loads(body)["files"]
             answer = [{"path": file["path"], "uploadMode": "regular", "shouldIgnore": False} for file in files]
