@@ -32,6 +32,8 @@ def main() -> None:
         home = Path(folder)
         (home / "one.jsonl").write_text(json.dumps(_ONE) + "\n")
         env = {name: value for name, value in os.environ.items() if not name.startswith("RPRM_")}
+        # Without bytecode every command would compile all that it imports.
+        env.pop("PYTHONDONTWRITEBYTECODE", None)
         env["RPRM_HOME"] = str(home / "home")
         submit = ["submit", str(home / "one.jsonl"), "--judge", "scripted", "-k", "1", "--new"]
         commands = {"--help": ["--help"], "jobs": ["jobs"], "submit": submit, "submit --wait": [*submit, "--wait"]}

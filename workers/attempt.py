@@ -72,6 +72,7 @@ class Attempt:
         outcome = "failed"
         try:
             complete = self._judge_and_record()
+            self._held.ending = True
             self._retried(self._finish if complete else self._hand_back)
             outcome = "finished" if complete else "handed back"
             self._shared.progress.finished(self._lease.job_id)
@@ -84,6 +85,7 @@ class Attempt:
 
     def _settle(self, error: BaseException) -> None:
         """End the lease as the table says. Raises what must stop the worker."""
+        self._held.ending = True
         disposition = disposition_of(error)
         if disposition.worker is WorkerNext.PAUSES and isinstance(error, StoreError):
             self._shared.gate.refused(RESULTS, error)

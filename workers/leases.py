@@ -30,10 +30,12 @@ class HeldLease:
     """A lease in use. `lost` is set when no more results may be written for it; `on_lost` stops its generation.
 
     `refusal` is why, when the store refused to renew it: then nobody else need have it, and it can be handed back.
+    `ending`: its end is being written, or was; where Postgres no longer knows it, that is our own doing.
     """
 
     lease: Lease
     refusal: StoreError | None = None
+    ending: bool = False
     on_lost: Callable[[], object] = lambda: None
     lost: threading.Event = field(default_factory=threading.Event)
 
@@ -132,7 +134,8 @@ class LeaseKeeper:
             workers.heartbeat(connection, self._worker.id, self._stats(), self._troubles.current())
             kept = leases.renew(connection, [h.lease for h in held], owner=self._worker.id, lease_s=self._lease_s)
         for held_lease in held:
-            if (held_lease.lease.shard_id, held_lease.lease.attempt) not in kept and self._is_held(held_lease):
+            known = (held_lease.lease.shard_id, held_lease.lease.attempt) in kept
+            if not known and not held_lease.ending and self._is_held(held_lease):
                 _log.warning("the lease is lost", extra=held_lease.lease.log_context())
                 held_lease.lose()
 

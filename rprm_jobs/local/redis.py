@@ -101,8 +101,8 @@ class EmbeddedRedis:
         write_closed(configuration, self._configuration(address))
         write_closed(self._state, json.dumps(asdict(address)))
         self._pid_file.unlink(missing_ok=True)
-        # A killed server shows as ended while its threads still close its files, and a look by another command takes the lock
-        # for a moment.
+        # A killed server shows as ended while its threads still hold its files, and another command's look takes the
+        # lock for a moment.
         with taken(self._server_lock, _LOCK_S) as server_lock:
             if server_lock is None:
                 raise ServiceError(

@@ -6,7 +6,7 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
-from rprm_jobs.store.records import Lease, WorkerInfo
+from rprm_jobs.store.records import WorkerInfo
 from rprm_jobs.store.session import Database
 from tests.support import store
 from tests.support.jobs import JUDGE
@@ -83,11 +83,11 @@ class WorkerParts:
         self.shared = replace(self.shared, engines=replace(self.shared.engines, **parts))
         self.use(self.keeper)
 
-    def attempt(self) -> Lease:
+    def attempt(self) -> HeldLease:
         """Claim the next shard and make one attempt at it, outside the slots; what it raises goes to the caller."""
-        lease = store.claim(self.database, WORKER)
-        Attempt(self.shared, HeldLease(lease)).run()
-        return lease
+        held = HeldLease(store.claim(self.database, WORKER))
+        Attempt(self.shared, held).run()
+        return held
 
     def close(self) -> None:
         """End the engine's loop."""

@@ -71,9 +71,11 @@ def always(error: BaseException) -> Callable[[str], None]:
 
 def test_an_undisturbed_attempt_finishes_its_shard(parts: WorkerParts) -> None:
     job = one_shard(parts)
-    parts.attempt()
+    held = parts.attempt()
     assert shard(parts, job) == ("done", 0)
     assert rewards(parts.database, job) == expected_rewards(make_solutions(4), make_recipe())
+    # What follows its end (fitting a plan) takes its time, and the lease is not lost by it.
+    assert held.ending
 
 
 @pytest.mark.parametrize("sqlstate", OF_THE_STORE)
@@ -240,6 +242,6 @@ def test_an_attempt_at_a_job_that_is_deleted_meanwhile_ends(parts: WorkerParts) 
 def test_draining_hands_the_rest_back(parts: WorkerParts) -> None:
     job = one_shard(parts)
     parts.stop.drain()
-    parts.attempt()
+    assert parts.attempt().ending
     assert shard(parts, job) == ("ready", 0)
     assert state(parts.database, job) is JobState.RUNNING

@@ -114,6 +114,19 @@ def test_what_is_held_is_renewed_with_the_heartbeat_and_what_is_removed_no_longe
         assert not second.lost.is_set()
 
 
+def test_a_lease_whose_end_is_written_is_not_lost_by_it(store: Store, caplog: pytest.LogCaptureFixture) -> None:
+    with keeping(store) as keeper:
+        held = hold(store, keeper, 1)
+        held.ending = True
+        store.known.clear()
+        wait_renewals(store)
+        assert not held.lost.is_set()
+        assert caplog.records == []
+        # What was said too soon is said when the attempt goes on.
+        held.ending = False
+        wait_for(held.lost.is_set, what="the lease is lost", every=0.005)
+
+
 def test_a_lease_that_postgres_no_longer_knows_is_lost_and_the_others_are_not(store: Store) -> None:
     with keeping(store) as keeper:
         gone, kept = hold(store, keeper, 1), hold(store, keeper, 2)
