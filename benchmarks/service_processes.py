@@ -1,4 +1,4 @@
-"""The service and one scripted worker as processes that may be killed, and are started again."""
+"""The service and one worker as processes that may be killed, and are started again."""
 
 from __future__ import annotations
 
@@ -16,9 +16,11 @@ from tests.support.service import free_port
 
 
 @contextmanager
-def service_and_worker(settings: Settings, folder: Path) -> Iterator[Processes]:
-    """`rprm-jobs serve` and one scripted worker, as processes that may be killed and are started again."""
-    processes = Processes(settings, folder)
+def service_and_worker(
+    settings: Settings, folder: Path, judge: str = "scripted", engine: str = "auto"
+) -> Iterator[Processes]:
+    """`rprm-jobs serve` and one worker, as processes that may be killed and are started again."""
+    processes = Processes(settings, folder, judge, engine)
     try:
         processes.start()
         yield processes
@@ -29,7 +31,7 @@ def service_and_worker(settings: Settings, folder: Path) -> Iterator[Processes]:
 class Processes:
     """The service on `port`, and a worker; `tend` starts again what has ended."""
 
-    def __init__(self, settings: Settings, folder: Path) -> None:
+    def __init__(self, settings: Settings, folder: Path, judge: str, engine: str) -> None:
         self.settings, self._folder, self.port = settings, folder, free_port()
         self.env = {
             **{name: value for name, value in os.environ.items() if not name.startswith("RPRM_")},
@@ -38,7 +40,7 @@ class Processes:
         }  # fmt: skip
         self._commands = {
             "service": ["-m", "rprm_jobs", "serve", "--port", str(self.port)],
-            "worker": ["-m", "workers", "--judge", "scripted"],
+            "worker": ["-m", "workers", "--judge", judge, "--engine", engine],
         }
         self.running: dict[str, subprocess.Popen[bytes]] = {}
 
@@ -50,7 +52,7 @@ class Processes:
     def start(self) -> None:
         """Start both and wait until both serve."""
         self.tend()
-        deadline = time.monotonic() + 60
+        deadline = time.monotonic() + 180
         while b"ready: " not in (self._folder / "worker.log").read_bytes() or not self._listens():
             if time.monotonic() > deadline:
                 raise RuntimeError(

@@ -11,7 +11,6 @@ policy's norms are trained, 1,152 weights, which a few hundred solutions are eno
 from __future__ import annotations
 
 import argparse
-import asyncio
 import json
 import random
 import re
@@ -21,9 +20,8 @@ from contextlib import redirect_stdout
 from pathlib import Path
 from typing import Any
 
-import httpx
-
 from rprm_jobs.judge.policy import Policy, resolve_policy
+from rprm_jobs.rewards.trl import StepReward
 from training.careless import draw_careless
 from training.splits import as_problem, draw_split
 
@@ -31,6 +29,7 @@ _PROMPTS, _GROUP = 8, 8
 _LEARNING_RATE = 1e-2
 # An outage may last so long before the run gives up, in seconds.
 _PATIENCE_S = 600.0
+_OF_THE_MACHINE = ("out", "run", "service", "threads")
 _TRAINING_SEED = 70_000
 
 
@@ -39,35 +38,12 @@ def answer_reward(completions: list[Any], answer: list[str], **_: Any) -> list[f
     return [float(answer_of(text_of(c)) == expected) for c, expected in zip(completions, answer, strict=True)]
 
 
-class StepReward:
-    """Asks the service, all completions at the same time. Outages are waited for: no reward is made up."""
-
-    __name__ = "step_reward"
-
-    def __init__(self, url: str, judge: str, aggregation: str, k: int, run: str) -> None:
-        self._url = f"{url}/reward"
-        self._query = {"judge": judge, "aggregation": aggregation, "k": k, "run": run, "step_separator": "\n\n"}
-
-    async def __call__(self, completions: list[Any], problem: list[str], **_: Any) -> list[float | None]:
-        """A reward for each; None where the judge has none, which TRL leaves out."""
-        async with httpx.AsyncClient(timeout=120.0, limits=httpx.Limits(max_connections=64)) as client:
-            asked = [self._ask(client, p, text_of(c)) for p, c in zip(problem, completions, strict=True)]
-            return list(await asyncio.gather(*asked))
-
-    async def _ask(self, client: httpx.AsyncClient, problem: str, solution: str) -> float | None:
-        deadline = asyncio.get_running_loop().time() + _PATIENCE_S
-        while True:
-            try:
-                body = {"problem": problem, "solution": solution}
-                answer = await client.post(self._url, params=self._query, json=body)
-                if answer.status_code < 500 and answer.status_code != 429:
-                    reward: float | None = answer.raise_for_status().json()["reward"]
-                    return reward
-            except httpx.TransportError as error:
-                print(f"the service does not answer: {error}", file=sys.stderr)
-            if asyncio.get_running_loop().time() > deadline:
-                raise TimeoutError(f"no reward within {_PATIENCE_S:.0f} s from {self._url}")
-            await asyncio.sleep(1.0)
+def judge_reward(options: argparse.Namespace) -> StepReward:
+    """Asks the service for all completions at the same time. An outage is waited for: no reward is made up."""
+    judging = {"run": options.run or f"grpo-{options.seed}", "step_separator": "\n\n"}
+    return StepReward(
+        options.service, options.judge, options.k, options.aggregation, timeout=_PATIENCE_S, options=judging
+    )
 
 
 def text_of(completion: Any) -> str:
@@ -146,8 +122,13 @@ def train(policy: Policy, reward: Any, options: argparse.Namespace) -> dict[str,
         trainer.train(resume_from_checkpoint=any(Path(options.out).glob("checkpoint-*")) or None)
     model.eval()
     after = pass_at_1(model, tokenizer, rows, options.samples, options.seed)
-    curve = [float(entry["reward"]) for entry in trainer.state.log_history if "reward" in entry]
-    return {"before": round(before, 2), "after": round(after, 2), "rewards": [round(value, 4) for value in curve]}
+    logged = [entry for entry in trainer.state.log_history if "reward" in entry]
+    return {
+        "before": round(before, 2), "after": round(after, 2),
+        "rewards": [round(float(entry["reward"]), 4) for entry in logged],
+        # The share of each step's solutions that the judge could not judge; they are left out, and are no zeros.
+        "judge_failed": [round(float(entry.get("judge_failed", 0.0)), 4) for entry in logged],
+    }  # fmt: skip
 
 
 def main() -> None:
@@ -160,15 +141,14 @@ def main() -> None:
     parser.add_argument("-k", type=int, default=2, help="critiques of a step")
     parser.add_argument("--steps", type=int, default=20)
     parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--run", help="the name of the run for the service, which judges equal solutions of it once")
     parser.add_argument("--problems", type=int, default=200, help="problems of the evaluation")
     parser.add_argument("--samples", type=int, default=4, help="solutions of each of them")
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--out", type=Path, required=True, help="a folder for checkpoints; a cut run goes on from them")
     options = parser.parse_args()
-    reward: Any = answer_reward
-    if options.reward == "steps":
-        reward = StepReward(options.service, options.judge, options.aggregation, options.k, f"grpo-{options.seed}")
-    settings = {name: value for name, value in vars(options).items() if name not in ("out", "service", "threads")}
+    reward: Any = judge_reward(options) if options.reward == "steps" else answer_reward
+    settings = {name: value for name, value in vars(options).items() if name not in _OF_THE_MACHINE}
     print(json.dumps({**settings, **train(resolve_policy("tiny-policy"), reward, options)}))
 
 

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-import asyncio
+import argparse
 import importlib.util
 import json
 import signal
 import socket
 import subprocess
 import sys
+import time
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from types import ModuleType
 
@@ -73,25 +75,13 @@ class Service:
 def test_an_outage_in_the_middle_changes_no_reward(example: ModuleType, cli: Cli, workers: Workers) -> None:
     service = Service(cli)
     solutions = make_solutions(16, steps=4)
-    asked = {
-        "completions": [[{"role": "assistant", "content": "\n\n".join(s.steps)}] for s in solutions],
-        "problem": [s.problem for s in solutions],
-    }
+    completions = [[{"role": "assistant", "content": "\n\n".join(s.steps)}] for s in solutions]
+    prompts = [[{"role": "user", "content": s.problem}] for s in solutions]
 
     def ask(run: str) -> list[float | None]:
-        rewards: list[float | None] = asyncio.run(example.StepReward(service.url, "scripted", "mean", 2, run)(**asked))
-        return rewards
-
-    async def ask_through_an_outage() -> list[float | None]:
-        reward = example.StepReward(service.url, "scripted", "mean", 2, "b")
-        asking = asyncio.ensure_future(reward(**asked))
-        await asyncio.sleep(1.5)
-        assert not asking.done()
-        slow.send(signal.SIGKILL)
-        service.kill()
-        await asyncio.to_thread(service.start)
-        workers.start()
-        rewards: list[float | None] = await asking
+        judging = {"service": service.url, "judge": "scripted", "aggregation": "mean", "k": 2, "run": run}
+        reward = example.judge_reward(argparse.Namespace(**judging))
+        rewards: list[float | None] = reward(prompts, completions)
         return rewards
 
     worker = workers.start()
@@ -100,7 +90,15 @@ def test_an_outage_in_the_middle_changes_no_reward(example: ModuleType, cli: Cli
     assert len(set(undisturbed)) > 8
     worker.stop()
     slow = workers.start("--engine-arg", "delay_s=1", "--critiques-in-flight", "8")
-    assert asyncio.run(ask_through_an_outage()) == undisturbed
+    with ThreadPoolExecutor(1) as pool:
+        asking = pool.submit(ask, "b")
+        time.sleep(1.5)
+        assert not asking.done()
+        slow.send(signal.SIGKILL)
+        service.kill()
+        service.start()
+        workers.start()
+        assert asking.result(120) == undisturbed
 
 
 @pytest.mark.slow
