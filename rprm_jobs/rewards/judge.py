@@ -10,7 +10,7 @@ from typing import Any
 
 from rprm_jobs.client import Client
 from rprm_jobs.errors import ServiceError
-from rprm_jobs.formats import BadRow
+from rprm_jobs.formats.readers.bad_row import BadRow, LeftOut
 from rprm_jobs.formats.readers.row_formats.messages import problem_of, solution_of
 from rprm_jobs.formats.readers.row_formats.protocol import ReadContext
 from rprm_jobs.services.jobs.rewards import Reward, refused
@@ -67,7 +67,18 @@ class StepJudge:
 def _row(prompt: Any, completion: Any) -> dict[str, Any] | Reward:
     context = ReadContext()
     try:
-        problem, (solution, _) = problem_of(prompt, context), solution_of(completion, context)
-    except BadRow as bad:
+        problem, (solution, _) = problem_of(_plain(prompt), context), solution_of(_plain(completion), context)
+    except (BadRow, LeftOut) as bad:
         return refused(bad)
     return {"problem": problem or "", "solution": solution}
+
+
+def _plain(value: Any) -> Any:
+    """Messages as JSON has them, whatever a trainer makes them of: mappings, tuples, models of pydantic."""
+    if isinstance(value, str):
+        return value
+    if hasattr(value, "model_dump"):
+        return value.model_dump()
+    if isinstance(value, Mapping):
+        return {name: _plain(item) for name, item in value.items()}
+    return [_plain(item) for item in value] if isinstance(value, list | tuple) else value

@@ -2,20 +2,30 @@
 
 verl does not pass the problem: the data set's `extra_info` must have it as `problem` or `question`. It has nothing for
 no reward, so a solution that cannot be judged stops the step, unless `unjudgeable` names the score that you choose.
+`rate_limited` makes a zero of every failure: use `naive`, or `remote` with `name` compute_score_blocking.
 """
 
 from __future__ import annotations
 
 import asyncio
+import json
 from collections.abc import Mapping
-from functools import lru_cache
 from typing import Any
 
 from rprm_jobs.errors import InputError
 from rprm_jobs.rewards.judge import StepJudge
 
+# What verl hands to every function where it serves a reward model of its own.
+_OF_VERL = ("reward_router_address", "reward_model_tokenizer")
+_judges: dict[str, StepJudge] = {}
 
-async def compute_score(
+
+async def compute_score(*args: Any, **kwargs: Any) -> dict[str, Any]:
+    """`compute_score_blocking` in a thread, for the managers that await."""
+    return await asyncio.to_thread(compute_score_blocking, *args, **kwargs)
+
+
+def compute_score_blocking(
     data_source: str,  # noqa: ARG001
     solution_str: str,
     ground_truth: Any,  # noqa: ARG001
@@ -28,8 +38,7 @@ async def compute_score(
     problem = (extra_info or {}).get("problem") or (extra_info or {}).get("question")
     if not problem:
         raise InputError("extra_info has no problem", hint="add it to the data set: extra_info.problem")
-    judge = _judge(tuple(sorted(options.items())))
-    (reward,) = await asyncio.to_thread(judge.rewards, [(problem, solution_str)])
+    (reward,) = _judge(options).rewards([(problem, solution_str)])
     score = unjudgeable if reward.reward is None else reward.reward
     if score is None:
         raise InputError(f"a solution cannot be judged: {reward.reason}", hint="set reward_kwargs.unjudgeable")
@@ -38,6 +47,8 @@ async def compute_score(
     return {"score": score, "judge_failed": failed, "first_error": first_error, "steps": len(reward.step_rewards)}
 
 
-@lru_cache(maxsize=8)
-def _judge(options: tuple[tuple[str, Any], ...]) -> StepJudge:
-    return StepJudge(**dict(options))
+def _judge(options: Mapping[str, Any]) -> StepJudge:
+    """One judge for each set of options, which may hold mappings, such as those of OmegaConf."""
+    options = {name: value for name, value in options.items() if name not in _OF_VERL}
+    key = json.dumps(options, sort_keys=True, default=dict)
+    return _judges.setdefault(key, StepJudge(**json.loads(key)))

@@ -14,7 +14,7 @@ import base64
 import ipaddress
 import logging
 from collections import OrderedDict
-from urllib.parse import urlsplit
+from urllib.parse import SplitResult, urlsplit
 
 from anyio import to_thread
 from fastapi import Request, Response
@@ -117,7 +117,7 @@ class AccessGate:
             return None
         if caller is None:
             return self._unknown(request)
-        if caller is _HERE and not is_loopback(urlsplit(f"//{request.headers.get('host', '')}").hostname or ""):
+        if caller is _HERE and not _asked_here(request):
             return problem_response(
                 request, 403, "foreign-host", "without tokens the service answers to 127.0.0.1 and localhost alone"
             )
@@ -197,6 +197,20 @@ def _secret(headers: Headers) -> str | None:
     return password or name
 
 
+def _asked_here(request: Request) -> bool:
+    """Whether the request names the loopback; a client of HTTP/1.0 names no host, and is no browser."""
+    host = request.headers.get("host")
+    return host is None or is_loopback(_split(f"//{host}").hostname or "")
+
+
+def _split(address: str) -> SplitResult:
+    """Its parts; those of nothing for what is no address."""
+    try:
+        return urlsplit(address)
+    except ValueError:
+        return urlsplit("")
+
+
 def _is_foreign(request: Request, *, proxied: bool) -> bool:
     """Whether a page of another site made the request. Programs that are no browsers send neither header."""
     if request.headers.get("sec-fetch-site", "same-origin") not in ("same-origin", "none"):
@@ -207,7 +221,7 @@ def _is_foreign(request: Request, *, proxied: bool) -> bool:
     hosts = {request.headers.get("host", "")}
     if proxied:
         hosts.add(request.headers.get("x-forwarded-host", ""))
-    return urlsplit(origin).netloc not in hosts
+    return _split(origin).netloc not in hosts
 
 
 def _too_many(request: Request, wait: float, what: str) -> Response:

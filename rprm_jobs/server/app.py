@@ -21,6 +21,7 @@ from rprm_jobs.server.rewards.judging import RewardService
 from rprm_jobs.server.rewards.lane import LiveLane
 from rprm_jobs.server.routes import access, catalogue, health, jobs, metrics, results, rewards, submit
 from rprm_jobs.server.state import ServiceOptions, ServiceState
+from rprm_jobs.server.transport import PlainRequests
 from rprm_jobs.server.uploads import Uploads
 from rprm_jobs.services.context import Context
 
@@ -55,6 +56,7 @@ def create_app(context: Context, options: ServiceOptions | None = None) -> FastA
     app.add_middleware(BodyLimit, most_bytes=options.max_body)
     app.add_middleware(AccessGate, state=state, routes=app.router.routes)
     app.add_middleware(MeasureRequests, metrics=state.metrics)
+    app.add_middleware(PlainRequests)
     return app
 
 

@@ -91,6 +91,11 @@ def kind_of(error: type[Exception]) -> str:
     return re.sub(r"(?<=[a-z])(?=[A-Z])", "-", error.__name__).lower()
 
 
+def _is_json(request: Request) -> bool:
+    kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+    return kind == "application/json" or (kind.startswith("application/") and kind.endswith("+json"))
+
+
 def add_problems(app: FastAPI) -> None:
     """Answer every error with a problem document."""
 
@@ -119,6 +124,12 @@ def add_problems(app: FastAPI) -> None:
 
     @app.exception_handler(RequestValidationError)
     async def _(request: Request, error: RequestValidationError) -> Response:
+        if isinstance(error.body, bytes) and not _is_json(request):
+            sent = request.headers.get("content-type") or "no type"
+            detail = f"the body is JSON, and the request says {sent!r}"
+            return problem_response(
+                request, 415, "unsupported-media-type", detail, hint="send Content-Type: application/json"
+            )
         fields = [
             {"where": ".".join(str(part) for part in item["loc"]), "reason": item["msg"]}
             for item in error.errors()[:_SHOWN_ERRORS]

@@ -16,6 +16,7 @@ from rprm_jobs.formats.readers.bad_row import BadRow, LeftOut
 from rprm_jobs.formats.readers.row_formats import nemo_gym
 from rprm_jobs.formats.readers.row_formats.messages import problem_of, unframed_problem, unframed_solution
 from rprm_jobs.formats.readers.row_formats.protocol import ReadContext
+from rprm_jobs.server.rewards.prompts import response_in
 from rprm_jobs.services.jobs.rewards import Reward
 
 # OpenRLHF shards a batch over its servers; nobody sends more than a batch.
@@ -39,12 +40,10 @@ class OpenRlhfRequest(BaseModel):
 
     def row(self, index: int) -> dict[str, Any]:
         """One query as a row. Raises BadRow where the response cannot be told from its prompt."""
-        query, prompt = self.query[index], self.prompts[index] if self.prompts is not None else ""
-        # The tokens were decoded again, which may add or lose a special token or a space at the front.
-        start = query.find(prompt.strip()) if prompt.strip() else -1
-        if start < 0:
+        query, prompt, context = self.query[index], self.prompts[index] if self.prompts else "", ReadContext()
+        response = response_in(query, prompt)
+        if response is None:
             raise BadRow("query does not contain its prompt" if prompt else "the query has no prompt in prompts")
-        response, context = query[start + len(prompt.strip()) :], ReadContext()
         return {"problem": unframed_problem(prompt, context), "solution": unframed_solution(response, context)}
 
 

@@ -15,6 +15,7 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 from rprm_jobs.errors import ServiceError
 from rprm_jobs.server.documents import described, document, echoed
 from rprm_jobs.server.problems import RETRY_AFTER_S
+from rprm_jobs.server.rewards.aggregates import AggregateRequest, aggregate
 from rprm_jobs.server.rewards.judging import RewardOptions, RewardService, SlimeOptions
 from rprm_jobs.server.rewards.trainers import (
     NemoGymRequest,
@@ -93,6 +94,13 @@ async def verify(request: Request, body: NemoGymRequest, options: Options) -> Re
         failure = nemo_gym_failure(sent, outage.what, terminal=False)
         return echoed(failure, headers={"Retry-After": str(RETRY_AFTER_S)})
     return echoed(nemo_gym_reply(sent, outcome))
+
+
+@router.post("/nemo-gym/aggregate_metrics")
+@needs(Scope.SUBMIT, Logged.FIRST)
+def aggregate_metrics(body: AggregateRequest) -> Response:
+    """NeMo-Gym's `/aggregate_metrics`: statistics of verified rows, without those that have no reward."""
+    return echoed(aggregate(body.verify_responses))
 
 
 @router.post("/nemo-gym/seed_session")

@@ -131,6 +131,7 @@ def test_elsewhere_the_service_does_not_start_without_a_token(context: Context) 
         ({"Host": "localhost.evil.example:8000"}, 403),
         ({"Origin": "http://evil.example"}, 403),
         ({"Origin": "null"}, 403),
+        ({"Host": "[", "Origin": "http://["}, 403),
         ({"Sec-Fetch-Site": "cross-site"}, 403),
         ({"Origin": "http://127.0.0.1", "Sec-Fetch-Site": "same-origin"}, 201),
         ({}, 201),

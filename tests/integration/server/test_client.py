@@ -176,8 +176,6 @@ def test_each_trainers_function_gives_the_judges_reward(url: str) -> None:
     assert values == [expected.reward, expected.reward, None]
     assert (failures, trl.__name__) == ({"judge_failed": 1 / 3}, "scripted_min")
 
-    options["options"] = None
-    del options["options"]
     extra = {"problem": "What is 1 + 1?", "index": 3}
     score = asyncio.run(
         compute_score(data_source="d", solution_str=TEXT, ground_truth="2", extra_info=extra, **options)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import Any
 
-from rprm_jobs.formats.readers.bad_row import BadRow, kind_of
+from rprm_jobs.formats.readers.bad_row import BadRow, LeftOut, kind_of
 from rprm_jobs.formats.readers.row_formats.protocol import ReadContext
 
 _ROLES = {"human": "user", "gpt": "assistant", "model": "assistant"}
@@ -26,6 +26,14 @@ _ENDS = (
     "<|im_end|>", "<|endoftext|>", "<|eot_id|>", "<|end_of_text|>", "<\uff5cend\u2581of\u2581sentence\uff5c>",
     "<end_of_turn>", "</s>", "<eos>", "<pad>", "<|pad|>",
 )  # fmt: skip
+
+# Parts of a message that a judge of texts cannot see, by the names that chat APIs and trainers have for them.
+_PERCEIVED = {
+    prefix + kind + suffix: what
+    for kind, what in (("image", "an image"), ("video", "a video"), ("audio", "a recording"), ("file", "a file"))
+    for prefix in ("", "input_")
+    for suffix in ("", "_url")
+}
 
 
 def unframed_problem(text: str, context: ReadContext) -> str:
@@ -51,7 +59,10 @@ def unframed_solution(text: str, context: ReadContext) -> str:
 
 
 def content_of(message: Any) -> str:
-    """The text of one message: a text, or its text parts one after the other. Raises BadRow."""
+    """The text of one message: a text, or its text parts one after the other.
+
+    Raises BadRow, and LeftOut for a message that says something in an image or a recording.
+    """
     if type(message) is not dict:
         raise BadRow(f"a message is {kind_of(message)}, not an object")
     content = message.get("content", message.get("value"))
@@ -61,7 +72,10 @@ def content_of(message: Any) -> str:
         return ""
     if type(content) is not list:
         raise BadRow(f"a message's content is {kind_of(content)}, not a text")
-    texts = [part.get("text") for part in content if type(part) is dict]
+    for part in content:
+        if type(part) is dict and (seen := _PERCEIVED.get(str(part.get("type")))) is not None:
+            raise LeftOut(f"problems that need {seen}")
+    texts = [part if type(part) is str else part.get("text") for part in content if type(part) in (dict, str)]
     return "".join(text for text in texts if type(text) is str)
 
 
