@@ -71,12 +71,12 @@ def rewards_of(settings: Settings, source: str) -> dict[str, list[float | None]]
     """The rewards of the steps of every judged solution of a run, by its content's id."""
     database = Database(settings.database_url or "")
     try:
-        found: dict[str, list[float | None]] = {}
+        by_id: dict[str, list[float | None]] = {}
         for job in run(database, "SELECT id FROM jobs WHERE sources::text LIKE :run", run=f'%"{source}"%'):
             scores, solutions = partition("scores", job.id), partition("solutions", job.id)
             rows = run(database, f"SELECT ext_id, rewards FROM {scores} JOIN {solutions} USING (ord)")
-            found |= {row.ext_id: list(row.rewards) for row in rows}
-        return found
+            by_id |= {row.ext_id: list(row.rewards) for row in rows}
+        return by_id
     finally:
         database.close()
 

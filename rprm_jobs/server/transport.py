@@ -40,7 +40,7 @@ class PlainRequests:
 class _Unpacked:
     def __init__(self, receive: Receive, encodings: list[bytes]) -> None:
         self._receive, self._encodings = receive, encodings
-        self._stream, self._begun = zlib.decompressobj(_GZIP_OR_ZLIB), False
+        self._stream, self._inside = zlib.decompressobj(_GZIP_OR_ZLIB), False
         self._pieces: Iterator[bytes] = iter(())
         self._more, self._ended = True, False
 
@@ -70,12 +70,12 @@ class _Unpacked:
 
     def _unpack(self, data: bytes) -> Iterator[bytes]:
         while data:
-            self._begun = True
+            self._inside = True
             if piece := self._stream.decompress(data, _PIECE_BYTES):
                 yield piece
             data = self._stream.unconsumed_tail
             if self._stream.eof:
-                data, self._begun = self._stream.unused_data, False
+                data, self._inside = self._stream.unused_data, False
                 self._stream = zlib.decompressobj(_GZIP_OR_ZLIB)
-        if self._begun and not self._more:
+        if self._inside and not self._more:
             raise zlib.error("cut")

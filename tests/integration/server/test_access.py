@@ -25,7 +25,8 @@ pytestmark = pytest.mark.integration
 
 @pytest.fixture
 def app(context: Context) -> FastAPI:
-    return create_app(context, ServiceOptions(host="0.0.0.0"))
+    # More in a burst than there are routes, and fewer than the flood below.
+    return create_app(context, ServiceOptions(host="0.0.0.0", bad_tokens_per_s=40.0))
 
 
 @pytest.fixture
