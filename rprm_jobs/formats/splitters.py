@@ -6,6 +6,7 @@ cuts needs a new number. Spans are `(start, end)` in characters of the text that
 
 from __future__ import annotations
 
+import itertools
 import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -69,7 +70,7 @@ class Splitting:
         """The spans of the steps, ascending, without white space at their ends. Raises NoSuchPart."""
         spans: list[Span] = []
         for start, end in self._ranges(text):
-            spans += _stripped(text, _between(self._cuts(text, start, end), start, end))
+            _add_pieces(spans, text, self._cuts(text, start, end), start, end)
         minimum = self.min_chars or (_MARKERS_MIN_CHARS if self.name == "markers" else 0)
         return _joined(spans, minimum) if minimum else spans
 
@@ -141,7 +142,7 @@ def _matches(name: str, text: str, start: int, end: int) -> Iterator[Span]:
     matches = pattern.finditer(text, start, end)
     if name == "sentences":
         return (_space_of(match) for match in matches if _ends_sentence(text, match))
-    spans = (match.span() for match in matches)
+    spans = map(re.Match.span, matches)
     return _without_first(spans) if name == "step-headers" else spans
 
 
@@ -192,26 +193,26 @@ def _only(part: Part | None, thinking: list[Span], response: list[Span]) -> list
     return response
 
 
-def _between(cuts: Iterable[Span], start: int, end: int) -> Iterator[Span]:
+def _add_pieces(spans: list[Span], text: str, cuts: Iterable[Span], start: int, end: int) -> None:
+    """What lies between the cuts, without white space at its ends, where anything is left."""
     at = start
-    for first, last in cuts:
+    for first, last in itertools.chain(cuts, ((end, end),)):
         if first < at:
             continue
-        yield at, first
+        if at < first:
+            if text[at].isspace() or text[first - 1].isspace():
+                _add_stripped(spans, text, at, first)
+            else:
+                spans.append((at, first))
         at = last
-    yield at, end
 
 
-def _stripped(text: str, spans: Iterable[Span]) -> Iterator[Span]:
-    for start, end in spans:
-        if start < end and not text[start].isspace() and not text[end - 1].isspace():
-            yield start, end
-            continue
-        piece = text[start:end]
-        kept = piece.strip()
-        if kept:
-            first = start + len(piece) - len(piece.lstrip())
-            yield first, first + len(kept)
+def _add_stripped(spans: list[Span], text: str, start: int, end: int) -> None:
+    piece = text[start:end]
+    kept = piece.strip()
+    if kept:
+        first = start + len(piece) - len(piece.lstrip())
+        spans.append((first, first + len(kept)))
 
 
 def _joined(spans: list[Span], minimum: int) -> list[Span]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 TAG = "\u043a\u0438"
@@ -86,6 +87,28 @@ SAMPLES: dict[str, list[tuple[dict[str, Any], Expected]]] = {
         ),
         ({"id": "e", "task": {"data": {}}, "ok": False, "errors": [{"type": "x"}], "traces": []}, []),
     ],
+    "prime-rl-updates": [({"version": 1, "trace_id": "t", "info": {"train": {"effective": True}}, "branches": []}, [])],
+    "verifiers-traces": [
+        (
+            {
+                "version": 1,
+                "id": "t",
+                "task": {"type": "GSM8KTask", "data": {"idx": 3, "prompt": "P?", "answer": "4"}},
+                "agent": {"config": {"model": "m"}, "name": "agent", "trainable": True},
+                "nodes": [
+                    {"message": {"role": "system", "content": "s"}, "sampled": False, "token_ids": [], "mask": []},
+                    {"parent": 0, "message": _USER, "sampled": False},
+                    {"parent": 1, "message": _ASSISTANT, "sampled": True, "finish_reason": "stop"},
+                ],
+                "calls": [{"node": 2, "model": "m", "finish_reason": "stop"}],
+                "rewards": {"correct": {"score": 1.0, "weight": 1.0}},
+                "metrics": {"turns": 1.0},
+                "info": {},
+            },
+            [("t", ["One.", "Two."], None, None)],
+        ),
+        ({"version": 1, "id": "t", "task": {"type": "T", "data": {}}, "nodes": [], "errors": [{"type": "x"}]}, []),
+    ],
     "trl": [
         ({"step": 1, "prompt": "P?", "completion": SOLUTION, "accuracy_reward": 1.0, "advantage": 0.5}, _PLAIN),
         ({"step": "1", "prompt": [_USER], "completion": [_ASSISTANT], "solution": "a reference"}, _PLAIN),
@@ -133,6 +156,7 @@ SAMPLES: dict[str, list[tuple[dict[str, Any], Expected]]] = {
             _PLAIN,
         )
     ],
+    "skyrl-metrics": [({"eval/gsm8k/avg_score": 0.5, "eval/all/avg_score": 0.5, "eval/all/pass_at_1": 0.5}, [])],
     "areal": [
         (
             {
@@ -147,6 +171,18 @@ SAMPLES: dict[str, list[tuple[dict[str, Any], Expected]]] = {
                 "completion": SOLUTION + "<|im_end|>",
             },
             [("t#2", ["One.", "Two."], None, None)],
+        )
+    ],
+    "nemo-gym-failures": [
+        (
+            {
+                "responses_create_params": {"input": "P?"},
+                "response": {"output": []},
+                "_ng_task_index": 3,
+                "_ng_rollout_index": 0,
+                "_ng_failure_class": "timeout",
+            },
+            [],
         )
     ],
     "nemo-gym": [
@@ -186,7 +222,8 @@ SAMPLES: dict[str, list[tuple[dict[str, Any], Expected]]] = {
                 "finish_reason": "stop",
             },
             _PLAIN,
-        )
+        ),
+        ({"problem": "P?", "generation": SOLUTION, "_full_generation": f"<think>\nHm.\n</think>{SOLUTION}"}, _PLAIN),
     ],
     "lm-eval": [
         (
@@ -214,6 +251,16 @@ SAMPLES: dict[str, list[tuple[dict[str, Any], Expected]]] = {
                 "filter": "none",
             },
             [("5#0", ["One.", "Two."], None, None), ("5#1", ["Three."], None, None)],
+        ),
+        (
+            {
+                "doc_id": 5,
+                "doc": {"text": "x"},
+                "arguments": {"gen_args_0": {"arg_0": [json.dumps([{"role": "system", "content": "s"}, _USER])]}},
+                "resps": [[SOLUTION]],
+                "filter": "none",
+            },
+            [("5", ["One.", "Two."], None, None)],
         ),
     ],
     "openai-batch": [
@@ -266,7 +313,16 @@ SAMPLES: dict[str, list[tuple[dict[str, Any], Expected]]] = {
                 },
             },
             [("d#0", ["One.", "Two."], None, None), ("d#1", ["Three."], None, None)],
-        )
+        ),
+        (
+            {
+                "text": "P?",
+                "id": "d",
+                "metadata": {"inference_results": [{"text": SOLUTION, "finish_reason": "stop", "usage": {}}]},
+            },
+            [("d", ["One.", "Two."], None, None)],
+        ),
+        ({"text": "P?", "id": "d", "metadata": {"inference_results": [{"error": "Got BadRequestError"}]}}, []),
     ],
     "distilabel": [
         ({"instruction": "P?", "generation": SOLUTION, "model_name": "m", "distilabel_metadata": {}}, _PLAIN),
@@ -345,7 +401,8 @@ SAMPLES: dict[str, list[tuple[dict[str, Any], Expected]]] = {
         (
             {
                 "question": "P?",
-                "sections": [{"content": "One."}, {"content": "Two."}],
+                "sections": [{"content": "One.", "start": 0, "end": 1}, {"section": "Two."}],
+                "sections_content": "section1: One.\n\nsection2: Two.\nsection7: is quoted here",
                 "reason_error_section_numbers": "[ ]",
                 "reason_unuseful_section_numbers": None,
             },

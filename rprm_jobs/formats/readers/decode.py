@@ -58,7 +58,7 @@ def count_strings(value: Any, depth: int = 1) -> int:
         kind = type(item)
         if kind is str:
             count += 1
-        elif kind is list or kind is dict:
+        elif kind is dict or kind is list:
             count += count_strings(item, depth + 1)
     return count
 

@@ -11,12 +11,14 @@ from rprm_jobs.formats.readers.row_formats.protocol import Plain, ReadContext, R
 
 _SECTION = re.compile(r"^[ \t]*section\s*(\d+)\s*:", re.IGNORECASE | re.MULTILINE)
 _LIST = re.compile(r"\[\s*(?:\d{1,9}\s*(?:,\s*\d{1,9}\s*)*)?\]", re.ASCII)
-_CONTENTS = ("sections_content", "section_content", "sections")
+_CONTENTS = ("sections", "sections_content", "section_content")
 _NUMBERS = ("reason_error_section_numbers", "reason_unuseful_section_numbers")
 
 
 def _convert(row: dict[str, Any], _context: ReadContext) -> Iterator[Plain]:
-    name = next(name for name in _CONTENTS if row.get(name) is not None)
+    filled = [name for name in _CONTENTS if row.get(name) is not None]
+    # The list says where sections end; the text, whose sections may quote such a header, does only where it is alone.
+    name = next((name for name in filled if type(row[name]) is list), filled[-1])
     steps = _sections(row[name], name)
     wrong = {number for field in _NUMBERS for number in _numbers(row.get(field), field)}
     outside = sorted(number for number in wrong if not 1 <= number <= len(steps))
@@ -35,7 +37,7 @@ def _convert(row: dict[str, Any], _context: ReadContext) -> Iterator[Plain]:
 
 def _sections(value: Any, name: str) -> list[Any]:
     if type(value) is list:
-        return [item.get("content", item.get("text")) if type(item) is dict else item for item in value]
+        return [_content(item) if type(item) is dict else item for item in value]
     if type(value) is not str:
         raise BadRow(f"{name} is {kind_of(value)}, not a text or a list")
     heads = list(_SECTION.finditer(value))
@@ -45,6 +47,10 @@ def _sections(value: Any, name: str) -> list[Any]:
         raise BadRow(f"the sections of {name} are not numbered 1 to {len(heads)}")
     ends = [head.start() for head in heads[1:]] + [len(value)]
     return [value[head.end() : end].strip() for head, end in zip(heads, ends, strict=True)]
+
+
+def _content(section: dict[str, Any]) -> Any:
+    return next((section[name] for name in ("content", "section", "text") if section.get(name) is not None), None)
 
 
 def _numbers(value: Any, field: str) -> list[int]:
@@ -64,6 +70,6 @@ def _numbers(value: Any, field: str) -> list[int]:
 FORMAT = RowFormat(
     "deltabench",
     "DeltaBench",
-    needs("question: text", "sections_content|section_content|sections", "reason_error_section_numbers"),
+    needs("question: text", "sections|sections_content|section_content", "reason_error_section_numbers"),
     _convert,
 )

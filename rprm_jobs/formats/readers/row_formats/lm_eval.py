@@ -5,11 +5,12 @@ The problem is the document's own field where it has one that is known, else the
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from typing import Any
 
 from rprm_jobs.formats.readers.bad_row import BadRow, LeftOut, kind_of
-from rprm_jobs.formats.readers.row_formats.messages import unframed_solution
+from rprm_jobs.formats.readers.row_formats.messages import last_of, unframed_solution
 from rprm_jobs.formats.readers.row_formats.protocol import Plain, ReadContext, RowFormat, needs, plain
 
 _PROBLEMS = ("problem", "question", "Question", "prompt", "input", "query")
@@ -47,13 +48,25 @@ def _samples(row: dict[str, Any], context: ReadContext) -> Iterator[Plain | BadR
 
 
 def _prompt(row: dict[str, Any]) -> str:
-    """The text of the first request: in a list of arguments, or as a file holds them (gen_args_0.arg_0)."""
+    """The text of the first request: in a list of arguments, or as a file holds them (gen_args_0.arg_0).
+
+    Of a chat endpoint's request the text is its messages as JSON, in a list of its own.
+    """
     value = row.get("arguments")
-    for _ in range(3):
+    for _ in range(5):
         if type(value) is str:
-            return value
+            return _user_turn(value)
         if type(value) is list and value:
             value = value[0]
         elif type(value) is dict:
             value = value.get("gen_args_0", value.get("arg_0"))
     raise BadRow(f"doc has none of the fields {', '.join(_PROBLEMS)}, and arguments hold no text")
+
+
+def _user_turn(text: str) -> str:
+    if not text.startswith("[{"):
+        return text
+    try:
+        return last_of(json.loads(text), "user") or text
+    except ValueError:
+        return text

@@ -11,16 +11,25 @@ from rprm_jobs.formats.readers.row_formats.protocol import Plain, ReadContext, R
 
 def _convert(row: dict[str, Any], context: ReadContext) -> Iterator[Plain]:
     name = "problem" if row.get("problem") is not None else "question"
-    reasoning = row.get("reasoning_content")
     yield plain(
         row,
         ("id", name, "generation", "expected_answer", "reasoning_content", "_full_generation"),
         id=row.get("id"),
         problem=row[name],
         solution=unframed_solution(row["generation"], context),
-        reasoning=reasoning if type(reasoning) is str else None,
+        reasoning=_reasoning(row),
         answer=row.get("expected_answer"),
     )
+
+
+def _reasoning(row: dict[str, Any]) -> str | None:
+    """What came apart from the answer, or was taken off it: `_full_generation` still has it then."""
+    reasoning, full = row.get("reasoning_content"), row.get("_full_generation")
+    if type(reasoning) is str:
+        return reasoning
+    if type(full) is not str or "</think>" not in full:
+        return None
+    return full.partition("</think>")[0].strip().removeprefix("<think>").strip() or None
 
 
 FORMAT = RowFormat(

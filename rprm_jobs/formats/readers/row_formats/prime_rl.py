@@ -1,6 +1,7 @@
-"""prime-rl: `traces.jsonl`, one episode a line. Each trace is a graph of messages; its last sampled answer is judged.
+"""prime-rl: `traces.jsonl`, one episode a line; and verifiers' of the same name, where one trace is a line.
 
-The branch that ends in that answer gives the problem: the user turn next before the answer.
+Each trace is a graph of messages; its last sampled answer is judged. The branch that ends in that answer gives the
+problem: the user turn next before the answer.
 """
 
 from __future__ import annotations
@@ -22,6 +23,10 @@ def _convert(row: dict[str, Any], _context: ReadContext) -> Iterator[Plain | Bad
             yield _trace(row, trace, f"{row['id']}#{number}" if several else str(row["id"]))
         except (BadRow, LeftOut) as reason:
             yield reason
+
+
+def _single(row: dict[str, Any], _context: ReadContext) -> Iterator[Plain]:
+    yield _trace(row, row, row["id"])
 
 
 def _trace(row: dict[str, Any], trace: Any, id_: str) -> Plain:
@@ -72,4 +77,10 @@ def _problem(nodes: list[Any], at: int) -> str:
 
 FORMAT = RowFormat(
     "prime-rl", "prime-rl's traces of episodes", needs("id: id", "task: object", "traces: list"), _convert
+)
+TRACES = RowFormat(
+    "verifiers-traces",
+    "verifiers' traces of evaluations",
+    needs("id: id", "task: object", "nodes: list"),
+    _single,
 )
