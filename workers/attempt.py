@@ -193,6 +193,8 @@ class Attempt:
 
     def _refit(self) -> None:
         """Refit the job's plan if it is due; on failure the next shard tries again."""
+        if self._task is not None and not self._task.work.recipe.is_planned:
+            return
         try:
             plan = refit(self._shared.database, self._lease.job_id)
         except (StoreError, NotFound) as error:

@@ -121,6 +121,11 @@ class Recipe(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         return read_stored(self.family)
 
     @property
+    def is_planned(self) -> bool:
+        """Whether it is judged by plans that are fitted to the job's own votes."""
+        return bool(self.stopping.get("kind") == "planned")
+
+    @property
     def screen_weight(self) -> float:
         """As how many critiques the screen's score of a step counts in its reward; 0 where it does not count."""
         return float(self.stopping.get("weight", 0.0)) if self.stopping.get("kind") == "cascade" else 0.0

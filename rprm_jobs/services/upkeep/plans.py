@@ -21,7 +21,7 @@ def refit(database: Database, job_id: int) -> StoredPlan | None:
     """
     with database.transaction() as connection:
         recipe = jobs.get(connection, job_id).recipe
-        if recipe.stopping["kind"] != "planned":
+        if not recipe.is_planned:
             return None
         last = plans.latest(connection, job_id)
         if last is not None and last.version >= _FITS:

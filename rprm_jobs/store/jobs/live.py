@@ -2,11 +2,14 @@
 
 There is one for each run and recipe; a unique key decides who creates it. Every batch is a transaction of its own that
 locks the job, so `ord` and the job's counts stay those of its rows, and a reader sees whole shards.
+
+While workers keep up, solutions are spread over small shards, which are judged at the same time. A shard costs its
+worker some transactions, whatever its size, so where many are ready already the last one takes more solutions instead.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from sqlalchemy import text
@@ -20,6 +23,9 @@ from rprm_jobs.store.schema.partitions import partition
 from rprm_jobs.store.schema.tables import solutions as solutions_table
 from rprm_jobs.store.session import copy_rows
 from rprm_jobs.types import URGENT_PRIORITY, KeepCritiques, Solution
+
+# A batch is spread over so many shards, and so many ready ones are more than the slots of some workers.
+_SPREAD, _MANY_READY = 8, 16
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,8 +76,7 @@ def add(
         rows = [solution_row(job.id, job.n_solutions + i, 0, job.n_solutions + i + 1, s) for i, s in enumerate(new)]
         copy_rows(connection, child, SOLUTION_COLUMNS, rows)
         ords |= {solution.id: job.n_solutions + i for i, solution in enumerate(new)}
-        size = max(1, min(shard_solutions, len(new) // 8))
-        _grow(connection, job.id, job.n_solutions, new, size=size, generation=job.generation)
+        _grow(connection, job.id, job.n_solutions, new, most=shard_solutions, generation=job.generation)
     return Added(job.id, ords, len(new))
 
 
@@ -87,8 +92,13 @@ def _create(connection: Connection, key: str, job: NewJob) -> None:
 
 
 def _grow(
-    connection: Connection, job_id: int, first: int, new: Sequence[Solution], *, size: int, generation: int
+    connection: Connection, job_id: int, first: int, new: Sequence[Solution], *, most: int, generation: int
 ) -> None:
+    last = first + len(new) - 1
+    shards = {"job": job_id, "generation": generation, "last": last, "most": most}
+    rest = first
+    if len(new) < most and _is_behind(connection, job_id) and _add_to_last(connection, first, shards):
+        rest = last + 1
     # A shard of the present extension, or one that ended would count it as waiting for ever.
     connection.execute(
         text(
@@ -96,12 +106,33 @@ def _grow(
             " SELECT id, queue, priority, :generation, o, least(o + :size - 1, :last)"
             " FROM jobs, generate_series(CAST(:first AS int), :last, :size) AS o WHERE id = :job ORDER BY o"
         ),
-        {"job": job_id, "generation": generation, "size": size, "first": first, "last": first + len(new) - 1},
+        {**shards, "first": rest, "size": max(1, min(most, len(new) // _SPREAD))},
     )
     connection.execute(
         text("UPDATE jobs SET n_solutions = n_solutions + :n, n_steps = n_steps + :steps WHERE id = :job"),
         {"job": job_id, "n": len(new), "steps": sum(map(n_judged, new))},
     )
+
+
+def _is_behind(connection: Connection, job_id: int) -> bool:
+    """Whether more urgent shards are ready than workers will take at once."""
+    query = text(
+        "SELECT count(*) FROM (SELECT 1 FROM shards WHERE queue = (SELECT queue FROM jobs WHERE id = :job)"
+        " AND state = 'ready' AND priority >= :urgent LIMIT :many) AS ready"
+    )
+    values = {"job": job_id, "urgent": URGENT_PRIORITY, "many": _MANY_READY}
+    return int(connection.execute(query, values).scalar_one()) >= _MANY_READY
+
+
+def _add_to_last(connection: Connection, first: int, shards: Mapping[str, int]) -> bool:
+    """Add the solutions from `first` on to the shard before them; False where somebody holds it, or it is full."""
+    # One that a worker claims at this moment is skipped, not waited for: the claim has read how far it goes.
+    query = text(
+        "UPDATE shards SET last_ord = :last WHERE id = (SELECT id FROM shards WHERE job_id = :job"
+        " AND first_ord > :last - :most AND first_ord < :first AND last_ord = :first - 1"
+        " AND state = 'ready' AND failures = 0 AND extension = :generation FOR UPDATE SKIP LOCKED)"
+    )
+    return connection.execute(query, {**shards, "first": first}).rowcount == 1
 
 
 def outcomes(connection: Connection, job_id: int, ords: Sequence[int]) -> dict[int, LiveOutcome]:

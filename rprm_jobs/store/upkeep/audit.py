@@ -270,7 +270,7 @@ def filled(query: str, job: Job) -> tuple[str, dict[str, Any]]:
         "k": recipe.k,
         "most": recipe.k if job.extension is None else max(recipe.k, job.extension.most_k),
         "fixed": recipe.stopping["kind"] == "fixed",
-        "planned": recipe.stopping["kind"] == "planned",
+        "planned": recipe.is_planned,
         "threshold": recipe.threshold,
         "until": recipe.until_first_error,
         "weight": recipe.screen_weight,
