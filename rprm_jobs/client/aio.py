@@ -71,9 +71,11 @@ class AsyncJob:
         await asyncio.to_thread(self.plain.extend, k)
         return self
 
-    async def results(self, *, critiques: bool = False, steps: bool = False) -> AsyncIterator[dict[str, Any]]:
+    async def results(
+        self, *, critiques: bool = False, steps: bool = False, follow: bool = False
+    ) -> AsyncIterator[dict[str, Any]]:
         """As `Job.results`, for `async for`."""
-        rows = self.plain.results(critiques=critiques, steps=steps)
+        rows = self.plain.results(critiques=critiques, steps=steps, follow=follow)
         while (row := await asyncio.to_thread(next, rows, _END)) is not _END:
             yield row  # type: ignore[misc]
 

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from rprm_jobs.services.jobs.control import Cancelled
     from rprm_jobs.services.jobs.live import LiveOutcome
     from rprm_jobs.services.jobs.query import JobStatus
+    from rprm_jobs.services.jobs.results import ResultPage
     from rprm_jobs.services.jobs.rewards import Reward
     from rprm_jobs.services.training.sets import Built
     from rprm_jobs.settings import Settings
@@ -70,6 +71,10 @@ class Backend(Protocol):
 
     def results(self, job_id: int, *, critiques: bool, steps: bool) -> Iterator[dict[str, Any]]:
         """A row for every solution that has an outcome."""
+        ...
+
+    def results_after(self, job_id: int, after: int, *, critiques: bool, steps: bool) -> ResultPage:
+        """The next rows in the order of judging; see `rprm_jobs.services.jobs.results.result_page`."""
         ...
 
     def cancel(self, job_id: int) -> Cancelled:
@@ -189,6 +194,12 @@ class LocalBackend:
         from rprm_jobs.services.jobs.results import result_rows
 
         return result_rows(self.context, job_id, critiques=critiques, steps=steps)
+
+    def results_after(self, job_id: int, after: int, *, critiques: bool, steps: bool) -> ResultPage:
+        """The next rows in the order of judging."""
+        from rprm_jobs.services.jobs.results import result_page
+
+        return result_page(self.context, job_id, after=after, critiques=critiques, steps=steps)
 
     def cancel(self, job_id: int) -> Cancelled:
         """Cancel the job, or its extension."""

@@ -102,12 +102,25 @@ class Job:
                 if own is not None:
                     own.stop()
 
-    def results(self, *, critiques: bool = False, steps: bool = False) -> Iterator[dict[str, Any]]:
+    def results(
+        self, *, critiques: bool = False, steps: bool = False, follow: bool = False
+    ) -> Iterator[dict[str, Any]]:
         """A row for every solution that has an outcome, in the order of the input; the fields are those of `results`.
 
-        `critiques` adds every critique of every step, `steps` the problem and the steps. Memory stays flat.
+        `critiques` adds every critique of every step, `steps` the problem and the steps. Memory stays flat. With
+        `follow` rows come in the order of judging as they get there, each once, until the job has ended; some worker
+        must serve it.
         """
-        return self._backend.results(self.id, critiques=critiques, steps=steps)
+        if not follow:
+            yield from self._backend.results(self.id, critiques=critiques, steps=steps)
+            return
+        after: int | None = -1
+        while after is not None:
+            page = self._backend.results_after(self.id, after, critiques=critiques, steps=steps)
+            yield from page.rows
+            after = page.after
+            if not page.rows and after is not None:
+                time.sleep(_POLL_S)
 
     def to_arrow(self, *, critiques: bool = False, steps: bool = False) -> pyarrow.Table:
         """The results as a table with the columns of the Parquet output; the input's own fields are in `metadata`."""

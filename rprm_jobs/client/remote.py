@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from urllib.parse import parse_qs
 
 import msgspec
 
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
     from rprm_jobs.pairs.rules import PairRules
     from rprm_jobs.services.jobs.control import Cancelled
     from rprm_jobs.services.jobs.query import JobStatus
+    from rprm_jobs.services.jobs.results import ResultPage
     from rprm_jobs.services.jobs.rewards import Reward
     from rprm_jobs.services.training.sets import Built
 
@@ -136,6 +138,16 @@ class RemoteBackend:
             for line in answer.iter_lines():
                 if line:
                     yield msgspec.json.decode(line)
+
+    def results_after(self, job_id: int, after: int, *, critiques: bool, steps: bool) -> ResultPage:
+        """The next rows in the order of judging."""
+        from rprm_jobs.services.jobs.results import ResultPage
+
+        params = {"critiques": critiques, "steps": steps, "after": after}
+        answer = self._http.ask("GET", f"/v1/jobs/{job_id}/results", params=params, again_for=AGAIN_FOR_S)
+        rows = [msgspec.json.decode(line) for line in answer.content.splitlines() if line]
+        further = parse_qs(answer.links.get("next", {}).get("url", "").partition("?")[2]).get("after")
+        return ResultPage(rows, int(further[0]) if further else None)
 
     def cancel(self, job_id: int) -> Cancelled:
         """Cancel the job, or its extension."""

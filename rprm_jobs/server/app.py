@@ -15,6 +15,7 @@ from rprm_jobs.server.documents import openapi
 from rprm_jobs.server.judges import JudgeBook
 from rprm_jobs.server.limits import BodyLimit
 from rprm_jobs.server.metrics import MeasureRequests
+from rprm_jobs.server.pages import actions, comparison
 from rprm_jobs.server.pages import router as pages
 from rprm_jobs.server.problems import add_problems
 from rprm_jobs.server.rewards.judging import RewardService
@@ -29,7 +30,7 @@ from rprm_jobs.services.context import Context
 _THREADS = 10
 ROUTERS = (
     health.router, metrics.router, jobs.router, submit.router, results.router, catalogue.router, rewards.router,
-    access.router, pages.router,
+    access.router, pages.router, comparison.router, actions.router,
 )  # fmt: skip
 
 

@@ -18,7 +18,8 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from rprm_jobs import __version__
 from rprm_jobs.errors import NotFound, RprmError
 from rprm_jobs.server.pages.formats import FILTERS
-from rprm_jobs.server.problems import status_of
+from rprm_jobs.server.problems import Problem, status_of
+from rprm_jobs.services.access import Scope
 
 HEADERS = {
     "Content-Security-Policy": "default-src 'none'; style-src 'self'; script-src 'self'; img-src 'self' data:;"
@@ -48,6 +49,8 @@ def _environment() -> Environment:
 def page(request: Request, template: str, *, code: int = 200, **values: Any) -> Response:
     """The template as an answer."""
     section = request.url.path.split("/")[1]
+    allows = request.state.caller.scope.allows
+    values |= {"may_submit": allows(Scope.SUBMIT), "may_delete": allows(Scope.ADMIN)}
     text = _environment().get_template(f"{template}.html.j2").render(section=section, path=request.url.path, **values)
     return HTMLResponse(text, code, HEADERS)
 
@@ -64,6 +67,8 @@ class PageRoute(APIRoute):
                 return await handler(request)
             except RprmError as error:
                 return page(request, "error", code=status_of(error), error=error)
+            except Problem as problem:
+                return page(request, "error", code=problem.status, error=RprmError(problem.detail))
             except RequestValidationError:
                 return page(request, "error", code=404, error=_NOT_FOUND)
 

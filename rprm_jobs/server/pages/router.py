@@ -7,6 +7,7 @@ from typing import Annotated
 
 from fastapi import APIRouter, Path, Query, Request, Response
 
+from rprm_jobs.judge.recipe import MAX_K
 from rprm_jobs.pairs.rules import SetKind
 from rprm_jobs.server.pages.charts import curve
 from rprm_jobs.server.pages.render import HEADERS, PageRoute, page
@@ -63,6 +64,7 @@ def job(request: Request, context: ContextDependency, job_id: JobId) -> Response
         attempts=attempts[: -_ATTEMPTS - 1 : -1],
         n_attempts=len(attempts),
         live=status.state in (JobState.QUEUED, JobState.RUNNING),
+        most_k=MAX_K,
     )
 
 

@@ -10,6 +10,7 @@ from collections.abc import AsyncIterator, Iterator
 from enum import StrEnum
 from itertools import chain, islice
 from typing import Annotated, Any
+from urllib.parse import urlencode
 
 import msgspec
 from anyio import to_thread
@@ -24,7 +25,7 @@ from rprm_jobs.server.state import ContextDependency, service_state
 from rprm_jobs.services.access import Scope
 from rprm_jobs.services.context import Context
 from rprm_jobs.services.jobs.query import JobStatus, job_status
-from rprm_jobs.services.jobs.results import result_rows
+from rprm_jobs.services.jobs.results import result_page, result_rows
 from rprm_jobs.store.records import JobState
 
 router = APIRouter(prefix="/v1/jobs", tags=["results"])
@@ -52,18 +53,39 @@ _MEDIA = {ResultFormat.JSONL: "application/x-ndjson", ResultFormat.ARROW: "appli
 )
 @needs(Scope.READ)
 def results(
+    request: Request,
     context: ContextDependency,
     job_id: JobId,
     format: Annotated[ResultFormat, Query(description="jsonl or arrow.")] = ResultFormat.JSONL,
     critiques: Annotated[bool, Query(description="Add every critique of every step.")] = False,
     steps: Annotated[bool, Query(description="Add the problem and the steps.")] = False,
+    after: Annotated[
+        int | None, Query(ge=-1, le=2**31 - 1, description="A cursor: -1 at first, then what `Link` says.")
+    ] = None,
+    limit: Annotated[int, Query(ge=1, le=10_000, description="Rows of a page, with `after`.")] = 1000,
 ) -> Response:
-    """A row for every solution that has an outcome, in the order of the input."""
+    """A row for every solution that has an outcome, in the order of the input.
+
+    With `after`, the next page in the order of judging: each row once, however often one asks while the job runs.
+    `Link` (rel="next") goes on; a page without it is the last.
+    """
+    if after is not None:
+        shown = result_page(context, job_id, after=after, limit=limit, critiques=critiques, steps=steps)
+        parts = _arrow(shown.rows, iter(())) if format is ResultFormat.ARROW else _lines(shown.rows, iter(()))
+        return Response(b"".join(parts), 200, _next(request, shown.after), _MEDIA[format])
     rows = result_rows(context, job_id, critiques=critiques, steps=steps)
     # Before the answer begins: an unknown job is 404 and no broken stream.
     first = list(islice(rows, 1))
     parts = _arrow(first, rows) if format is ResultFormat.ARROW else _lines(first, rows)
     return StreamingResponse(parts, media_type=_MEDIA[format])
+
+
+def _next(request: Request, after: int | None) -> dict[str, str]:
+    if after is None:
+        return {}
+    # Relative, so that it holds behind any proxy.
+    query = urlencode({**request.query_params, "after": after})
+    return {"Link": f'<?{query}>; rel="next"'}
 
 
 def _lines(first: list[dict[str, Any]], rows: Iterator[dict[str, Any]]) -> Iterator[bytes]:

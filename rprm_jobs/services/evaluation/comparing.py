@@ -60,7 +60,10 @@ class Differing:
 
 @dataclass(frozen=True, slots=True)
 class Compared:
-    """All that is printed and shown: `differ` solutions have different first errors, `shown` is a sample of them."""
+    """All that is printed and shown: `differ` solutions have different first errors, `shown` is a sample of them.
+
+    `looked_at` solutions of the first job are compared, all of them unless fewer were asked for.
+    """
 
     statuses: tuple[JobStatus, ...]
     overlaps: tuple[Overlap, ...]
@@ -68,6 +71,7 @@ class Compared:
     differ: int
     shown: tuple[Differing, ...]
     seed: int
+    looked_at: int
 
     def as_json(self) -> dict[str, Any]:
         """Plain JSON types: accuracies, F1 and PRMScore in percent, 95% intervals, differences second minus first."""
@@ -113,8 +117,12 @@ def seconds_per_solution(status: JobStatus) -> float | None:
     return (end - progress.started_at).total_seconds() / progress.solutions
 
 
-def compare_jobs(context: Context, job_ids: Sequence[int], *, shown: int = 0, seed: int = 0) -> Compared:
+def compare_jobs(
+    context: Context, job_ids: Sequence[int], *, shown: int = 0, seed: int = 0, most: int | None = None
+) -> Compared:
     """Compare what the jobs say of the solutions that they share; `shown` is how many differing ones to read whole.
+
+    With `most` about so many solutions of the first job are looked at, and no more.
 
     Raises NotFound, ConfigError for fewer than two jobs, and InputError where they share no solution.
     """
@@ -129,8 +137,9 @@ def compare_jobs(context: Context, job_ids: Sequence[int], *, shown: int = 0, se
                 hint=f"judge them first: rprm-jobs submit --from-job {job.id} --judge JUDGE",
             )
     comparison, overlaps = Comparison(len(jobs)), tuple(Overlap(job.n_solutions) for job in jobs)
-    sample, differ = _Sample(shown, seed), 0
+    sample, differ, looked_at = _Sample(shown, seed), 0, 0
     for batch in read_shared(context.database, jobs):
+        looked_at += len(batch)
         for solution in batch:
             for n in solution.other_content:
                 overlaps[n].other_content += 1
@@ -143,12 +152,15 @@ def compare_jobs(context: Context, job_ids: Sequence[int], *, shown: int = 0, se
             if len({answer.prediction for answer in judged.answers}) > 1:
                 differ += 1
                 sample.offer(solution)
+        if most is not None and looked_at >= most:
+            break
     if not comparison.solutions:
         raise InputError(
             f"jobs {', '.join(map(str, job_ids))} share no solution: none has the same id, problem and steps in all",
             hint=f"judge the same ones again: rprm-jobs submit --from-job {job_ids[0]} --judge OTHER",
         )
-    return Compared(statuses, overlaps, comparison, differ, tuple(_show(context, jobs, sample.kept)), seed)
+    shown_whole = tuple(_show(context, jobs, sample.kept))
+    return Compared(statuses, overlaps, comparison, differ, shown_whole, seed, looked_at)
 
 
 class _Sample:

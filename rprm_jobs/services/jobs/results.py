@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import takewhile
 from typing import Any
 
+from rprm_jobs.errors import ConfigError
 from rprm_jobs.services.context import Context
+from rprm_jobs.services.jobs.query import job_status
 from rprm_jobs.services.jobs.rollout_rows import rollout_rows
 from rprm_jobs.store.jobs import jobs
-from rprm_jobs.store.records import Job
-from rprm_jobs.store.results.export import Outcome, read_forced, read_outcomes, read_verdicts
+from rprm_jobs.store.records import Job, JobState
+from rprm_jobs.store.results.export import Outcome, read_after, read_forced, read_outcomes, read_verdicts
 from rprm_jobs.store.texts import unpack_texts
 
 RESULT_KEYS = frozenset(
@@ -34,17 +38,49 @@ def result_rows(
     if job.kind.writes:
         yield from rollout_rows(context.database, job, tree=critiques)
         return
-    rule, source = str(job.recipe.stopping["kind"]), job.recipe.judge_family.reward_source
     batches = read_outcomes(
         context.database, job, with_texts=critiques, with_steps=steps, batch=200 if critiques else 2000
     )
     for batch in batches:
-        details = _critiques(context, job_id, batch) if critiques else {}
-        forced = _forced(context, job, batch, details)
-        for outcome in batch:
-            if outcome.status is not None:
-                row = _row(outcome, rule, source, details.get(outcome.ord) if critiques else None)
-                yield row if forced is None else {**row, "forced_verdicts": forced[outcome.ord]}
+        yield from _rows_of(context, job, batch, critiques=critiques)
+
+
+@dataclass(frozen=True, slots=True)
+class ResultPage:
+    """Some rows in the order of judging. `after` goes on; None where the job has ended and all its rows were read."""
+
+    rows: list[dict[str, Any]]
+    after: int | None
+
+
+def result_page(
+    context: Context, job_id: int, *, after: int = -1, limit: int = 1000, critiques: bool = False, steps: bool = False
+) -> ResultPage:
+    """The rows behind the cursor, each once: what is judged later has a later place, or ends the page until it is.
+
+    `after` is -1 at first and then what the last page says. Raises NotFound, and ConfigError for a job that writes.
+    """
+    status = job_status(context, job_id)
+    if status.job.kind.writes:
+        raise ConfigError(f"job {job_id} writes solutions, and is read whole", hint="read its results without after")
+    ended = status.state in (JobState.DONE, JobState.CANCELLED)
+    batch = read_after(context.database, status.job, after, limit, with_texts=critiques, with_steps=steps)
+    if not ended:
+        # An outcome that is missing now will be there later, and nothing behind it must pass the cursor before.
+        batch = list(takewhile(lambda outcome: outcome.status is not None, batch))
+    rows = list(_rows_of(context, status.job, batch, critiques=critiques))
+    last = batch[-1].ord if batch else after
+    return ResultPage(rows, None if ended and len(batch) < limit else last)
+
+
+def _rows_of(context: Context, job: Job, batch: list[Outcome], *, critiques: bool) -> Iterator[dict[str, Any]]:
+    rule, source = str(job.recipe.stopping["kind"]), job.recipe.judge_family.reward_source
+    details = _critiques(context, job.id, batch) if critiques else {}
+    forced = _forced(context, job, batch, details)
+    for outcome in batch:
+        if outcome.status is not None:
+            row = _row(outcome, rule, source, details.get(outcome.ord) if critiques else None)
+            yield row if forced is None else {**row, "forced_verdicts": forced[outcome.ord]}
 
 
 def _row(outcome: Outcome, rule: str, source: str, critiques: list[list[dict[str, Any]]] | None) -> dict[str, Any]:

@@ -59,6 +59,15 @@ def read_outcomes(
         after = (rows[-1].ord, rows[-1].source, rows[-1].line)
 
 
+def read_after(
+    database: Database, job: Job, after: int, limit: int, *, with_texts: bool = False, with_steps: bool = False
+) -> list[Outcome]:
+    """The next outcomes in the order of judging; those without an outcome have no status."""
+    query = _select(job, with_texts, with_steps) + " WHERE s.ord > :after ORDER BY s.ord LIMIT :limit"
+    with database.transaction() as connection:
+        return [Outcome(*row) for row in connection.execute(text(query), {"after": after, "limit": limit})]
+
+
 def read_some(
     database: Database, job: Job, ords: Sequence[int], *, with_texts: bool = False, with_steps: bool = False
 ) -> list[Outcome]:

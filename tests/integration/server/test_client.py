@@ -49,10 +49,12 @@ def url(context: Context) -> Iterator[str]:
 def test_a_client_of_a_service_and_one_of_the_store_see_the_same(url: str, settings: Settings, tmp_path: Path) -> None:
     with Client(url) as far, Client(settings) as near:
         job = far.submit(ROWS, judge="scripted", k=2)
+        followed = list(job.results(follow=True, steps=True))
         status = job.wait(60)
         assert (status.state, status.progress.ok) == (JobState.DONE, 6)
         same = near.job(job.id)
         assert same.status().job == status.job
+        assert followed == list(same.results(follow=True, steps=True)) == list(job.results(steps=True))
         for more in ({}, {"critiques": True, "steps": True}):
             assert list(job.results(**more)) == list(same.results(**more))
         assert job.to_arrow().equals(same.to_arrow())

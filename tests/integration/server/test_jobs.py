@@ -13,7 +13,9 @@ import pytest
 from fastapi.testclient import TestClient
 
 from rprm_jobs.services.context import Context
+from rprm_jobs.services.jobs import control
 from rprm_jobs.services.jobs.query import JobStatus, job_status
+from tests.support import store
 from tests.support.jobs import make_solutions, take_in
 
 pytestmark = pytest.mark.integration
@@ -175,6 +177,44 @@ def test_a_job_that_cannot_be_is_refused(http: TestClient, body: dict[str, Any],
     answer = http.post("/v1/jobs", json={"judge": "scripted", **body})
     assert (answer.status_code, answer.headers["content-type"]) == (status, "application/problem+json")
     assert http.get("/v1/jobs").json()["jobs"] == []
+
+
+def test_polling_by_the_cursor_gives_each_row_once(context: Context, http: TestClient) -> None:
+    job = take_in(context.database, make_solutions(20), shard=5).job_id
+    taken: list[str] = []
+    seen: list[int] = []
+
+    def poll(query: str) -> str | None:
+        answer = http.get(f"/v1/jobs/{job}/results{query}")
+        taken.extend(json.loads(line)["id"] for line in answer.text.splitlines())
+        seen.append(len(taken))
+        return answer.links["next"]["url"] if "next" in answer.links else None
+
+    first, second = store.claim(context.database), store.claim(context.database)
+    store.work_off(context.database, second)
+    query = poll("?after=-1&limit=4&steps=true")
+    assert query == "?after=-1&limit=4&steps=true"
+    store.work_off(context.database, first)
+    while query is not None:
+        query = poll(query)
+        if len(taken) == 10:
+            store.work_off_all(context.database)
+    assert taken == [f"s{n}" for n in range(20)]
+    assert seen == [0, 4, 8, 10, 14, 18, 20]
+    assert poll("?after=19") is None
+    arrow = http.get(f"/v1/jobs/{job}/results?after=14&format=arrow")
+    assert pa.ipc.open_stream(arrow.content).read_all().num_rows == 5
+    other = take_in(context.database, make_solutions(10, prefix="c"), shard=5).job_id
+    store.work_off(context.database, [store.claim(context.database), store.claim(context.database)][1])
+    control.cancel(context, other)
+    # What will never be judged holds nothing up.
+    page = http.get(f"/v1/jobs/{other}/results?after=-1")
+    assert ([json.loads(line)["id"] for line in page.text.splitlines()], page.links) == (
+        [f"c{n}" for n in range(5, 10)],
+        {},
+    )
+    assert http.get(f"/v1/jobs/{job}/results?after=-2").status_code == 422
+    assert http.get("/v1/jobs/99/results?after=-1").status_code == 404
 
 
 def test_judges_workers_and_sets(http: TestClient) -> None:

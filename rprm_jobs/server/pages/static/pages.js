@@ -30,12 +30,26 @@ async function refresh() {
 
 if (EVERY_MS) setTimeout(refresh, EVERY_MS);
 
+// Keys: / to the search, j and k down and up a list, n and p to the next and the previous page.
+const FOLLOWED = { n: "a[rel=next]", p: "a[rel=prev]" };
+
+function move(step) {
+  const items = [...document.querySelectorAll("main a.title, main summary")].filter((item) => item.offsetParent);
+  const next = items.indexOf(document.activeElement) + step;
+  items[next < 0 ? 0 : Math.min(next, items.length - 1)]?.focus();
+}
+
 document.addEventListener("keydown", (event) => {
-  const field = document.querySelector("[data-search]");
   const typing = event.target instanceof HTMLElement && event.target.matches("input, select, textarea");
-  if (event.key === "/" && field && !typing && !event.ctrlKey && !event.metaKey) {
+  if (typing || event.ctrlKey || event.metaKey || event.altKey) return;
+  const field = document.querySelector("[data-search]");
+  if (event.key === "/" && field) {
     event.preventDefault();
     field.focus();
     field.select();
+  } else if (event.key === "j" || event.key === "k") {
+    move(event.key === "j" ? 1 : -1);
+  } else if (event.key in FOLLOWED) {
+    document.querySelector(FOLLOWED[event.key])?.click();
   }
 });
