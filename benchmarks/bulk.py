@@ -39,7 +39,7 @@ def _run(folder: Path, url: str, n: int) -> dict[str, Any]:
     base = [sys.executable, "-m", "rprm_jobs"]
     submitted = harness.run_measured([*base, "submit", str(source), "--judge", "scripted", "--json"], env)
     job_id = json.loads(submitted.stdout)["job_id"]
-    _insert_outcomes(url, job_id)
+    insert_outcomes(url, job_id)
     status_seconds = _status(url, job_id)
     out = harness.run_measured([*base, "results", str(job_id), "-o", str(scored)], env)
     with scored.open("rb") as file:
@@ -62,7 +62,8 @@ def _rates(n: int, ran: harness.Ran) -> dict[str, float]:
     }
 
 
-def _insert_outcomes(url: str, job_id: int) -> None:
+def insert_outcomes(url: str, job_id: int) -> None:
+    """An outcome of eight rewards for every solution of the job."""
     with harness.context(url) as context, context.database.transaction() as connection:
         connection.execute(text("SET LOCAL statement_timeout = 0"))
         connection.execute(
