@@ -26,8 +26,10 @@ def questions(n: int) -> list[dict[str, Any]]:
 
 
 def test_rollouts_are_written_judged_and_evaluated_in_one_go(cli: Cli, tmp_path: Path) -> None:
-    file = write(tmp_path / "problems.jsonl", questions(12))
-    command = ("rollout", file, *POLICY, "-n", "4", "--then-score", "--judge", "scripted", "-k", "2", "--wait")
+    names = {"id": "uid", "problem": "prompt", "answer": "target"}
+    file = write(tmp_path / "problems.jsonl", [{names[name]: row[name] for name in row} for row in questions(12)])
+    fields = ("--map", "problem=prompt,answer=target", "--map", "id=uid")
+    command = ("rollout", file, *fields, *POLICY, "-n", "4", "--then-score", "--judge", "scripted", "-k", "2", "--wait")
     made = cli.json(*command)
     assert (made["solutions"], made["ok"], made["scores"]["ok"]) == (48, 48, 48)
     rows = [json.loads(line) for line in cli("results", str(made["job_id"])).stdout.splitlines()]
