@@ -1,7 +1,7 @@
 """What reuse costs and saves: `python -m benchmarks.reuse`, on a store of its own, with the scripted engine.
 
 `again`: a job of 10,000 solutions, and the same with 5% more, by one worker process. `recording`: outcomes of ten steps
-and ten critiques recorded with keys and without, alternating, in processor time of both sides and by the clock.
+and ten critiques recorded without keys, with keys, and with keys that are looked up before, in turns, by the clock.
 `look_ups`: random keys, as a worker asks for those of a shard, in a store of `--judgements` judgements, of which a part
 is there; and 20,000 at a time, as an estimate asks.
 """
@@ -14,6 +14,7 @@ import statistics
 import subprocess
 import sys
 import time
+from collections.abc import Sequence
 from dataclasses import replace as with_
 from typing import Any
 from uuid import UUID
@@ -87,19 +88,26 @@ def _run(context: Context, solutions: Any) -> dict[str, Any]:
 
 
 def _recording(context: Context, pairs: int) -> dict[str, Any]:
-    """Seconds for a shard's outcomes, with keys and their look-up against without; the median of paired ratios."""
-    rounds = [(_record_shard(context, keys=True), _record_shard(context, keys=False)) for _ in range(8 * pairs)][pairs:]
-    ratios = [with_keys / without for with_keys, without in rounds]
-    low, middle, high = np.percentile(ratios, [25, 50, 75])
+    """Seconds for a shard's outcomes: with keys, and with their look-up too, against without; quartiles of ratios."""
+    ways: Sequence[dict[str, bool]] = ({}, {"keys": True}, {"keys": True, "look_up": True})
+    rounds = [[_record_shard(context, **way) for way in ways] for _ in range(9 * pairs)][pairs:]
+    bare, keyed, looked_up = zip(*rounds, strict=True)
     return {
-        "pairs": len(rounds),
+        "rounds": len(rounds),
         "critiques_a_shard": _SHARD * _STEPS * _K,
-        "critiques_per_s": round(_SHARD * _STEPS * _K / statistics.median(seconds for seconds, _ in rounds)),
-        "with_keys_to_without": [round(float(value), 3) for value in (low, middle, high)],
+        "critiques_per_s": round(_SHARD * _STEPS * _K / statistics.median(looked_up)),
+        "with_keys_to_without": _ratios(keyed, bare),
+        "looked_up_to_not": _ratios(looked_up, keyed),
+        "looked_up_with_keys_to_without": _ratios(looked_up, bare),
     }
 
 
-def _record_shard(context: Context, *, keys: bool) -> float:
+def _ratios(these: Sequence[float], those: Sequence[float]) -> list[float]:
+    ratios = [this / that for this, that in zip(these, those, strict=True)]
+    return [round(float(value), 3) for value in np.percentile(ratios, [25, 50, 75])]
+
+
+def _record_shard(context: Context, *, keys: bool = False, look_up: bool = False) -> float:
     database = context.database
     solutions = make_solutions(_SHARD, steps=_STEPS, seed=time.monotonic_ns())
     take_in(database, solutions, _RECIPE, shard=_SHARD)
@@ -112,6 +120,7 @@ def _record_shard(context: Context, *, keys: bool) -> float:
     if keys:
         space = judgement_space(_RECIPE, "scripted")
         scores = [_keyed(score, solution, space) for score, solution in zip(scores, stored, strict=True)]
+    if look_up:
         with database.transaction() as connection:
             wanted = {key for score in scores for key in score.keys if key is not None}
             judgements.look_up(connection, wanted, KeepCritiques.ALL)
