@@ -46,7 +46,7 @@ _RETRY_FOR_S = 600.0
 # No statement of a worker's takes longer (its locks are given up after 10 s), and a lease lives for longer.
 _RESPONSE_TIMEOUT_S = 25.0
 _THREAD_ENDED = 1
-_LOOK_S = 0.2
+_LOOK_S = 0.05
 
 
 @dataclass(frozen=True)

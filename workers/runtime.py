@@ -115,9 +115,10 @@ class Runtime:
             return True
 
     def _look_when_idle(self) -> None:
-        while not self._stop.wait(_IDLE_LOOK_S):
+        while not self._stop.draining():
             # One thread a look is enough: while work is left, every look wakes another slot.
             threading.Thread(target=self.notify, name="slot", daemon=True).start()
+            self._stop.wait(_IDLE_LOOK_S)
 
     def _work_on(self, at_least: int) -> None:
         while not self._stop.draining() and self._shared.gate.enter():

@@ -118,9 +118,10 @@ def extend(
 
     The critiques that it has are kept and count.
     """
+    from rprm_jobs.launch.spare import spare_worker
     from rprm_jobs.services.jobs import control
 
-    with connected() as context:
+    with spare_worker(wait and worker) as spare, connected() as context:
         extended = control.extend(context, job, k, judge=judge)
         result: dict[str, Any] = {"job_id": job, "k": k}
         say(f"job {job}: up to {k} critiques for each of {extended.n_steps:,} steps")
@@ -129,7 +130,8 @@ def extend(
             from rprm_jobs.launch.workers import WorkerChoice, worker_family
 
             family, arguments = worker_family(extended), tuple(engine_arg or ())
-            choice = WorkerChoice(judge or extended.judge, engine, arguments, family=family) if worker else None
+            named = judge or extended.judge
+            choice = WorkerChoice(named, engine, arguments, family=family, spare=spare) if worker else None
             result.update(wait_for(context, job, choice))
     if as_json:
         print_json(result)

@@ -37,17 +37,18 @@ def demo(
     from rprm_jobs.cli.shared.waiting import wait_until_done
     from rprm_jobs.formats import ReadOptions
     from rprm_jobs.judge.resolve import resolve_judge
+    from rprm_jobs.launch.spare import spare_worker
     from rprm_jobs.launch.workers import WorkerChoice
     from rprm_jobs.services.jobs.results import result_rows
     from rprm_jobs.services.jobs.submit import SubmitRequest, make_recipe, submit
 
     recipe = make_recipe(resolve_judge("tiny"), k=k)
-    with connected() as context:
+    with spare_worker(True) as spare, connected() as context:
         submission = submit(context, SubmitRequest((str(examples()),), recipe, ReadOptions()))
         say(
             f"job {submission.job_id}: {submission.solutions} solutions, {submission.steps} steps, {k} critiques a step"
         )
-        wait_until_done(context, submission.job_id, WorkerChoice("tiny", engine, ()))
+        wait_until_done(context, submission.job_id, WorkerChoice("tiny", engine, (), spare=spare))
         rows = list(result_rows(context, submission.job_id, critiques=True, steps=True))
     if as_json:
         print_json({"job_id": submission.job_id, "results": rows})

@@ -94,14 +94,16 @@ def _canary(
 ) -> None:
     from rprm_jobs.cli.shared.waiting import wait_until_done
     from rprm_jobs.judge.resolve import resolve_judge
+    from rprm_jobs.launch.spare import spare_worker
     from rprm_jobs.launch.workers import WorkerChoice
     from rprm_jobs.services.evaluation.canary import count_canaries, submit_canaries
     from rprm_jobs.services.jobs.submit import make_recipe
 
-    with connected() as context:
+    with spare_worker(worker) as spare, connected() as context:
         submission = submit_canaries(context, make_recipe(resolve_judge(judge), k=k), solutions)
         say(f"job {submission.job_id}{'' if submission.created else ' (found)'}: {submission.steps:,} wrong steps")
-        wait_until_done(context, submission.job_id, WorkerChoice(judge, engine, engine_args) if worker else None)
+        choice = WorkerChoice(judge, engine, engine_args, spare=spare) if worker else None
+        wait_until_done(context, submission.job_id, choice)
         tallies = count_canaries(context, submission.job_id)
     if as_json:
         rows = [{**asdict(tally), "false_yes": tally.false_yes} for tally in tallies]

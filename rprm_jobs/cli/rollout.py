@@ -104,6 +104,7 @@ def rollout(
     from rprm_jobs.judge.places import model_paths
     from rprm_jobs.judge.policy import resolve_policy
     from rprm_jobs.judge.resolve import resolve_judge
+    from rprm_jobs.launch.spare import spare_worker
     from rprm_jobs.launch.workers import WorkerChoice
     from rprm_jobs.services.jobs.generate import WriteRequest, make_generation_config, rollout_recipe, write
     from rprm_jobs.services.jobs.submit import make_recipe
@@ -123,13 +124,13 @@ def rollout(
         tuple(files), rollout_recipe(resolved, generation_config, seed=seed), n, reading, priority, new, skip_bad,
         None if scoring is None else score_request(scoring, priority=priority), name, paths,
     )  # fmt: skip
-    with connected() as context:
+    with spare_worker(wait and worker) as spare, connected() as context:
         submission = write(context, request)
         announce(submission, "solutions to write")
         if then_score:
             say(f"  then judged by {judge}, {k} critiques a step")
-        writer = WorkerChoice(None, "auto", (), policy, policy_engine, tuple(policy_engine_arg or ()))
-        then = WorkerChoice(judge, engine, tuple(engine_arg or ())) if then_score else None
+        writer = WorkerChoice(None, "auto", (), policy, policy_engine, tuple(policy_engine_arg or ()), spare=spare)
+        then = WorkerChoice(judge, engine, tuple(engine_arg or ()), spare=spare) if then_score else None
         conclude(
             context,
             submission,

@@ -88,6 +88,7 @@ def sample(
     """
     from rprm_jobs.judge.places import model_paths
     from rprm_jobs.judge.resolve import resolve_judge
+    from rprm_jobs.launch.spare import spare_worker
     from rprm_jobs.launch.workers import WorkerChoice
     from rprm_jobs.services.jobs.sample import SampleRequest
     from rprm_jobs.services.jobs.sample import sample as sample_job
@@ -107,11 +108,11 @@ def sample(
         tuple(files), recipe, reading, priority, new, skip_bad, skip_neutral, name=name,
         model_paths=model_paths(judge=resolved), reuse=reuse,
     )  # fmt: skip
-    with connected() as context:
+    with spare_worker(wait and worker) as spare, connected() as context:
         labelled = sample_job(context, request)
         announce(labelled.submission, k)
         _announce_labels(labelled.labels)
-        serving = WorkerChoice(judge, engine, tuple(engine_arg or ())) if worker else None
+        serving = WorkerChoice(judge, engine, tuple(engine_arg or ()), spare=spare) if worker else None
         more = {"labels": asdict(labelled.labels)}
         conclude(context, labelled.submission, wait=wait, fail_on=fail_on, worker=serving, as_json=as_json, more=more)
 

@@ -106,6 +106,7 @@ def search(
     from rprm_jobs.judge.places import model_paths
     from rprm_jobs.judge.policy import resolve_policy
     from rprm_jobs.judge.resolve import resolve_judge
+    from rprm_jobs.launch.spare import spare_worker
     from rprm_jobs.launch.workers import WorkerChoice
     from rprm_jobs.search.guided import SearchOptions
     from rprm_jobs.services.jobs.generate import WriteRequest, make_generation_config, search_recipe, write
@@ -121,13 +122,13 @@ def search(
         search=SearchOptions(candidates, width, diverse, rank, max_steps),
     )
     recipe = search_recipe(resolved, judging, generation_config, make_recipe(judging, k=k, seed=seed))
-    with connected() as context:
+    with spare_worker(wait and worker) as spare, connected() as context:
         paths = model_paths(judge=judging, policy=resolved.model)
         request = WriteRequest(tuple(files), recipe, 1, reading, priority, new, skip_bad, name=name, model_paths=paths)
         submission = write(context, request)
         announce(submission, "problems to search")
         choice = WorkerChoice(
-            judge, engine, tuple(engine_arg or ()), policy, policy_engine, tuple(policy_engine_arg or ())
+            judge, engine, tuple(engine_arg or ()), policy, policy_engine, tuple(policy_engine_arg or ()), spare=spare
         )
         conclude(context, submission, wait=wait, fail_on=fail_on, choice=choice if worker else None, as_json=as_json)
 

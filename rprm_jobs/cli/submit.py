@@ -111,6 +111,7 @@ def submit(
     """
     from rprm_jobs.judge.places import model_paths
     from rprm_jobs.judge.resolve import resolve_judge
+    from rprm_jobs.launch.spare import spare_worker
     from rprm_jobs.launch.workers import WorkerChoice
     from rprm_jobs.services.jobs.again import request_from_job
     from rprm_jobs.services.jobs.submit import SubmitRequest, make_recipe
@@ -140,13 +141,13 @@ def submit(
         until_first_error=until_first_error,
         force_verdict=force_verdict,
     )
-    with connected() as context:
+    with spare_worker(wait and worker) as spare, connected() as context:
         if from_job is None:
             request = SubmitRequest(tuple(files or ()), recipe, reading, priority, keep_critiques, new, skip_bad)
         else:
             request = request_from_job(context, from_job, recipe, priority=priority, keep=keep_critiques, new=new)
         request = replace(request, name=name, reuse=reuse, model_paths=model_paths(judge=resolved))
-        serving = WorkerChoice(judge, engine, tuple(engine_arg or ()), family=family) if worker else None
+        serving = WorkerChoice(judge, engine, tuple(engine_arg or ()), family=family, spare=spare) if worker else None
         if screen is None:
             submission = submit_job(context, request)
             announce(submission, k)
@@ -158,7 +159,7 @@ def submit(
         paths = model_paths(judge=scorer)
         submission = submit_screened(context, request, screening, screen_paths=paths)
         announce(submission, screening.k)
-        first = WorkerChoice(screen, "auto", (), family=screen_family) if worker else None
+        first = WorkerChoice(screen, "auto", (), family=screen_family, spare=spare) if worker else None
         conclude_screened(
             context, submission, wait=wait, fail_on=fail_on, screen=first, worker=serving, as_json=as_json
         )

@@ -9,14 +9,17 @@ import os
 import subprocess
 import sys
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
+
+import psutil
 
 from rprm_jobs.errors import ConfigError, EngineError
 from rprm_jobs.launch.logs import log_folder, tidy_logs
 
 if TYPE_CHECKING:
+    from rprm_jobs.launch.spare import Spare
     from rprm_jobs.services.context import Context
     from rprm_jobs.services.jobs.query import JobStatus
     from rprm_jobs.store.records import Job
@@ -34,7 +37,7 @@ _RECENT_S = 20.0
 
 @dataclass(frozen=True, slots=True)
 class WorkerChoice:
-    """The worker to start if no other serves the model."""
+    """The worker to start if no other serves the model. `spare` becomes it, if there is one that is not used yet."""
 
     judge: str | None
     engine: str
@@ -43,6 +46,7 @@ class WorkerChoice:
     policy_engine: str = "auto"
     policy_engine_args: tuple[str, ...] = ()
     family: str | None = None
+    spare: Spare | None = field(default=None, compare=False)
 
     @property
     def models(self) -> str:
@@ -139,24 +143,21 @@ class WorkerProcess:
             ) from error
         tidy_logs(folder)
         self.log: Path = folder / f"worker-{os.getpid()}.log"
-        command = [sys.executable, "-m", "workers", *choice.arguments()]
         # One that replaces another writes below what that one said.
         with self.log.open("ab") as log:
             self._from = log.tell()
-            self._process = subprocess.Popen(
-                [*command, "--log-file", str(self.log), "--exit-with-parent"],
-                env=worker_environment(context),
-                stdin=subprocess.DEVNULL,
-                stdout=log,
-                stderr=log,
-                # Ctrl-C in the terminal is for this process, which then stops the worker.
-                start_new_session=True,
-            )
+        arguments = [*choice.arguments(), "--log-file", str(self.log), "--exit-with-parent"]
+        env = worker_environment(context)
+        forked = None if choice.spare is None else choice.spare.start("workers", arguments, env, self.log)
+        self._process = forked or _start_python("workers", arguments, env, self.log)
         self.pid = self._process.pid
 
     def exit_status(self) -> int | None:
         """As the system has it (negative: the signal that killed it); None while it runs."""
-        return self._process.poll()
+        try:
+            return self._process.wait(0)
+        except psutil.TimeoutExpired:
+            return None
 
     def was_ready(self) -> bool:
         """Whether it came to serve, so that its end is not the fault of how it was started."""
@@ -171,7 +172,7 @@ class WorkerProcess:
         self._process.terminate()
         try:
             self._process.wait(_STOP_S)
-        except subprocess.TimeoutExpired:
+        except psutil.TimeoutExpired:
             self._process.kill()
             self._process.wait()
 
@@ -179,6 +180,19 @@ class WorkerProcess:
         with self.log.open("rb") as log:
             log.seek(self._from)
             return log.read().decode(errors="replace")
+
+
+def _start_python(module: str, arguments: list[str], env: dict[str, str], log: Path) -> psutil.Process:
+    with log.open("ab") as out:
+        return psutil.Popen(
+            [sys.executable, "-m", module, *arguments],
+            env=env,
+            stdin=subprocess.DEVNULL,
+            stdout=out,
+            stderr=out,
+            # Ctrl-C in the terminal is for this process, which then stops the worker.
+            start_new_session=True,
+        )
 
 
 def worker_family(job: Job) -> str | None:

@@ -32,6 +32,15 @@ def test_one_notification_works_off_all_that_is_ready(parts: WorkerParts) -> Non
     assert parts.keeper.held() == []
 
 
+def test_work_that_waits_is_found_at_once(parts: WorkerParts, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "_IDLE_LOOK_S", 3600.0)
+    job = take_in(parts.database, make_solutions(2)).job_id
+    parts.runtime.start()
+    wait_for(lambda: state(parts.database, job) is JobState.DONE, what="the work that was there is done")
+    parts.stop.drain()
+    assert parts.runtime.wait_until_drained(10)
+
+
 def test_a_refusal_costs_one_shard_at_a_time_and_ends_by_itself(parts: WorkerParts) -> None:
     job = take_in(parts.database, make_solutions(12), shard=2).job_id
     asked: list[str] = []
