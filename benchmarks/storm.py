@@ -1,9 +1,10 @@
-"""The storm: `python -m benchmarks.storm`, a job under faults drawn at random, on servers of its own. Seeded.
+"""The storm: `python -m benchmarks.storm`, two jobs under faults drawn at random, on servers of its own. Seeded.
 
-Four workers judge with the scripted engine. Meanwhile workers are killed, stopped and asked to leave, both servers
-crash and freeze, links break, fall silent and lose answers, the disk fills, privileges are revoked, the pooler
-restarts, the sweeper meets rubbish, notifications come three times, and jobs are cancelled and submitted again. Some
-rollouts kill their worker or their engine, and some are refused. At the end nothing may be lost, doubled or changed.
+Two workers judge with the scripted engine, and two ask a server over HTTP. Meanwhile workers are killed, stopped and
+asked to leave, Postgres, Redis and the judge's server crash and freeze, links break, fall silent and lose answers, the
+disk fills, privileges are revoked, the pooler restarts, the sweeper meets rubbish, notifications come three times, and
+jobs are cancelled and submitted again. Some rollouts kill their worker or their engine, some are refused, and some are
+answered oddly, always. At the end nothing may be lost, doubled or changed.
 """
 
 from __future__ import annotations
@@ -20,6 +21,8 @@ from typing import Any
 
 from benchmarks import harness
 from benchmarks.storm_faults import Faults, Fleet
+from benchmarks.storm_jobs import StormJob, scripted_job, served_job
+from benchmarks.storm_server_faults import JudgeServer
 from benchmarks.storm_store import StoreFaults, small_disk
 from rprm_jobs.errors import StoreError
 from rprm_jobs.services.context import Context, open_context
@@ -34,41 +37,40 @@ from tests.support.roles import create_roles, url_as
 from tests.support.servers import quick, subprocess_env
 from tests.support.store import run
 
-_WORKERS, _K, _STEPS, _SHARD = 4, 2, 3, 20
-# What becomes of a rollout that ends its worker, its engine, or is refused by a server that answers all others.
-_MARKS = {"[[scripted:exit]]": "quarantined", "[[scripted:died]]": "quarantined", "[[scripted:refuse]]": "failed"}
+_WORKERS = 2
 
 
 class Watch:
-    """How the job goes: the longest time without an outcome, and what the workers' engines have generated."""
+    """How the jobs go: the longest time without an outcome of either, and what the workers' engines have generated."""
 
-    def __init__(self, database: Database, job: int) -> None:
-        self._database, self._job = database, job
+    def __init__(self, database: Database, jobs: Sequence[int]) -> None:
+        self._database, self._jobs = database, jobs
         self._last, self._since = 0, time.monotonic()
         self.longest_stall = 0.0
         self.generated: dict[str, int] = {}
-        self.state = JobState.QUEUED
+        self.done = False
 
     def look(self) -> None:
         """Once; a Postgres that is away is a stall like any other."""
         try:
             with self._database.transaction() as connection:
-                progress = jobs.progress(connection, self._job)
-                self.state = progress.state(jobs.get(connection, self._job))
+                seen = [(jobs.progress(connection, job), jobs.get(connection, job)) for job in self._jobs]
             for row in run(self._database, "SELECT id, generated_tokens FROM workers"):
                 self.generated[row.id] = max(self.generated.get(row.id, 0), row.generated_tokens)
         except StoreError:
             return
         now = time.monotonic()
-        if progress.solutions > self._last:
-            self._last, self._since = progress.solutions, now
+        self.done = all(progress.state(job) is JobState.DONE for progress, job in seen)
+        solutions = sum(progress.solutions for progress, _ in seen)
+        if solutions > self._last:
+            self._last, self._since = solutions, now
         self.longest_stall = max(self.longest_stall, now - self._since)
 
 
 def main() -> None:
     """Parse, storm, print."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--solutions", type=int, default=20_000)
+    parser.add_argument("--solutions", type=int, default=20_000, help="of both jobs together")
     parser.add_argument("--faults", type=int, default=300, help="at least so many")
     parser.add_argument("--poison", type=int, default=3, help="rollouts of each bad kind")
     parser.add_argument("--rate", type=float, default=40.0, help="critiques/s of each worker")
@@ -86,7 +88,17 @@ def storm(
 ) -> dict[str, Any]:
     """Run it on embedded servers in a folder of their own, removed afterwards. `first`: faults to begin with."""
     with small_disk() as disk, harness.own_servers() as (settings, folder), open_context(quick(settings)) as context:
-        return _Storm(context, folder, disk, solutions, poison, rate, seed).run(faults, every, list(first))
+        rng = random.Random(seed)
+        server = JudgeServer(folder, rng)
+        try:
+            half = solutions // 2
+            storm_jobs = [
+                scripted_job(solutions - half, poison, seed, rate),
+                served_job(half, poison, seed, rate, server.url),
+            ]
+            return _Storm(context, folder, disk, storm_jobs, server, rng).run(faults, every, list(first))
+        finally:
+            server.stop()
 
 
 class _Storm:
@@ -95,17 +107,11 @@ class _Storm:
         context: Context,
         folder: Path,
         disk: Path | None,
-        solutions: int,
-        poison: int,
-        rate: float,
-        seed: int,
+        storm_jobs: Sequence[StormJob],
+        server: JudgeServer,
+        rng: random.Random,
     ) -> None:
-        self._context, self._rng = context, random.Random(seed)
-        ords = self._rng.sample(range(solutions), poison * len(_MARKS))
-        marked = dict(zip(ords, list(_MARKS) * poison, strict=True))
-        self._solutions = synthetic.make_solutions(solutions, steps=_STEPS, seed=seed, marks=marked)
-        self._bad = {f"s{ord_}": _MARKS[mark] for ord_, mark in marked.items()}
-        self._recipe = synthetic.make_recipe(k=_K, seed=seed)
+        self._context, self._jobs, self._rng = context, storm_jobs, rng
         settings = context.settings
         role = create_roles(context.database, "storm")["rprm_worker"]
         direct_url = url_as(settings.database_url or "", role)
@@ -114,29 +120,28 @@ class _Storm:
         reachable_url = Proxy.before(direct_url)[1]
         self._pooler = PgBouncer(program, folder / "pooler", reachable_url, pool_size=20) if program else None
         pooled_url = direct_url if self._pooler is None else self._pooler.url
-        self._proxies, urls = {}, {}
+        proxies, urls = {}, {}
         for name, url in (("postgres", pooled_url), ("redis", settings.redis_url)):
-            self._proxies[name], urls[name] = Proxy.before(url or "")
+            proxies[name], urls[name] = Proxy.before(url or "")
         env = subprocess_env(replace(settings, database_url=urls["postgres"], redis_url=urls["redis"]))
         env["RPRM_DATABASE_DIRECT_URL"] = direct_url
-        arguments = ("--engine-arg", f"rate={rate}", "--log-level", "warning")
-        self._fleet = Fleet(_WORKERS, env, arguments, folder / "workers.log")
+        self._fleet = Fleet([job.worker for job in storm_jobs] * _WORKERS, env, folder / "workers.log")
         self._store = StoreFaults(settings, context.database, role, disk, self._pooler)
         self._faults = Faults(
-            settings, context.database, self._fleet, self._proxies, self._side_job, self._store, self._rng
+            settings, context.database, self._fleet, proxies, self._side_job, self._store, server, self._rng
         )
         self._side: list[int] = []
 
     def run(self, faults: int, every: float, first: list[str]) -> dict[str, Any]:
         started = time.monotonic()
-        job = synthetic.take_in(self._context.database, self._solutions, self._recipe, shard=_SHARD).job_id
-        self._store.watch(job)
-        watch, struck = Watch(self._context.database, job), Counter[str]()
+        ids = [job.take_in(self._context.database) for job in self._jobs]
+        self._store.watch(ids)
+        watch, struck = Watch(self._context.database, ids), Counter[str]()
         due = started
         while not self._over(watch, struck, faults):
             self._fleet.tend()
             watch.look()
-            if time.monotonic() >= due and watch.state is not JobState.DONE:
+            if time.monotonic() >= due and not watch.done:
                 struck[self._strike(first.pop(0) if first else None)] += 1
                 due = time.monotonic() + self._rng.expovariate(1.0 / every)
             time.sleep(0.1)
@@ -145,8 +150,8 @@ class _Storm:
         if self._pooler is not None:
             self._pooler.stop()
         return {
-            "solutions": len(self._solutions),
-            "workers": _WORKERS,
+            "solutions": sum(len(job.solutions) for job in self._jobs),
+            "workers": _WORKERS * len(self._jobs),
             "disk": "tmpfs" if self._store.has_disk else "trigger",
             "pooler": self._pooler is not None,
             "seconds": round(seconds, 1),
@@ -154,15 +159,15 @@ class _Storm:
             "faults_by_kind": dict(struck.most_common()),
             "exits": {str(status): count for status, count in sorted((exits + Counter(self._fleet.exits)).items())},
             "longest_stall_s": round(watch.longest_stall, 1),
-            **self._compare(job, watch),
+            **self._compare(watch),
         }
 
     def _over(self, watch: Watch, struck: Counter[str], faults: int) -> bool:
         # The side jobs too, while there are workers to finish them: a late fault may have submitted one just now.
-        if watch.state is not JobState.DONE or not self._sides_ended():
+        if not watch.done or not self._sides_ended():
             return False
         if struck.total() < faults:
-            print(f"the job ended after {struck.total()} faults: give it more --solutions", file=sys.stderr)
+            print(f"the jobs ended after {struck.total()} faults: give them more --solutions", file=sys.stderr)
         return True
 
     def _strike(self, name: str | None) -> str:
@@ -175,7 +180,9 @@ class _Storm:
         """A small job that is cancelled while it runs, and submitted again."""
         solutions = synthetic.make_solutions(10, seed=len(self._side), prefix=f"side{len(self._side)}-")
         for cancels in (True, False):
-            taken = synthetic.take_in(self._context.database, solutions, self._recipe, shard=2, priority=1, dedupe=True)
+            taken = synthetic.take_in(
+                self._context.database, solutions, self._jobs[0].recipe, shard=2, priority=1, dedupe=True
+            )
             job = taken.job_id
             self._side.append(job)
             if cancels:
@@ -185,22 +192,20 @@ class _Storm:
                     if state is not JobState.DONE:
                         jobs.cancel(connection, job)
 
-    def _compare(self, job: int, watch: Watch) -> dict[str, Any]:
+    def _compare(self, watch: Watch) -> dict[str, Any]:
         """Outcomes against those of an undisturbed run, the audit, and what was generated in vain."""
-        outcomes = synthetic.outcomes(self._context.database, job)
-        plain = [solution for solution in self._solutions if solution.id not in self._bad]
-        expected = synthetic.expected_rewards(plain, self._recipe)
-        kept = run(self._context.database, f"SELECT coalesce(sum(tokens), 0)::bigint AS n FROM verdicts_j{job}")[0].n
+        database = self._context.database
+        compared = {job.recipe.judge: job.compare(database) for job in self._jobs}
+        kept = sum(
+            run(database, f"SELECT coalesce(sum(tokens), 0)::bigint AS n FROM verdicts_j{job.id}")[0].n
+            for job in self._jobs
+        )
         generated = sum(watch.generated.values())
         findings = [finding for job_audit in audit(self._context) for finding in job_audit.findings]
-        counts = run(self._context.database, f"SELECT count(*) AS n, count(DISTINCT ord) AS d FROM scores_j{job}")[0]
         return {
-            "lost": sum(outcome.status is None for outcome in outcomes.values())
-            + sum(outcomes[id_].status != status for id_, status in self._bad.items()),
-            "doubled": counts.n - counts.d,
-            "changed_rewards": sum(outcomes[id_].rewards != rewards for id_, rewards in expected.items()),
-            "statuses": dict(Counter(outcome.status for outcome in outcomes.values())),
-            "bad_rollouts": dict(Counter(self._bad.values())),
+            **{name: sum(one[name] for one in compared.values()) for name in ("lost", "doubled", "changed_rewards")},
+            "statuses": {judge: one["statuses"] for judge, one in compared.items()},
+            "marked": {job.recipe.judge: dict(Counter(job.marked.values())) for job in self._jobs},
             "repeated_work": round(max(0, generated - kept) / max(1, kept), 4),
             "clean": not findings,
             "findings": [f"{finding.check}: {finding.count}" for finding in findings],

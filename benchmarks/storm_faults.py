@@ -8,13 +8,14 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import psutil
 import redis
 
+from benchmarks.storm_server_faults import JudgeServer
 from benchmarks.storm_store import StoreFaults
 from rprm_jobs import local
 from rprm_jobs.broker import Notifier
@@ -28,40 +29,41 @@ from tests.support.store import run
 
 @dataclass
 class Fleet:
-    """Workers that are started again whenever they end."""
+    """Workers that are started again whenever they end: one for each of `arguments`, which are those of a worker."""
 
-    size: int
+    arguments: Sequence[tuple[str, ...]]
     env: Mapping[str, str]
-    arguments: tuple[str, ...]
     log: Path
     exits: dict[int, int] = field(default_factory=dict)
-    _processes: list[subprocess.Popen[bytes]] = field(default_factory=list)
+    _processes: dict[int, subprocess.Popen[bytes]] = field(default_factory=dict)
 
     def tend(self) -> None:
         """Start what is missing, and count how the others ended."""
-        for process in list(self._processes):
-            if process.poll() is not None:
+        for number, arguments in enumerate(self.arguments):
+            process = self._processes.get(number)
+            if process is not None and process.poll() is not None:
                 self.exits[process.returncode] = self.exits.get(process.returncode, 0) + 1
-                self._processes.remove(process)
-        while len(self._processes) < self.size:
-            with self.log.open("ab") as log:
-                command = [sys.executable, "-m", "workers", "--judge", "scripted", *self.arguments]
-                self._processes.append(
-                    subprocess.Popen(command, env=dict(self.env), stdout=log, stderr=log, start_new_session=True)
-                )
+                process = None
+            if process is None:
+                self._processes[number] = self._start(arguments)
+
+    def _start(self, arguments: tuple[str, ...]) -> subprocess.Popen[bytes]:
+        command = [sys.executable, "-m", "workers", *arguments, "--log-level", "warning"]
+        with self.log.open("ab") as log:
+            return subprocess.Popen(command, env=dict(self.env), stdout=log, stderr=log, start_new_session=True)
 
     def send(self, rng: random.Random, number: signal.Signals) -> int:
         """Signal one of them; its pid."""
-        process = rng.choice(self._processes)
+        process = rng.choice(list(self._processes.values()))
         process.send_signal(number)
         return process.pid
 
     def stop(self) -> list[int]:
         """Ask all to stop; their exit statuses."""
-        for process in self._processes:
+        for process in self._processes.values():
             process.send_signal(signal.SIGCONT)
             process.terminate()
-        return [process.wait(60) for process in self._processes]
+        return [process.wait(60) for process in self._processes.values()]
 
 
 class Faults:
@@ -75,6 +77,7 @@ class Faults:
         proxies: Mapping[str, Proxy],
         side: Callable[[], None],
         store: StoreFaults,
+        server: JudgeServer,
         rng: random.Random,
     ) -> None:
         self._settings, self._database, self._fleet = settings, database, fleet
@@ -97,6 +100,11 @@ class Faults:
             "disk full": (2, store.fill_disk),
             "privileges revoked": (2, store.revoke),
             "rubbish for the sweeper": (1, store.store_rubbish),
+            "judge's server restarted": (2, server.restart),
+            "judge's server frozen": (1, server.freeze),
+            "judge's server overloaded or away": (2, server.refuse_all),
+            "answers of the judge's server cut": (3, server.cut),
+            "answers of the judge's server without usage": (1, server.leave_out_usage),
         }
         if store.has_pooler:
             self.kinds["pooler restarted"] = (2, store.restart_pooler)

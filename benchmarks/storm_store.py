@@ -49,7 +49,7 @@ class StoreFaults:
     ) -> None:
         self._settings, self._database, self._role = settings, database, role
         self._disk, self._pooler = disk, pooler
-        self._job = 0
+        self._jobs: list[int] = []
 
     @property
     def has_disk(self) -> bool:
@@ -61,9 +61,9 @@ class StoreFaults:
         """Whether the workers reach Postgres through a pooler."""
         return self._pooler is not None
 
-    def watch(self, job: int) -> None:
-        """This is the job; its verdicts move to the small disk."""
-        self._job = job
+    def watch(self, jobs: list[int]) -> None:
+        """These are the jobs; their verdicts move to the small disk."""
+        self._jobs = jobs
         if self._disk is None:
             return
         pid = int((find_paths(self._settings.home).postgres / "data" / "postmaster.pid").read_text().split()[0])
@@ -71,7 +71,8 @@ class StoreFaults:
         self._disk.chmod(0o700)
         with self._database.engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
             connection.exec_driver_sql(f"CREATE TABLESPACE small LOCATION '{self._disk}'")
-        run(self._database, f"ALTER TABLE verdicts_j{job} SET TABLESPACE small")
+        for job in jobs:
+            run(self._database, f"ALTER TABLE verdicts_j{job} SET TABLESPACE small")
         run(self._database, f"GRANT CREATE ON TABLESPACE small TO {self._role}")
 
     def fill_disk(self) -> None:
@@ -92,7 +93,7 @@ class StoreFaults:
 
     def revoke(self) -> None:
         """The workers' role may not insert verdicts for a while."""
-        tables = f"verdicts, verdicts_j{self._job}"
+        tables = ", ".join(["verdicts", *(f"verdicts_j{job}" for job in self._jobs)])
         run(self._database, f"REVOKE INSERT ON {tables} FROM {self._role}")
         try:
             time.sleep(_REVOKED_S)
@@ -105,9 +106,9 @@ class StoreFaults:
             self._database,
             """
             UPDATE jobs SET follow = '{"recipe": {"rubbish": true}, "priority": "high"}' WHERE id = (
-              SELECT j.id FROM jobs AS j WHERE j.cancelled_at IS NULL AND j.id <> :job
+              SELECT j.id FROM jobs AS j WHERE j.cancelled_at IS NULL AND j.id <> ALL(:jobs)
               ORDER BY EXISTS (SELECT 1 FROM shards WHERE job_id = j.id AND state <> 'done'), j.id LIMIT 1)""",
-            job=self._job,
+            jobs=self._jobs,
         )
 
     def restart_pooler(self) -> None:
