@@ -29,19 +29,17 @@ def test_a_round_and_what_is_found_of_it_again(cli: Cli, tmp_path: Path) -> None
     judge = str(build_drilled_judge(tmp_path / "drilled"))
     labelled, held = write(tmp_path / "labelled.jsonl", "more", 20), write(tmp_path / "held.jsonl", "held", 4)
     Path(held).write_text(Path(held).read_text().replace("plus 1?", "plus one?"))
-    command = ["improve", labelled, "--validate", held, "--judge", judge, "--out", "loop", "--rounds", "2", "-k", "6",
+    # How long it goes on is held by tests/unit/launch/test_improve.py.
+    command = ["improve", labelled, "--validate", held, "--judge", judge, "--out", "loop", "--rounds", "1", "-k", "6",
                "--eval-critiques", "2", "--engine", "transformers"]  # fmt: skip
     short = [word for arg in SHORT[:-1] for word in ("--train-arg", arg)]
     told = cli.json(*command, *short)
-    start, first = told["rounds"][:2]
+    start, first = told["rounds"]
     assert (start["number"], start["judge"], start["pairs"]) == (0, judge, None)
     assert (first["number"], first["judge"]) == (1, "loop/round-1")
     assert first["pairs"] > 0
     assert 0 <= first["accuracy"] <= 1
-    better = [one["f1"] for one in told["rounds"]]
-    # It goes on exactly while the judge gets better, and for two rounds at the most.
-    assert len(better) == 3 if better[1] > better[0] else len(better) == 2
-    assert told["best"] in {one["judge"] for one in told["rounds"]}
+    assert told["best"] == max(told["rounds"], key=lambda one: one["f1"])["judge"]
     assert resolve_judge(str(tmp_path / "loop" / "round-1")).fingerprint != resolve_judge(judge).fingerprint
     runs = cli.json("runs")
     assert cli.json(*command, *short) == told
