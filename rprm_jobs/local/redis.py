@@ -22,7 +22,7 @@ from rprm_jobs.local.lock import is_held, taken
 from rprm_jobs.local.paths import Paths
 from rprm_jobs.local.processes import end, process_in, processes_in, tail, write_closed
 
-_START_S = 10.0
+_START_S = 20.0
 _STOP_S = 5.0
 _ASK_S = 2.0
 _LOCK_S = 2.0
@@ -81,11 +81,12 @@ class EmbeddedRedis:
 
     def _start(self) -> str:
         program = redis_program("redis-server")
-        # A server that does not answer is replaced: it holds nothing that could be lost.
-        if is_held(self._server_lock):
-            self._end(processes_in(self._base, "redis-server"), signal.SIGKILL)
         known = self._address() or Address(_free_port(), secrets.token_urlsafe(24))
         for attempt in range(_PORTS_TRIED):
+            # A server that does not answer is replaced, also one of the last attempt: it holds nothing that could be
+            # lost.
+            if is_held(self._server_lock):
+                self._end(processes_in(self._base, "redis-server"), signal.SIGKILL)
             port = known.port if attempt == 0 and _is_free(known.port) else _free_port()
             address = Address(port, known.password)
             if self._started(program, address):

@@ -84,6 +84,19 @@ def test_a_frozen_redis_is_replaced(running: Settings) -> None:
         assert notifier.ping()
 
 
+def test_a_redis_that_is_slow_to_start_is_not_taken_for_another_machines(
+    running: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    os.kill(redis_pid(running), signal.SIGKILL)
+    with monkeypatch.context() as patch:
+        patch.setattr("rprm_jobs.local.redis._START_S", 0.0)
+        with pytest.raises(ServiceError, match="the embedded Redis did not start"):
+            local.ensure_services(running_none(running))
+    again = local.ensure_services(running_none(running))
+    with closing(Notifier(again.redis_url or "")) as notifier:
+        assert notifier.ping()
+
+
 def test_a_stranger_on_the_redis_port_gets_neither_the_password_nor_in_the_way(running: Settings) -> None:
     port = int((running.redis_url or "").split(":")[-1].split("/")[0])
     local.stop_services(running)
