@@ -66,6 +66,13 @@ async def cut(_: ChatServer, writer: Write) -> None:
     writer.transport.abort()
 
 
+async def stumble_over_logprobs(server: ChatServer, writer: Write) -> None:
+    """Fail as vLLM and SGLang do where a listed log-probability is no number."""
+    asked = server.requests[-1]
+    error = {"error": {"message": "Out of range float values are not JSON compliant", "code": 500}}
+    await (reply(500, error) if "logprobs" in asked else reply(200, completion(f"Fine.\n{MARKER} Yes")))(server, writer)
+
+
 @dataclass
 class ChatServer:
     """Answers `GET models` always, and each completion by the next of `behaviours`, then by `default`.

@@ -10,7 +10,17 @@ import pytest
 from rprm_jobs.errors import EngineDied, PromptTooLong, Refused, Unanswered
 from rprm_jobs.judge.verdict import MARKER
 from rprm_jobs.types import Sampling
-from tests.support.chat_server import GOOD, Behaviour, ChatServer, completion, cut, half, hang, reply
+from tests.support.chat_server import (
+    GOOD,
+    Behaviour,
+    ChatServer,
+    completion,
+    cut,
+    half,
+    hang,
+    reply,
+    stumble_over_logprobs,
+)
 from tests.support.openai import run, sample_once
 from tests.support.overflows import SHORTENED
 from workers.engines.openai.engine import OpenaiEngine
@@ -130,9 +140,49 @@ def test_a_prompt_that_alone_is_never_answered_fails_alone(failure: Behaviour) -
             await sample_once(engine, server)
         (generation,) = await engine.sample(engine.encode("another"), [1], Sampling())
         assert generation.p_yes is not None
-        assert sum(ODD_PROMPT in request["messages"][0]["content"] for request in server.requests) == 3
+        tried = [request for request in server.requests if ODD_PROMPT in request["messages"][0]["content"]]
+        assert [request.get("logprobs") for request in tried] == [True, True, True, None]
 
     run(test, policy=RetryPolicy(first_s=0.01, longest_s=0.02, deadline_s=60, tries=3))
+
+
+def test_log_probabilities_that_the_server_stumbles_over_cost_p_yes_and_no_critique() -> None:
+    async def test(engine: OpenaiEngine, server: ChatServer) -> None:
+        server.by_prompt = {ODD_PROMPT: stumble_over_logprobs}
+        generation = await sample_once(engine, server)
+        assert (generation.text, generation.p_yes) == (f"Fine.\n{MARKER} Yes", None)
+
+    run(test, policy=RetryPolicy(first_s=0.01, longest_s=0.02, deadline_s=60, tries=3))
+
+
+@pytest.mark.parametrize(
+    ("status", "error"),
+    [
+        (429, {"type": "insufficient_quota", "code": "insufficient_quota", "message": "check your plan and billing"}),
+        (429, {"type": "exceeded_current_quota_error", "message": "your account is suspended"}),
+        (400, {"code": "billing_hard_limit_reached", "message": "billing hard limit has been reached"}),
+        (403, {"code": "insufficient_balance", "message": "top up"}),
+    ],
+    ids=["OpenAI", "Moonshot", "OpenAI, limit", "balance"],
+)
+def test_an_account_without_money_ends_the_engine_at_once(status: int, error: dict[str, str]) -> None:
+    async def test(engine: OpenaiEngine, server: ChatServer) -> None:
+        server.default = reply(status, {"error": error})
+        with pytest.raises(EngineDied, match=rf"wants to be paid \(status {status}\): {error['message']}"):
+            await sample_once(engine, server)
+        assert len(server.requests) == 1
+
+    run(test)
+
+
+def test_a_quota_for_a_minute_is_waited_for() -> None:
+    # As Gemini says it, in the words that OpenAI has for an account without money.
+    minute = {"code": 429, "message": "You exceeded your current quota, please check your plan and billing details."}
+
+    async def test(engine: OpenaiEngine, server: ChatServer) -> None:
+        assert (await sample_once(engine, server)).p_yes is not None
+
+    run(test, reply(429, {"error": minute}))
 
 
 def test_a_prompt_on_which_the_server_hangs_fails_alone_at_the_deadline() -> None:

@@ -11,7 +11,7 @@ import pytest
 
 from rprm_jobs.errors import ConfigError, EngineError
 from rprm_jobs.judge.resolve import resolve_judge
-from tests.support.chat_server import Behaviour, ChatServer, hang, reply
+from tests.support.chat_server import Behaviour, ChatServer, hang, reply, stumble_over_logprobs
 from tests.support.openai import JUDGE, run, sample_once, start
 from workers.engines import create_engine
 from workers.engines.openai.client import is_loopback
@@ -67,8 +67,9 @@ def test_start_says_what_runs() -> None:
         (ChatServer(default=reply(404, ERROR)), "no such address or model"),
         (ChatServer(default=reply(400, {"error": "logprobs is not supported"})), "logprobs is not supported"),
         (ChatServer(default=reply(500, ERROR)), "no answer: status 500: busy"),
+        (ChatServer(default=stumble_over_logprobs), r"(?s)not with log-probabilities: status 500.*top_logprobs=0"),
     ],
-    ids=["two models", "no model list", "wrong key", "wrong model", "unknown field", "down"],
+    ids=["two models", "no model list", "wrong key", "wrong model", "unknown field", "down", "log-probabilities"],
 )
 def test_a_server_that_cannot_be_used_is_refused_at_start(server: ChatServer, words: str) -> None:
     with pytest.raises(EngineError, match=words):

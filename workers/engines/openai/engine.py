@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import os
-import re
 from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
@@ -20,6 +19,7 @@ from rprm_jobs.errors import ConfigError, EngineDied, EngineError, PromptTooLong
 from rprm_jobs.judge.resolve import Judge
 from rprm_jobs.judge.verdict import STOP_STRINGS
 from rprm_jobs.types import Message, Sampling, Turn
+from workers.engines.openai.body import broken, chat_body, without_logprobs
 from workers.engines.openai.choices import read_choice
 from workers.engines.openai.fitting import Fitting
 from workers.engines.openai.options import KEY_VARIABLE, OpenaiOptions
@@ -34,7 +34,6 @@ ROOM = 64
 _TRIAL = Sampling(max_new_tokens=16)
 _ONE_TOKEN = Sampling(temperature=0.0, top_p=1.0, max_new_tokens=1)
 _PROBE_S = 30.0
-_SPECIAL = re.compile(r"<(?=[|\uff5c]|/?(?:s|bos|eos|pad|unk|(?:start|end)_of_turn|eot|sys|SYS)>)|\[(?=/?INST\])")
 
 
 class OpenaiEngine:
@@ -86,8 +85,8 @@ class OpenaiEngine:
         The server frames them; a chat frame that a prompt file brings is left out.
         """
         message = Message(message) if isinstance(message, str) else message
-        before = tuple(Turn(turn.role, _broken(turn.text)) for turn in message.before)
-        return Prompt(_broken(message.text), prefill=_broken(prefill), before=before)
+        before = tuple(Turn(turn.role, broken(turn.text)) for turn in message.before)
+        return Prompt(broken(message.text), prefill=broken(prefill), before=before)
 
     async def sample(
         self, prompt: Prompt, seeds: Sequence[int], sampling: Sampling, *, stop: Sequence[str] | None = None
@@ -137,6 +136,12 @@ class OpenaiEngine:
             body = self._body(self.encode("1 + 1 = 2"), 0, _TRIAL, None)
             await with_retries(lambda: self._ask(body), policy)
         except GaveUp as error:
+            if error.answered and await self._ask_without_logprobs(body) is not None:
+                raise EngineError(
+                    f"the server answers, but not with log-probabilities: {error}",
+                    where=self._where,
+                    hint="give --engine-arg top_logprobs=0, for rewards from the verdicts alone; or mend the server",
+                ) from None
             raise EngineError(
                 f"no answer: {error}{self._transport.through}",
                 where=self._where,
@@ -187,6 +192,9 @@ class OpenaiEngine:
             return await with_retries(lambda: self._ask(body), self._policy, self._answers)
         except GaveUp as error:
             if error.others_answered:
+                reply = await self._ask_without_logprobs(body) if error.answered else None
+                if reply is not None:
+                    return reply
                 raise Unanswered(f"the server answers other prompts and not this one: {error}") from None
             raise EngineDied(
                 f"the server does not answer: {error}{self._transport.through}",
@@ -214,34 +222,28 @@ class OpenaiEngine:
                 return False
         return True
 
+    async def _ask_without_logprobs(self, body: dict[str, Any]) -> Reply | None:
+        """The reply to a prompt whose log-probabilities the server stumbles over; None where it was not those.
+
+        vLLM and SGLang answer with status 500 where a listed log-probability is no number.
+        """
+        bare = without_logprobs(body)
+        if bare == body:
+            return None
+        try:
+            return await self._ask(bare)
+        except (Retryable, EngineError, Refused, PromptTooLong, Overflow):
+            return None
+
     async def _ask(self, body: dict[str, Any]) -> Reply:
         return read_reply(await self._transport.send("POST", "chat/completions", body))
 
     def _body(self, prompt: Prompt, seed: int, sampling: Sampling, stop: Sequence[str] | None) -> dict[str, Any]:
-        # A limit over the whole window is refused as such, before the prompt is looked at.
-        limit = min(sampling.max_new_tokens, self._server.window or sampling.max_new_tokens)
-        body: dict[str, Any] = {
-            "model": self._server.model,
-            "messages": [
-                *({"role": turn.role, "content": turn.text} for turn in prompt.before),
-                {"role": "user", "content": prompt.text},
-            ],
-            "temperature": sampling.temperature,
-            "top_p": sampling.top_p,
-            self._options.token_limit_field: limit,
-            # Some servers hold a seed in 32 bits and refuse a longer one.
-            "seed": seed & 0x7FFFFFFF,
-        }
-        if prompt.prefill:
-            # vLLM's and SGLang's way to go on with an answer; other servers refuse the fields, or begin a new turn.
-            body["messages"].append({"role": "assistant", "content": prompt.prefill})
-            body |= {"add_generation_prompt": False, "continue_final_message": True}
-        if self._options.top_logprobs and stop is None:
-            body |= {"logprobs": True, "top_logprobs": self._options.top_logprobs}
-        stops = list(self._critique_stops if stop is None else stop)
-        if self._server.keeps_stops and stops:
-            body |= {"stop": stops, "include_stop_str_in_output": True}
-        return body
+        top_logprobs = self._options.top_logprobs if stop is None else 0
+        stops = self._critique_stops if stop is None else stop
+        return chat_body(
+            self._server, prompt, seed, sampling, stops, self._options.token_limit_field, top_logprobs=top_logprobs
+        )
 
     async def _ask_models(self, policy: RetryPolicy) -> Server:
         """What `GET models` lists; a server without it needs `model` to be named."""
@@ -258,7 +260,3 @@ class OpenaiEngine:
         model = next((model for model in listed if model.name == name), Model(name))
         window = self._options.max_model_len or model.window or await ask_window(self._transport.get_from_root)
         return Server(name, window, model.owner == "vllm")
-
-
-def _broken(text: str) -> str:
-    return _SPECIAL.sub(lambda mark: mark[0] + " ", text)

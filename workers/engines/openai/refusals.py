@@ -14,6 +14,14 @@ import msgspec
 from rprm_jobs.errors import Refused
 
 _CODES = {"context_length_exceeded", "exceed_context_size_error", "model_context_window_exceeded"}
+# An account without money. Only codes: the same words of a quota also say that a minute's requests are used up.
+_UNPAID_CODES = {
+    "insufficient_quota",
+    "billing_hard_limit_reached",
+    "billing_not_active",
+    "exceeded_current_quota_error",
+    "insufficient_balance",
+}
 _FILTER_CODES = {"content_filter", "content_policy_violation", "moderation_error"}
 _FLAGGED = re.compile(r"content[ _](?:filter|policy|management policy)|was flagged|moderation", re.I)
 _TOO_LONG = re.compile(
@@ -95,6 +103,11 @@ def refusal(error: ErrorBody) -> Overflow | Refused:
 def is_filtered(error: ErrorBody) -> bool:
     """Whether the server's filter turned the prompt down."""
     return error.code in _FILTER_CODES or _FLAGGED.search(error.message) is not None
+
+
+def is_unpaid(error: ErrorBody) -> bool:
+    """Whether the server answers nothing more until somebody pays, whatever status says so."""
+    return not {error.code, error.type}.isdisjoint(_UNPAID_CODES)
 
 
 def read_overflow(error: ErrorBody) -> Overflow | None:

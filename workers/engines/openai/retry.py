@@ -32,10 +32,13 @@ class Retryable(Exception):
 
 
 class GaveUp(Exception):
-    """No call succeeded; `str()` is the reason of the last failure. `others_answered`: this call alone is not."""
+    """No call succeeded; `str()` is the reason of the last failure. `others_answered`: this call alone is not.
+
+    `answered`: the last call was taken, and answered badly.
+    """
 
     def __init__(self, last: Retryable, attempts: int, seconds: float, *, others_answered: bool) -> None:
-        self.others_answered = others_answered
+        self.others_answered, self.answered = others_answered, last.answered
         super().__init__(f"{last} ({attempts} attempts in {seconds:.0f} s)")
 
 

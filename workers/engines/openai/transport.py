@@ -10,7 +10,7 @@ import msgspec
 from rprm_jobs.errors import EngineDied, EngineError
 from workers.engines.openai.client import make_client, proxy_of
 from workers.engines.openai.options import KEY_VARIABLE, OpenaiOptions
-from workers.engines.openai.refusals import ErrorBody, is_filtered, read_error, read_overflow, refusal
+from workers.engines.openai.refusals import ErrorBody, is_filtered, is_unpaid, read_error, read_overflow, refusal
 from workers.engines.openai.retry import Retryable, read_retry_after
 
 _AGAIN = {408, 409, 425, 429}
@@ -89,6 +89,12 @@ class Transport:
         status = answer.status_code
         error = read_error(answer.content)
         error = msgspec.structs.replace(error, message=self._scrub(error.message))
+        if status == 402 or is_unpaid(error):
+            return EngineError(
+                f"the server wants to be paid (status {status}): {error.message}",
+                where=self._options.base_url,
+                hint="see to the account; the work is handed back",
+            )
         if status in _AGAIN or status >= 500:
             overflow = read_overflow(error) if status >= 500 else None
             if overflow is not None and overflow.tokens and overflow.limit:
@@ -107,12 +113,6 @@ class Transport:
                 f"the server refuses the key (status {status})",
                 where=self._options.base_url,
                 hint=f"set {KEY_VARIABLE} to a valid one",
-            )
-        if status == 402:
-            return EngineError(
-                f"the server wants to be paid (status 402): {error.message}",
-                where=self._options.base_url,
-                hint="see to the account; the work is handed back",
             )
         if status == 404 or redirect:
             return EngineError(
