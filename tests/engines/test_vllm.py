@@ -36,6 +36,8 @@ TINY = resolve_judge("tiny")
 SAMPLING = TINY.sampling
 STEPS = [(s.problem, s.steps, i) for s in draw_split("held-out", 4) for i in range(len(s.steps))]
 TEXTS = [TINY.template.render(*step) for step in STEPS]
+# One after the other, so that no batch moves a digit: fewer will do.
+COMPARED = TEXTS[::3]
 # Sampled on a CPU whether or not there is a GPU, so that the three ways to P(Yes) can be compared.
 SMALL = {"max_model_len": "1024", "max_num_seqs": "64"}
 
@@ -101,7 +103,7 @@ def test_three_ways_to_p_yes_agree(engine: VllmEngine, runner: asyncio.Runner) -
         await other.start()
         try:
             pairs = []
-            for text in TEXTS:
+            for text in COMPARED:
                 prompt = engine.encode(text)
                 assert other.encode(text).ids == prompt.ids
                 (left,), (right,) = await asyncio.gather(
@@ -114,14 +116,14 @@ def test_three_ways_to_p_yes_agree(engine: VllmEngine, runner: asyncio.Runner) -
 
     second = SecondPass(TINY)
     compared = 0
-    for text, (ours, theirs) in zip(TEXTS, runner.run(both()), strict=True):
+    for text, (ours, theirs) in zip(COMPARED, runner.run(both()), strict=True):
         assert ours.text == theirs.text
         if ours.p_yes is None:
             continue
         assert ours.p_yes == pytest.approx(theirs.p_yes, abs=1e-4)
         assert ours.p_yes == pytest.approx(second.p_yes(text, ours.text), abs=1e-4)
         compared += 1
-    assert compared > len(TEXTS) // 2
+    assert compared > len(COMPARED) // 2
 
 
 def test_sampled_critiques_agree_with_a_second_pass(engine: VllmEngine, runner: asyncio.Runner) -> None:

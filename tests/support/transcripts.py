@@ -12,6 +12,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+ROOT = Path(__file__).parents[2]
+# Of the shipped examples; what is printed of all of them differs in numbers alone.
+FEW = 6
 _BLOCK = re.compile(r"^```console\n(.*?)^```$", re.DOTALL | re.MULTILINE)
 _END = "\x1e"
 ELLIPSIS = "..."
@@ -33,6 +36,13 @@ class Exchange:
 
     command: str
     printed: tuple[str, ...]
+
+
+def few_examples(folder: Path) -> None:
+    """`examples/solutions.jsonl` as the documents name it, with as many rows as a test has time for."""
+    rows = (ROOT / "examples" / "solutions.jsonl").read_text().splitlines(keepends=True)
+    (folder / "examples").mkdir()
+    (folder / "examples" / "solutions.jsonl").write_text("".join(rows[:FEW]))
 
 
 def read_transcripts(page: str) -> list[list[Exchange]]:
