@@ -37,7 +37,7 @@ BASE, SFT, DPO = "base", "tiny-sft", "tiny"
 class Size:
     """How much of everything: optimiser steps of the base's stages, labelled solutions of the phases, their epochs.
 
-    `held_share` of the pairs are held out.
+    `held_share` of the pairs are held out; `batch` is that of the phases.
     """
 
     world: int = 4200
@@ -47,20 +47,21 @@ class Size:
     cold_epochs: float = 1.0
     meta_epochs: float = 4.0
     held_share: float = 0.1
+    batch: int = 32
 
 
-SMALL = Size(cold=150, meta=90, cold_epochs=5.0, held_share=0.3)
+SMALL = Size(cold=50, meta=30, cold_epochs=4.0, meta_epochs=2.0, held_share=0.3, batch=8)
 _TEACHER_K, _META_K = 2, 8
 # Of the cold start's rows, those of foreign text: without them the judge forgets how to end a critique of it.
 _FOREIGN_SHARE = 0.12
 _COLD_RECIPE = (
-    "--batch", "32", "--accumulation", "1", "--learning-rate", "5e-4", "--weight-decay", "0.05", "--warmup", "10",
+    "--accumulation", "1", "--learning-rate", "5e-4", "--weight-decay", "0.05", "--warmup", "10",
     "--beta2", "0.95", "--pad-to", "16", "--evaluate-every", "100", "--log-every", "5",
 )  # fmt: skip
 # A pull of 0.1 let the chosen critiques lose likelihood along with the rejected ones (at thrice this rate the judge
 # called nearly everything wrong); pairs that were not balanced taught it to call nearly everything right.
 _META_RECIPE = (
-    "--batch", "32", "--accumulation", "1", "--learning-rate", "1e-4", "--beta", "0.3", "--warmup", "2",
+    "--accumulation", "1", "--learning-rate", "1e-4", "--beta", "0.3", "--warmup", "2",
     "--evaluate-every", "10", "--log-every", "10",
 )  # fmt: skip
 Row = dict[str, Any]
@@ -116,8 +117,8 @@ def cold_start(out: Path, size: Size) -> Row:
         file = write_rows(out / "cold.jsonl", rows)
         job = commands.sample(file, TEACHER, _TEACHER_K, *asked, "--engine-arg", "top_logprobs=0")
     commands.build_set("sft", f"{out.name}-cold", job)
-    epochs = ("--epochs", str(size.cold_epochs))
-    return commands.train("sft", f"{out.name}-cold", out / BASE, out / SFT, *epochs, *_COLD_RECIPE)
+    passes = ("--batch", str(size.batch), "--epochs", str(size.cold_epochs))
+    return commands.train("sft", f"{out.name}-cold", out / BASE, out / SFT, *passes, *_COLD_RECIPE)
 
 
 def meta_optimise(out: Path, size: Size) -> Row:
@@ -125,8 +126,8 @@ def meta_optimise(out: Path, size: Size) -> Row:
     rows = (row for row, _, _ in labelled_rows(random.Random(META_SEED), "meta", size.meta))
     job = commands.sample(write_rows(out / "meta.jsonl", rows), str(out / SFT), _META_K)
     commands.build_set("pairs", f"{out.name}-meta", job, "--validation", str(size.held_share))
-    epochs = ("--epochs", str(size.meta_epochs))
-    return commands.train("dpo", f"{out.name}-meta", out / SFT, out / DPO, *epochs, *_META_RECIPE)
+    passes = ("--batch", str(size.batch), "--epochs", str(size.meta_epochs))
+    return commands.train("dpo", f"{out.name}-meta", out / SFT, out / DPO, *passes, *_META_RECIPE)
 
 
 def build(out: Path, size: Size, *, base: Path | None = None) -> Row:
