@@ -203,8 +203,11 @@ class _Storm:
         generated = sum(watch.generated.values())
         findings = [finding for job_audit in audit(self._context) for finding in job_audit.findings]
         return {
-            **{name: sum(one[name] for one in compared.values()) for name in ("lost", "doubled", "changed_rewards")},
-            "statuses": {judge: one["statuses"] for judge, one in compared.items()},
+            **{
+                name: sum(counts[name] for counts in compared.values())
+                for name in ("lost", "doubled", "changed_rewards")
+            },
+            "statuses": {judge: counts["statuses"] for judge, counts in compared.items()},
             "marked": {job.recipe.judge: dict(Counter(job.marked.values())) for job in self._jobs},
             "repeated_work": round(max(0, generated - kept) / max(1, kept), 4),
             "clean": not findings,

@@ -113,15 +113,18 @@ def _served_rewards(solution: Solution, recipe: Recipe) -> list[float | None]:
         prompt = template.render(solution.problem, solution.steps, step)
         seeds = [synthetic.seed_of(recipe, solution, step, k) & _SEED_BITS for k in range(recipe.k)]
         written = [critique(prompt, seed) for seed in seeds]
-        votes = [float(find_verdicts(one.text)[-1][1] == "Yes") if one.p_yes is None else one.p_yes for one in written]
+        votes = [
+            float(find_verdicts(generation.text)[-1][1] == "Yes") if generation.p_yes is None else generation.p_yes
+            for generation in written
+        ]
         rewards.append(math.fsum(votes) / len(votes))
     return rewards
 
 
-def _same(found: list[float | None] | None, expected: list[float | None], rounding: float) -> bool:
-    if found is None or len(found) != len(expected):
+def _same(rewards: list[float | None] | None, expected: list[float | None], rounding: float) -> bool:
+    if rewards is None or len(rewards) != len(expected):
         return False
     return all(
-        one is not None and other is not None and abs(one - other) <= rounding
-        for one, other in zip(found, expected, strict=True)
+        reward is not None and right is not None and abs(reward - right) <= rounding
+        for reward, right in zip(rewards, expected, strict=True)
     )
