@@ -140,7 +140,7 @@ class OpenaiEngine:
                 raise EngineError(
                     f"the server answers, but not with log-probabilities: {error}",
                     where=self._where,
-                    hint="give --engine-arg top_logprobs=0, for rewards from the verdicts alone, or another version of the server",
+                    hint="give --engine-arg top_logprobs=0, for rewards from the verdicts alone; or use another server",
                 ) from None
             raise EngineError(
                 f"no answer: {error}{self._transport.through}",
