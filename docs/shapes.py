@@ -245,6 +245,7 @@ class ProcessBench(TypedDict):
     missing_by_reason: Counts
     without_prediction: int
     without_prediction_by_reason: Counts
+    calibrated: NotRequired[Row]
 
 
 class PrmBench(TypedDict):
@@ -263,6 +264,7 @@ class PrmBench(TypedDict):
     unnamed: int
     absent_classes: list[str]
     controls: dict[str, float | None]
+    calibrated: NotRequired[Row]
 
 
 class Compared(TypedDict):

@@ -12,8 +12,9 @@ from typing import Annotated
 import typer
 
 from rprm_jobs.cli.eval_best_of_n import add_best_of_n
-from rprm_jobs.cli.shared.command import ANSWERS, Rule, add_command, excludes, new_group
+from rprm_jobs.cli.shared.command import ANSWERS, add_command, excludes, new_group
 from rprm_jobs.cli.shared.common import say
+from rprm_jobs.cli.shared.eval_options import ONE_JUDGE_RULE, CalibratedOption, JudgesOption, PredictionsOption
 from rprm_jobs.cli.shared.options import (
     EngineArgOption,
     EngineOption,
@@ -49,27 +50,6 @@ from rprm_jobs.launch.servers import connected
 
 eval_app = new_group("Measure a judge on benchmarks.")
 
-JudgesOption = Annotated[
-    list[str] | None,
-    typer.Option(
-        "--judge",
-        metavar="JUDGE",
-        help="A shipped judge, a model folder, or a hub id; several are compared.",
-        show_default="tiny",
-    ),
-]
-# What is said of one judge holds for all of them, except what decides how its answers are read.
-ONE_JUDGE_RULE = Rule(
-    ("family", "threshold", "allow_incomplete"),
-    lambda values: len(values["judge"] or ()) < 2,
-    "with several judges",
-    "name one judge, or leave out {option}",
-)
-PredictionsOption = Annotated[
-    str | None,
-    typer.Option("--predictions", metavar="FILE", help="Take recorded answers of any system; nothing is judged."),
-]
-
 
 def processbench(
     files: Annotated[
@@ -83,6 +63,7 @@ def processbench(
         typer.Option("--allow-incomplete", help="Give F1 of incomplete subsets too: a missing answer is a miss."),
     ] = False,
     threshold: FamilyThresholdOption = None,
+    calibrated: CalibratedOption = None,
     judge: JudgesOption = None,
     family: FamilyOption = None,
     k: FamilyCritiquesOption = None,
@@ -108,6 +89,7 @@ def processbench(
     """
     from rprm_jobs.cli.shared.evaluations import show_processbench
     from rprm_jobs.evaluation.processbench_report import evaluate
+    from rprm_jobs.services.evaluation.calibrated_reports import calibrated_processbench
     from rprm_jobs.services.evaluation.processbench import read_items, read_job, read_predictions
     from rprm_jobs.settings import load_settings
 
@@ -128,14 +110,19 @@ def processbench(
         return
     limits = load_settings().limits
     items = read_items(files, limits) if files else None
+    better = None
     if predictions is not None:
         answers = read_predictions(predictions, items, limits, 0.5 if threshold is None else threshold)
     else:
         with connected() as context:
             job_id = judging.run(context, files or [], wait=wait_until_done, say=say) if job is None else job
             answers = read_job(context, job_id, items, threshold=threshold)
+            if calibrated is not None:
+                better = calibrated_processbench(
+                    context, job_id, items, calibrated, allow_incomplete=allow_incomplete, seed=seed
+                )
     report = evaluate(answers.items, answers.answers, allow_incomplete=allow_incomplete, seed=seed)
-    show_processbench(report, as_json=as_json)
+    show_processbench(report, as_json=as_json, calibrated=better)
 
 
 def prmbench(
@@ -151,6 +138,7 @@ def prmbench(
             show_default="the rows' own labels, else the family's published one",
         ),
     ] = None,
+    calibrated: CalibratedOption = None,
     judge: JudgeOption = "tiny",
     family: FamilyOption = None,
     k: FamilyCritiquesOption = None,
@@ -174,6 +162,7 @@ def prmbench(
     """
     from rprm_jobs.cli.shared.evaluations import show_prmbench
     from rprm_jobs.evaluation.prmbench import evaluate
+    from rprm_jobs.services.evaluation.calibrated_reports import calibrated_prmbench
     from rprm_jobs.services.evaluation.prmbench import read_benchmark, read_job, read_predictions
     from rprm_jobs.settings import load_settings
 
@@ -189,14 +178,17 @@ def prmbench(
     )  # fmt: skip
     limits = load_settings().limits
     benchmark = read_benchmark(files, limits)
+    better = None
     if predictions is not None:
         results = read_predictions(predictions, benchmark, limits)
     else:
         with connected() as context:
             job_id = judging.run(context, files, benchmark.rows, wait=wait_until_done, say=say) if job is None else job
             results = read_job(context, job_id, benchmark)
+            if calibrated is not None:
+                better = calibrated_prmbench(context, job_id, benchmark, calibrated)
     report = evaluate(benchmark.items, results, threshold)
-    show_prmbench(report, as_json=as_json)
+    show_prmbench(report, as_json=as_json, calibrated=better)
 
 
 def _compare(judges: Sequence[str], judging: Judging, files: list[str], *, as_json: bool) -> None:
@@ -237,8 +229,9 @@ def register(app: typer.Typer) -> None:
         "rprm-jobs eval processbench gsm8k.json --judge tiny",
         "rprm-jobs eval processbench --job 7 --threshold 0.4",
         "rprm-jobs eval processbench gsm8k.json --judge tiny --judge tiny-sft",
+        "rprm-jobs eval processbench --job 7 --calibrated prm800k",
         rules=(
-            excludes("predictions", "job", *judging, "until_first_error"),
+            excludes("predictions", "job", "calibrated", *judging, "until_first_error"),
             excludes("job", *judging, "until_first_error"),
             ONE_JUDGE_RULE,
             *rules,
@@ -248,7 +241,11 @@ def register(app: typer.Typer) -> None:
         eval_app,
         prmbench,
         "rprm-jobs eval prmbench prmbench.jsonl --judge tiny",
-        rules=(excludes("predictions", "job", "seed", *judging), excludes("job", "seed", *judging), *rules),
+        rules=(
+            excludes("predictions", "job", "calibrated", "seed", *judging),
+            excludes("job", "seed", *judging),
+            *rules,
+        ),
     )
     add_best_of_n(eval_app)
     app.add_typer(eval_app, name="eval", rich_help_panel=ANSWERS)

@@ -25,6 +25,10 @@ def report(
     shown: Annotated[
         int, typer.Option("--shown", metavar="N", min=0, help="Solutions that can be read on the page.")
     ] = 100,
+    calibrated: Annotated[
+        str | None,
+        typer.Option("--calibrated", metavar="NAME", help="Draw how reliable rewards calibrated so are, too."),
+    ] = None,
     seed: Annotated[int, typer.Option(help="Seed of the sample.")] = 0,
     as_json: JsonOption = False,
 ) -> None:
@@ -40,7 +44,7 @@ def report(
             "is not a place for a file", where=str(output), hint="name a file in an existing folder: -o report.html"
         )
     with connected() as context:
-        data = read_report(context, job, sample=sample, shown=shown, seed=seed)
+        data = read_report(context, job, sample=sample, shown=shown, seed=seed, calibrated=calibrated)
         page = render(data)
     try:
         output.write_text(page, encoding="utf-8", errors="replace")
@@ -61,4 +65,6 @@ def report(
 
 def register(app: typer.Typer) -> None:
     """Add the command."""
-    add_command(app, report, "rprm-jobs report 7 -o report.html", group=ANSWERS)
+    add_command(
+        app, report, "rprm-jobs report 7 -o report.html", "rprm-jobs report 7 --calibrated prm800k", group=ANSWERS
+    )

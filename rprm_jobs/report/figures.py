@@ -11,7 +11,14 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from rprm_jobs.errors import ConfigError, InputError
-from rprm_jobs.evaluation.curves import LabelledVotes, accuracy_by_position, calibration, f1_by_k, f1_by_threshold
+from rprm_jobs.evaluation.curves import (
+    Calibration,
+    LabelledVotes,
+    accuracy_by_position,
+    calibration,
+    f1_by_k,
+    f1_by_threshold,
+)
 from rprm_jobs.services.evaluation.report import ReportSample
 
 if TYPE_CHECKING:
@@ -42,6 +49,7 @@ def draw_all(sample: Sequence[ReportSample], threshold: float) -> list[Figure]:
         ) from error
     ok = [row for row in sample if row.status == "ok"]
     known = [row.known for row in ok if row.known is not None]
+    better = [row.known_calibrated for row in ok if row.known_calibrated is not None]
     judged = [row.known for row in ok if row.known is not None and row.label is not None]
     whole = [row for row in judged if all(row.votes)]
     # Text stays text, so that it can be searched and has the page's font. The salt makes ids reproducible.
@@ -49,7 +57,7 @@ def draw_all(sample: Sequence[ReportSample], threshold: float) -> list[Figure]:
         return [
             _figure("f1-by-k", "F1 against critiques a step", lambda axes: _f1_by_k(axes, whole, judged, threshold)),
             _figure("f1-by-threshold", "F1 against threshold", lambda axes: _by_threshold(axes, judged, threshold)),
-            _figure("calibration", "Reliability of the reward", lambda axes: _calibration(axes, known)),
+            _figure("calibration", "Reliability of the reward", lambda axes: _calibration(axes, known, better)),
             _figure("position", "Accuracy against position", lambda axes: _position(axes, known, threshold)),
             _figure("rewards", "Rewards", lambda axes: _rewards(axes, sample, threshold)),
             _figure("votes", "Agreement of a step's critiques", lambda axes: _votes(axes, sample)),
@@ -101,25 +109,22 @@ def _by_threshold(axes: Axes, judged: Sequence[LabelledVotes], threshold: float)
     return f"Highest at {best.at:g}: F1 {best.f1:.1f}. A threshold that is chosen on these labels flatters itself."
 
 
-def _calibration(axes: Axes, judged: Sequence[LabelledVotes]) -> str:
-    curve = calibration(judged)
+def _calibration(axes: Axes, judged: Sequence[LabelledVotes], better: Sequence[LabelledVotes]) -> str:
     axes.plot([0, 1], [0, 1], color=GREY, linestyle=":", label="perfect")
-    most = max(row.n for row in curve.bins)
-    sizes = [20 + 180 * row.n / most for row in curve.bins]
-    axes.scatter(
-        [row.reward for row in curve.bins],
-        [row.right for row in curve.bins],
-        s=sizes,
-        color=BLUE,
-        alpha=0.8,
-    )
-    axes.plot([row.reward for row in curve.bins], [row.right for row in curve.bins], color=BLUE, alpha=0.4)
+    caption = _reliability(axes, calibration(judged), BLUE, "reward")
+    if better:
+        caption += " Calibrated: " + _reliability(axes, calibration(better), ORANGE, "calibrated")
     axes.set(xlabel="reward", ylabel="share of such steps that are right", xlim=(0, 1), ylim=(0, 1))
     axes.legend(frameon=False)
-    return (
-        f"Expected calibration error {curve.error:.3f}, Brier score {curve.brier:.3f}. The area of a dot is its number"
-        " of steps."
-    )
+    return f"{caption} The area of a dot is its number of steps."
+
+
+def _reliability(axes: Axes, curve: Calibration, colour: str, label: str) -> str:
+    most = max(row.n for row in curve.bins)
+    rewards, right = [row.reward for row in curve.bins], [row.right for row in curve.bins]
+    axes.scatter(rewards, right, s=[20 + 180 * row.n / most for row in curve.bins], color=colour, alpha=0.8)
+    axes.plot(rewards, right, color=colour, alpha=0.4, label=label)
+    return f"Expected calibration error {curve.error:.3f}, Brier score {curve.brier:.3f}."
 
 
 def _position(axes: Axes, judged: Sequence[LabelledVotes], threshold: float) -> str:

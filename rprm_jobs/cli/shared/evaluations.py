@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from rprm_jobs.cli.shared.common import print_json, say
 from rprm_jobs.cli.shared.tables import Table, print_table
 
 if TYPE_CHECKING:
     from rprm_jobs.evaluation import best_of_n, prmbench, processbench_report
+    from rprm_jobs.evaluation.curves import Bin
+    from rprm_jobs.services.evaluation.calibrated_jobs import CalibratedReport
     from rprm_jobs.services.evaluation.rollouts import Rollouts
 
 
-def show_processbench(report: processbench_report.ProcessBenchReport, *, as_json: bool) -> None:
-    """Accuracies and F1 of each subset with their 95% intervals, and the mean F1."""
+def show_processbench(
+    report: processbench_report.ProcessBenchReport, *, as_json: bool, calibrated: CalibratedReport | None = None
+) -> None:
+    """Accuracies and F1 of each subset with their 95% intervals, and the mean F1; the same by calibrated rewards."""
     for subset, score in report.subsets.items():
         if score.notes:
             say(f"{subset}: {score.notes}")
@@ -24,8 +28,14 @@ def show_processbench(report: processbench_report.ProcessBenchReport, *, as_json
         say(f"missing: {_by_reason(report.missing_by_reason)}")
         say("an incomplete subset has no F1; --allow-incomplete counts what is missing as misses")
     if as_json:
-        print_json(report.as_json())
+        print_json(_json(report, calibrated))
         return
+    print_table(_processbench(report))
+    if calibrated is not None:
+        _show_calibrated(calibrated, _processbench(calibrated.report))
+
+
+def _processbench(report: Any) -> Table:
     table = Table(
         ("subset", "error", "correct", "error acc", "correct acc", "F1", "95% interval", "no prediction", "missing")
     )
@@ -36,13 +46,13 @@ def show_processbench(report: processbench_report.ProcessBenchReport, *, as_json
         table.add_row(subset, *row)
     mean = _percent(report.average_f1, 3), _interval(report.average_f1_interval)
     table.add_row("mean", "", "", "", "", *mean, str(report.without_prediction), str(report.missing))
-    print_table(table)
+    return table
 
 
-def show_prmbench(report: prmbench.PrmbenchReport, *, as_json: bool) -> None:
-    """Scores of the classes under their dimensions, overall, and the controls."""
-    from rprm_jobs.evaluation.prmbench_rows import DIMENSIONS
-
+def show_prmbench(
+    report: prmbench.PrmbenchReport, *, as_json: bool, calibrated: CalibratedReport | None = None
+) -> None:
+    """Scores of the classes under their dimensions, overall, and the controls; the same by calibrated rewards."""
     counts = {
         "items are left out: a step of theirs has no score": report.missing,
         "items are left out: their results are marked as invalid": report.invalid,
@@ -59,8 +69,16 @@ def show_prmbench(report: prmbench.PrmbenchReport, *, as_json: bool) -> None:
     if report.absent:
         say(f"no items of {', '.join(report.absent)}: overall and their dimensions are over the rest")
     if as_json:
-        print_json(report.as_json())
+        print_json(_json(report, calibrated))
         return
+    print_table(_prmbench(report))
+    if calibrated is not None:
+        _show_calibrated(calibrated, _prmbench(calibrated.report))
+
+
+def _prmbench(report: Any) -> Table:
+    from rprm_jobs.evaluation.prmbench_rows import DIMENSIONS
+
     table = Table(("dimension", "class", "score"), left=("class",))
     for dimension, names in DIMENSIONS.items():
         table.add_row(dimension, "", _percent(report.dimensions[dimension]))
@@ -69,7 +87,32 @@ def show_prmbench(report: prmbench.PrmbenchReport, *, as_json: bool) -> None:
     table.add_row("overall", f"{report.n_items:,} items, {report.n_steps:,} steps", _percent(report.overall))
     controls = report.controls
     table.add_row("controls", f"{controls.n_items:,} items, steps called valid", _percent(controls.accuracy))
+    return table
+
+
+def _json(report: Any, calibrated: CalibratedReport | None) -> dict[str, Any]:
+    return {**report.as_json(), **({} if calibrated is None else {"calibrated": calibrated.as_json()})}
+
+
+def _show_calibrated(calibrated: CalibratedReport, table: Table) -> None:
+    """The same table by calibrated rewards, and by tenths how often steps with such a reward are right."""
+    say(f"by rewards calibrated as {calibrated.name}, at its threshold {calibrated.threshold:g}:")
     print_table(table)
+    if calibrated.reliability is None:
+        say("the job's solutions came without labels, so how reliable its rewards are is not known")
+        return
+    curves = calibrated.reliability.reward, calibrated.reliability.calibrated
+    shown = Table(("rewards from", "right", "steps", "calibrated: right", "steps"))
+    by_low = [{f"{row.low:.1f}": row for row in curve.bins} for curve in curves]
+    for low in sorted({*by_low[0], *by_low[1]}):
+        cells = [rows.get(low) for rows in by_low]
+        shown.add_row(low, *(text for row in cells for text in _bin(row)))
+    shown.add_row("Brier score", f"{curves[0].brier:.3f}", "", f"{curves[1].brier:.3f}", "")
+    print_table(shown)
+
+
+def _bin(row: Bin | None) -> tuple[str, str]:
+    return ("-", "0") if row is None else (f"{row.right:.1%}", f"{row.n:,}")
 
 
 def show_compared(read: Rollouts) -> None:

@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
-from rprm_jobs.errors import BadLine, InputError
+from rprm_jobs.errors import BadLine, ConfigError, InputError
+from rprm_jobs.evaluation.calibrated import Calibrator
 from rprm_jobs.evaluation.prmbench_results import PrmbenchResult, ResultRow, named_steps, read_result
 from rprm_jobs.evaluation.prmbench_rows import (
     CLASSES,
@@ -25,8 +26,10 @@ from rprm_jobs.judge.families.critic import SCORES, CriticFamily
 from rprm_jobs.judge.ratings import read_ratings
 from rprm_jobs.services.context import Context
 from rprm_jobs.services.evaluation.benchmark_rows import BadRows, parse_rows
+from rprm_jobs.services.evaluation.calibrated_jobs import outcomes_of
 from rprm_jobs.settings import Limits
 from rprm_jobs.store.jobs import jobs
+from rprm_jobs.store.records import Job
 from rprm_jobs.store.results.export import Outcome, read_outcomes
 from rprm_jobs.store.texts import unpack_texts
 from rprm_jobs.types import ItemStatus, Solution
@@ -138,6 +141,21 @@ class _BySteps:
         return keys.pop(0)
 
 
+def read_calibrated(context: Context, job_id: int, benchmark: Benchmark, calibrator: Calibrator) -> Results:
+    """As `read_job`, with calibrated rewards. Raises ConfigError for critics that label the steps themselves."""
+    with context.database.transaction() as connection:
+        job = jobs.get(connection, job_id)
+    if _rates(job):
+        raise ConfigError(f"job {job_id} labels steps, and a calibration is of votes", hint="leave out --calibrated")
+    outcomes = (outcome for batch in outcomes_of(context, job, calibrator) for outcome in batch)
+    return {outcome.id: _checked(outcome, benchmark) for outcome in outcomes}
+
+
+def _rates(job: Job) -> bool:
+    family = job.recipe.judge_family
+    return isinstance(family, CriticFamily) and family.protocol == SCORES
+
+
 def read_job(context: Context, job_id: int, benchmark: Benchmark) -> Results:
     """The rewards of a job, by key; a solution that failed has none.
 
@@ -148,8 +166,7 @@ def read_job(context: Context, job_id: int, benchmark: Benchmark) -> Results:
     """
     with context.database.transaction() as connection:
         job = jobs.get(connection, job_id)
-    family = job.recipe.judge_family
-    rates = isinstance(family, CriticFamily) and family.protocol == SCORES
+    rates = _rates(job)
     bad = BadRows()
     results: Results = {}
     for batch in read_outcomes(context.database, job, with_texts=rates):

@@ -7,15 +7,17 @@ from dataclasses import dataclass
 from typing import Any
 
 from rprm_jobs.errors import BadLine, InputError
+from rprm_jobs.evaluation.calibrated import Calibrator
 from rprm_jobs.evaluation.metrics import NO_ERROR
 from rprm_jobs.evaluation.processbench_answers import Answer, answer_of_status, predict, read_answer
 from rprm_jobs.evaluation.processbench_report import ProcessBenchItem, subset_of
 from rprm_jobs.formats import BadRow, ReadOptions, to_solution
 from rprm_jobs.services.context import Context
 from rprm_jobs.services.evaluation.benchmark_rows import BadRows, FirstSeen, parse_rows, row_id
+from rprm_jobs.services.evaluation.calibrated_jobs import outcomes_of
 from rprm_jobs.settings import Limits
 from rprm_jobs.store.jobs import jobs
-from rprm_jobs.store.results.export import Outcome, read_outcomes
+from rprm_jobs.store.results.export import Outcome
 from rprm_jobs.types import ItemStatus
 
 _NOT_JUDGED = "not judged yet"
@@ -113,12 +115,17 @@ def _check_version(item: ProcessBenchItem, label: Any, n_steps: int | None) -> N
 
 
 def read_job(
-    context: Context, job_id: int, items: Mapping[str, ProcessBenchItem] | None, *, threshold: float | None = None
+    context: Context,
+    job_id: int,
+    items: Mapping[str, ProcessBenchItem] | None,
+    *,
+    threshold: float | None = None,
+    calibrator: Calibrator | None = None,
 ) -> Answers:
     """What a job answered, against `items` or the labels that it was submitted with; `threshold`: None is the job's.
 
-    Raises NotFound, ConfigError for a threshold off the judge's scale, and InputError with every solution that is not
-    the benchmark's.
+    With a `calibrator` the answers are those of calibrated rewards, at its own threshold. Raises NotFound, ConfigError
+    for a threshold off the judge's scale, and InputError with every solution that is not the benchmark's.
     """
     with context.database.transaction() as connection:
         job = jobs.get(connection, job_id)
@@ -128,8 +135,10 @@ def read_job(
     known = dict(items or {})
     answers: dict[str, Answer] = {}
     limit = job.recipe.threshold if threshold is None else threshold
+    if calibrator is not None:
+        limit = calibrator.threshold
     voted = job.recipe.judge_family.votes_for_first_error
-    for batch in read_outcomes(context.database, job):
+    for batch in outcomes_of(context, job, calibrator):
         for outcome in batch:
             try:
                 item = _item_of(outcome, items)

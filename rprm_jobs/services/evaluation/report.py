@@ -8,13 +8,15 @@ from __future__ import annotations
 import math
 import random
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from rprm_jobs.aggregation import first_error, vote
 from rprm_jobs.errors import InputError
+from rprm_jobs.evaluation.calibrated import Calibrator
 from rprm_jobs.evaluation.curves import LabelledVotes
 from rprm_jobs.evaluation.metrics import NO_ERROR
 from rprm_jobs.services.context import Context
+from rprm_jobs.services.evaluation.calibrated_jobs import get_calibrator
 from rprm_jobs.services.jobs.query import JobStatus, job_status
 from rprm_jobs.store.queue import dependents
 from rprm_jobs.store.records import Job
@@ -33,7 +35,8 @@ Votes = tuple[tuple[float | None, ...], ...]
 class ReportSample:
     """One solution of the sample. `votes` is [step][critique], in [0, 1] or None without a verdict.
 
-    `label` is the 0-based first wrong step, -1 for none, None where the labels do not say.
+    `label` is the 0-based first wrong step, -1 for none, None where the labels do not say. `calibrated` are the rewards
+    by a calibration, None where none was asked for.
     """
 
     ord: int
@@ -44,6 +47,7 @@ class ReportSample:
     step_labels: tuple[int | None, ...] | None
     rewards: tuple[float | None, ...]
     votes: Votes
+    calibrated: tuple[float | None, ...] | None = None
 
     @property
     def cost(self) -> float:
@@ -56,6 +60,12 @@ class ReportSample:
         if self.label is None and self.step_labels is None:
             return None
         return LabelledVotes(NO_ERROR if self.label is None else self.label, self.votes, self.step_labels)
+
+    @property
+    def known_calibrated(self) -> LabelledVotes | None:
+        """As `known`, with the calibrated rewards for votes."""
+        known = self.known
+        return None if known is None or self.calibrated is None else replace(known, votes=_single(self.calibrated))
 
     @property
     def differs(self) -> bool:
@@ -101,6 +111,10 @@ class ReportData:
     shown: tuple[Shown, ...]
 
 
+def _single(rewards: Sequence[float | None]) -> Votes:
+    return tuple((reward,) for reward in rewards)
+
+
 def _refuse_writing(context: Context, job: Job) -> None:
     """Raises InputError with the job that judged the solutions which this one wrote, if there is one."""
     with context.database.transaction() as connection:
@@ -114,14 +128,20 @@ def _refuse_writing(context: Context, job: Job) -> None:
     raise InputError(f"job {job.id} wrote solutions, and a report is about judging", hint=hint)
 
 
-def read_report(context: Context, job_id: int, *, sample: int, shown: int, seed: int = 0) -> ReportData:
-    """Draw the sample and read it. Raises NotFound, and InputError for a job that has judged nothing yet."""
+def read_report(
+    context: Context, job_id: int, *, sample: int, shown: int, seed: int = 0, calibrated: str | None = None
+) -> ReportData:
+    """Draw the sample and read it, with rewards by the calibration of this name.
+
+    Raises NotFound, and InputError for a job that has judged nothing yet.
+    """
+    calibrator = None if calibrated is None else get_calibrator(context, calibrated)
     status = job_status(context, job_id)
     job = status.job
     if job.kind.writes:
         _refuse_writing(context, job)
     ords = sorted(random.Random(seed).sample(range(job.n_solutions), min(sample, job.n_solutions)))
-    sampled = [solution for batch in _batches(ords) for solution in _sampled(context, job, batch)]
+    sampled = [solution for batch in _batches(ords) for solution in _sampled(context, job, batch, calibrator)]
     if not sampled:
         raise InputError(
             f"job {job_id} has judged no solution yet", hint=f"wait for it: rprm-jobs status {job_id} --watch"
@@ -134,7 +154,7 @@ def _batches(ords: Sequence[int]) -> Iterator[Sequence[int]]:
     return (ords[at : at + _BATCH] for at in range(0, len(ords), _BATCH))
 
 
-def _sampled(context: Context, job: Job, ords: Sequence[int]) -> Iterator[ReportSample]:
+def _sampled(context: Context, job: Job, ords: Sequence[int], calibrator: Calibrator | None) -> Iterator[ReportSample]:
     outcomes = [outcome for outcome in read_some(context.database, job, ords) if outcome.status is not None]
     critiques = _critiques(context, job.id, outcomes)
     for outcome in outcomes:
@@ -143,8 +163,9 @@ def _sampled(context: Context, job: Job, ords: Sequence[int]) -> Iterator[Report
         votes = tuple(tuple(vote(critique) for critique in groups.get(step, ())) for step in range(len(rewards)))
         labels = None if outcome.step_labels is None else tuple(outcome.step_labels)
         label = outcome.label if outcome.label is not None else first_error(labels or (None,), 0)
+        better = None if calibrator is None else tuple(calibrator.rewards(votes))
         yield ReportSample(
-            outcome.ord, outcome.id, str(outcome.status), outcome.first_error, label, labels, rewards, votes
+            outcome.ord, outcome.id, str(outcome.status), outcome.first_error, label, labels, rewards, votes, better
         )
 
 
