@@ -18,8 +18,9 @@ import msgspec
 from rprm_jobs.client.backend import Rows
 from rprm_jobs.client.http import AGAIN_FOR_S, Http
 from rprm_jobs.client.options import RewardRequest, SubmitOptions
-from rprm_jobs.errors import BadLine, ConfigError, Conflict, InputError
+from rprm_jobs.errors import BadLine, Conflict, InputError
 from rprm_jobs.formats import ReadOptions, ReadReport, read_solutions
+from rprm_jobs.services.jobs.refusals import Refusals
 from rprm_jobs.settings import Limits
 
 if TYPE_CHECKING:
@@ -33,7 +34,6 @@ if TYPE_CHECKING:
 # The name under which the service takes rows that were checked here.
 _CHECKED = "rows.checked.jsonl"
 _PIECE_BYTES = 4 * 1024 * 1024
-_SHOWN = 20
 _CALLS_AT_ONCE = 32
 _encode = msgspec.json.Encoder().encode
 
@@ -56,28 +56,34 @@ class RemoteBackend:
         options: SubmitOptions,
     ) -> int:
         """Send the rows and create the job; a request that is sent again finds it."""
-        if options.skip_bad:
-            raise ConfigError("a service skips no bad rows", hint="submit the good rows, or use a store directly")
-        if options.family is not None:
-            raise ConfigError("a service knows its judges' families", hint="leave out family")
         checked = rows if rows is not None else read_solutions(paths, reading, self.limits, report)
-        upload = self._upload(checked)
+        refusals = Refusals(skip=options.skip_bad)
+        try:
+            return self._create(self._upload(checked, refusals), options, refusals)
+        finally:
+            refusals.close()
+
+    def _create(self, upload: str, options: SubmitOptions, refusals: Refusals) -> int:
         body = {
             "upload": upload, "judge": options.judge, "k": options.k, "stopping": dict(options.stopping),
             "until_first_error": options.until_first_error, "threshold": options.threshold, "seed": options.seed,
             "prompt": None if options.prompt is None else Path(options.prompt).read_text(encoding="utf-8"),
             "temperature": options.temperature, "top_p": options.top_p, "max_new_tokens": options.max_new_tokens,
             "priority": options.priority, "keep_critiques": options.keep_critiques, "new": options.new,
-            "name": options.name, "reuse": options.reuse,
+            "name": options.name, "reuse": options.reuse, "family": options.family, "skip_bad": options.skip_bad,
         }  # fmt: skip
         headers = {"Idempotency-Key": secrets.token_hex(16)}
-        answer = self._http.ask("POST", "/v1/jobs", json=body, headers=headers, again_for=AGAIN_FOR_S)
-        return int(answer.json()["job_id"])
+        job = self._http.ask("POST", "/v1/jobs", json=body, headers=headers, again_for=AGAIN_FOR_S).json()
+        # What the service alone can know: ids that are repeated.
+        for line in job["bad_lines"]:
+            refusals.add(BadLine(line["file"], line["line"], line["reason"]))
+        refusals.write()
+        return int(job["job_id"])
 
-    def _upload(self, rows: Rows) -> str:
+    def _upload(self, rows: Rows, refusals: Refusals) -> str:
         upload = self._http.ask("POST", "/v1/uploads", json={"name": _CHECKED}, again_for=AGAIN_FOR_S)
         path, offset = f"/v1/uploads/{upload.json()['id']}", 0
-        for piece in _pieces(rows):
+        for piece in _pieces(rows, refusals):
             offset = self._send(path, offset, piece)
         return path.rpartition("/")[2]
 
@@ -183,26 +189,22 @@ class RemoteBackend:
         self._http.close()
 
 
-def _pieces(rows: Rows) -> Iterator[bytes]:
-    """The good rows as lines, some MB at a time. Raises InputError with the bad ones."""
-    bad: list[BadLine] = []
-    piece, count = bytearray(), 0
+def _pieces(rows: Rows, refusals: Refusals) -> Iterator[bytes]:
+    """The good rows as lines, some MB at a time. Raises InputError with the bad ones, unless they are skipped."""
+    piece, count, files = bytearray(), 0, dict[str, None]()
     for row in rows:
+        files.setdefault(row.file)
         if isinstance(row, BadLine):
-            bad.append(row)
-            if len(bad) >= _SHOWN:
+            refusals.add(row)
+            if refusals.hopeless:
                 break
             continue
         count += 1
         piece += _encode(row) + b"\n"
-        if len(piece) >= _PIECE_BYTES and not bad:
+        if len(piece) >= _PIECE_BYTES:
             yield bytes(piece)
             piece.clear()
-    if bad:
-        more = " or more" if len(bad) >= _SHOWN else ""
-        raise InputError(
-            f"{len(bad)}{more} bad rows, nothing was stored", hint="correct them", bad_lines=tuple(bad), n_bad=len(bad)
-        )
+    refusals.check(files)
     if not count:
         raise InputError("there is no solution to judge", hint="give at least one row")
     yield bytes(piece)

@@ -35,15 +35,15 @@ class JudgeBook:
         """The judge of a request that names none."""
         return next((name for name in self.names), "tiny")
 
-    def judge(self, name: str | None) -> Judge:
-        """The judge of this name. Raises NotFound for one that is not offered."""
+    def judge(self, name: str | None, family: str | None = None) -> Judge:
+        """The judge of this name. Raises NotFound for one that is not offered, ConfigError for an unknown `family`."""
         name = name or self.default
         if name not in self._judges:
             if name not in shipped_judges():
                 offered = ", ".join(self.names)
                 raise NotFound(f"the service offers no judge {name!r}", hint=f"it offers {offered}; see --judge")
             self._judges[name] = resolve_judge(name)
-        return self._judges[name]
+        return self._judges[name] if family is None else resolve_judge(name, family)
 
     async def recipe(self, name: str | None, *, k: int | None, seed: int, threshold: float | None) -> Recipe:
         """How to judge with this judge. Raises NotFound, ConfigError."""

@@ -21,6 +21,7 @@ from rprm_jobs.judge.prompt import PromptTemplate
 from rprm_jobs.judge.recipe import MAX_K
 from rprm_jobs.server.state import ServiceState
 from rprm_jobs.server.uploads import CHECKED
+from rprm_jobs.services.jobs.refusals import Refusals
 from rprm_jobs.services.jobs.submit import MAX_PRIORITY, MOST_NAME_CHARS, SubmitRequest, make_recipe
 from rprm_jobs.settings import Limits
 from rprm_jobs.store.access.repeats import Repeat
@@ -40,6 +41,9 @@ class JobRequest(BaseModel):
     rows: Annotated[list[Any] | None, Field(description="The solutions to judge.")] = None
     upload: Annotated[str | None, Field(description="The id of a finished upload.")] = None
     judge: Annotated[str | None, Field(description="A judge that the service offers.", max_length=300)] = None
+    family: Annotated[str | None, Field(description="The judge's family, NAME or NAME,KEY=VALUE.", max_length=300)] = (
+        None
+    )
     k: Annotated[int | None, Field(ge=1, le=MAX_K, description="Critiques of each step.")] = None
     stopping: Annotated[
         dict[str, Any] | None, Field(description='When to stop sampling, such as {"kind": "adaptive"}.')
@@ -58,6 +62,7 @@ class JobRequest(BaseModel):
     ] = None
     reuse: Annotated[bool, Field(description="Take judgements that the store has.")] = True
     new: Annotated[bool, Field(description="Make a job even where an equal one exists.")] = False
+    skip_bad: Annotated[bool, Field(description="Leave out rows that are refused; the answer has them.")] = False
     step_separator: Annotated[str | None, Field(min_length=1, max_length=100)] = None
     split: Annotated[str | None, Field(max_length=200)] = None
 
@@ -70,7 +75,7 @@ class JobRequest(BaseModel):
 
 def submit_request(state: ServiceState, body: JobRequest, actor: str, key: str | None) -> SubmitRequest:
     """What to store. Raises NotFound for a judge or an upload, InputError, ConfigError."""
-    judge = state.judges.judge(body.judge)
+    judge = state.judges.judge(body.judge, body.family)
     recipe = make_recipe(
         judge,
         template=None if body.prompt is None else PromptTemplate.parse(body.prompt),
@@ -86,9 +91,10 @@ def submit_request(state: ServiceState, body: JobRequest, actor: str, key: str |
         listed = _listed(body.rows or [], most=state.options.max_rows)
         rows = solutions_of(listed, reading, limits, report)
     return SubmitRequest(
-        (ROWS,), recipe, reading, body.priority, body.keep_critiques, body.new,
+        (ROWS,), recipe, reading, body.priority, body.keep_critiques, body.new, body.skip_bad,
         rows=rows, report=report, repeat=None if key is None else Repeat(actor, key),
         name=body.name, model_paths=model_paths(judge=judge), reuse=body.reuse,
+        refusals=Refusals(skip=body.skip_bad, to_files=False),
     )  # fmt: skip
 
 

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import dataclasses
+from dataclasses import dataclass
 from typing import Annotated
 
 from anyio import to_thread
 from fastapi import APIRouter, Header, Path, Query, Request, Response
 from pydantic import BaseModel, ConfigDict, Field
 
+from rprm_jobs.errors import BadLine
 from rprm_jobs.server.documents import described, document
 from rprm_jobs.server.scopes import Logged, needs
 from rprm_jobs.server.state import actor_of, service_state
@@ -36,16 +39,26 @@ class UploadRequest(BaseModel):
     name: Annotated[str, Field(min_length=1, max_length=200)]
 
 
-@router.post("/jobs", status_code=201, responses=described(Submission, "The job.", status=201), response_class=Response)
+@dataclass(frozen=True, slots=True)
+class Created(Submission):
+    """The job, and the first of the rows that were left out (`skip_bad`)."""
+
+    bad_lines: tuple[BadLine, ...] = ()
+
+
+@router.post("/jobs", status_code=201, responses=described(Created, "The job.", status=201), response_class=Response)
 @needs(Scope.SUBMIT)
 def create(request: Request, body: JobRequest, idempotency_key: KeyHeader = None) -> Response:
     """Create a job; 200 with the job that is there where an equal one, or one with this key, exists."""
     state, actor = service_state(request), actor_of(request)
-    submission = submit(state.context, submit_request(state, body, actor, idempotency_key))
+    asked = submit_request(state, body, actor, idempotency_key)
+    submission = submit(state.context, asked)
     if body.upload is not None:
         state.uploads.forget(body.upload, actor)
     status = 201 if submission.created else 200
-    return document(submission, status=status, headers={"Location": f"/v1/jobs/{submission.job_id}"})
+    fields = {field.name: getattr(submission, field.name) for field in dataclasses.fields(Submission)}
+    created = Created(**fields, bad_lines=asked.refusals.shown if asked.refusals else ())
+    return document(created, status=status, headers={"Location": f"/v1/jobs/{submission.job_id}"})
 
 
 @router.post(

@@ -17,10 +17,13 @@ SHOWN = 1000
 
 
 class Refusals:
-    """Collects BadLines. With `skip` they go to a file beside each input; without it they refuse the submission."""
+    """Collects BadLines. With `skip` they go to a file beside each input; without it they refuse the submission.
 
-    def __init__(self, *, skip: bool) -> None:
-        self._skip = skip
+    Where the input is not this machine's, there is no file (`to_files` False), and the first ones are in `shown`.
+    """
+
+    def __init__(self, *, skip: bool, to_files: bool = True) -> None:
+        self._skip, self._to_files = skip, to_files
         self._shown: list[BadLine] = []
         self._spool: IO[bytes] = tempfile.TemporaryFile()  # noqa: SIM115 - lives as long as this object
         self.count = 0
@@ -29,11 +32,16 @@ class Refusals:
     def add(self, bad: BadLine) -> None:
         """One more refused row."""
         self.count += 1
-        if self._skip:
+        if self._skip and self._to_files:
             self._spool.write(msgspec.json.encode(bad, enc_hook=str) + b"\n")
         elif self.count <= SHOWN:
             # A message shows no rows, and they may be long.
             self._shown.append(replace(bad, row=None))
+
+    @property
+    def shown(self) -> tuple[BadLine, ...]:
+        """The first ones that are in no file, without what stood there."""
+        return tuple(self._shown)
 
     @property
     def hopeless(self) -> bool:

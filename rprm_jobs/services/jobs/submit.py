@@ -43,7 +43,8 @@ class SubmitRequest:
     the solutions of `from_job`, a job that judges, copied in the store. `dependent` is the job to create from this
     one's solutions (rprm_jobs.services.upkeep.dependents). `repeat`: a later request of this key
     finds the job, also a `new` one. `name` is what the user calls the job; `model_paths` are the folders of its models
-    (rprm_jobs.judge.places). With `reuse`, judgements that the store has are not sampled again.
+    (rprm_jobs.judge.places). With `reuse`, judgements that the store has are not sampled again. `refusals` collect the
+    bad rows where the caller wants to have them.
     """
 
     paths: tuple[str, ...]
@@ -62,6 +63,7 @@ class SubmitRequest:
     name: str | None = None
     model_paths: Mapping[str, str] = field(default_factory=dict)
     reuse: bool = True
+    refusals: Refusals | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -179,7 +181,7 @@ def submit(context: Context, request: SubmitRequest) -> Submission:
     """
     check_priority(request.priority)
     check_name(request.name)
-    refusals, report = Refusals(skip=request.skip_bad), request.report or ReadReport()
+    refusals, report = request.refusals or Refusals(skip=request.skip_bad), request.report or ReadReport()
     try:
         try:
             job_id, created = _store(context, request, refusals, report), True

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import math
 import pickle
 import threading
@@ -75,6 +76,27 @@ def test_a_client_of_a_service_and_one_of_the_store_see_the_same(url: str, setti
         assert rewards == near.rewards([row, {**row, "solution": UNJUDGEABLE}], judge="scripted", k=2, run="r")
         assert (rewards[0].status, rewards[1].reward, rewards[1].status) == ("ok", None, "failed")
         assert far.reward(row["problem"], row["solution"], judge="scripted", k=2, run="r") == rewards[0]
+
+
+def test_bad_rows_are_left_out_and_families_named_as_in_the_store(
+    url: str, settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bad: list[Any] = [ROWS[0], {"id": "x"}, 7, ROWS[1], ROWS[0], {**ROWS[2], "steps": "none"}]
+    refused: list[list[Any]] = []
+    ids = []
+    with Client(url) as far, Client(settings) as near:
+        for client, name in ((near, "near"), (far, "far")):
+            (tmp_path / name).mkdir()
+            monkeypatch.chdir(tmp_path / name)
+            ids.append(client.submit(bad, judge="scripted", family="rprm", skip_bad=True).id)
+            lines = Path("rows.refused.jsonl").read_text().splitlines()
+            refused.append([(row["line"], row["reason"]) for row in map(json.loads, lines)])
+            with pytest.raises(ConfigError, match="family"):
+                client.submit(ROWS, judge="scripted", family="nonsense")
+        assert near.job(ids[0]).status().job.n_solutions == 2
+    assert ids[0] == ids[1]
+    assert refused[0] == refused[1]
+    assert [line for line, _ in refused[0]] == [2, 3, 6, 5]
 
 
 def test_errors_of_a_service_are_those_of_the_store(url: str) -> None:
