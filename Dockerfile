@@ -13,7 +13,7 @@ COPY training training
 COPY migrations migrations
 COPY examples examples
 # vLLM brings the torch build that it was compiled for, so torch is not pinned here.
-RUN pip install --no-cache-dir '.[vllm,hub,serve]'
+RUN pip install --no-cache-dir '.[vllm,hub,serve,metrics]'
 
 USER rprm
 ENV HF_HOME=/models RPRM_HOME=/home/rprm/data

@@ -115,9 +115,11 @@ def test_alerts_say_what_and_what_to_do() -> None:
         assert set(rule["annotations"]) == {"summary", "description"}
 
 
-def test_promtool_accepts_the_rules() -> None:
+@pytest.mark.parametrize("checked", [("rules", "alerts.yml"), ("config", "--syntax-only", "prometheus.yml")])
+def test_promtool_accepts_the_files(checked: tuple[str, ...]) -> None:
     promtool = shutil.which("promtool")
     if promtool is None:
         pytest.skip("promtool is not installed (Debian: apt-get install prometheus)")
-    done = subprocess.run([promtool, "check", "rules", str(ALERTS)], capture_output=True, text=True, check=False)
+    command = [promtool, "check", *checked[:-1], str(ALERTS.parent / checked[-1])]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout + done.stderr

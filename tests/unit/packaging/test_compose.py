@@ -13,10 +13,11 @@ import yaml
 ROOT = Path(__file__).parents[3]
 TEXT = (ROOT / "docker-compose.yml").read_text()
 DOCKERFILE = (ROOT / "Dockerfile").read_text()
+PROMETHEUS = ROOT / "deploy" / "prometheus" / "prometheus.yml"
 SERVICES: dict[str, Any] = yaml.safe_load(TEXT)["services"]
 
 
-@pytest.mark.parametrize("name", ["postgres", "redis", "service", "worker"])
+@pytest.mark.parametrize("name", ["postgres", "redis", "service", "worker", "prometheus"])
 def test_long_running_services_have_health_checks(name: str) -> None:
     assert SERVICES[name]["healthcheck"]["test"]
 
@@ -77,6 +78,38 @@ def test_a_model_folder_in_a_volume_belongs_to_the_worker() -> None:
     assert re.search(rf"install --directory --owner=rprm .*{volume.split(':')[1]}\n", DOCKERFILE)
 
 
-def test_data_is_in_named_volumes() -> None:
-    volumes = [volume.split(":")[0] for service in SERVICES.values() for volume in service.get("volumes", [])]
-    assert set(volumes) == set(yaml.safe_load(TEXT)["volumes"])
+def test_data_is_in_named_volumes_and_files_of_ours_are_only_read() -> None:
+    volumes = [volume for service in SERVICES.values() for volume in service.get("volumes", [])]
+    ours = [volume for volume in volumes if volume.startswith("./")]
+    assert {volume.split(":")[0] for volume in volumes if volume not in ours} == set(yaml.safe_load(TEXT)["volumes"])
+    assert all(volume.endswith(":ro") and (ROOT / volume.split(":")[0]).exists() for volume in ours)
+
+
+def test_the_profile_of_metrics_scrapes_what_there_is() -> None:
+    scraped = {job["job_name"]: job for job in yaml.safe_load(PROMETHEUS.read_text())["scrape_configs"]}
+    (target,) = scraped["service"]["static_configs"][0]["targets"]
+    host, port = target.split(":")
+    assert SERVICES[host]["ports"] == [f"127.0.0.1:{port}:{port}"]
+    (found,) = scraped["workers"]["dns_sd_configs"]
+    (name,) = found["names"]
+    assert SERVICES[name]["environment"]["RPRM_METRICS_PORT"] == str(found["port"])
+    assert SERVICES[name]["environment"]["RPRM_METRICS_HOST"] == "0.0.0.0"
+    assert SERVICES[name]["environment"]["RPRM_DATABASE_URL"]
+    secret = scraped["service"]["authorization"]["credentials_file"].rpartition("/")[2]
+    assert SERVICES["prometheus"]["secrets"] == [secret]
+    assert yaml.safe_load(TEXT)["secrets"][secret] == {"environment": "RPRM_METRICS_TOKEN"}
+    assert all((PROMETHEUS.parent / name).is_file() for name in yaml.safe_load(PROMETHEUS.read_text())["rule_files"])
+
+
+def test_grafana_finds_prometheus_and_the_dashboard() -> None:
+    provisioning = ROOT / "deploy" / "grafana" / "provisioning"
+    (source,) = yaml.safe_load((provisioning / "datasources" / "prometheus.yml").read_text())["datasources"]
+    assert source["url"] == "http://prometheus:9090"
+    (provider,) = yaml.safe_load((provisioning / "dashboards" / "rprm-jobs.yml").read_text())["providers"]
+    places = {volume.split(":")[1] for volume in SERVICES["grafana"]["volumes"]}
+    home = SERVICES["grafana"]["environment"]["GF_DASHBOARDS_DEFAULT_HOME_DASHBOARD_PATH"]
+    assert {"/etc/grafana/provisioning", home} == places
+    assert home.startswith(provider["options"]["path"])
+    assert [SERVICES[name].get("profiles") for name in ("prometheus", "grafana", "service")] == [
+        ["metrics"], ["metrics"], None,
+    ]  # fmt: skip
