@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import signal
 import subprocess
 import sys
 import time
@@ -43,12 +44,15 @@ def example(processes: Processes, folder: Path, reward: str, seed: int, options:
     began = time.monotonic()
     with (folder / f"{name}.log").open("ab") as log:
         training = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=log, env=processes.env, text=True)
-        while training.poll() is None:
-            if struck is not None and len(rewards_of(processes.settings, struck)) >= options.steps // 2 * 64 + 16:
-                strike(processes)
-                struck = None
-            processes.tend()
-            time.sleep(0.5)
+        try:
+            while training.poll() is None:
+                if struck is not None and len(rewards_of(processes.settings, struck)) >= options.steps // 2 * 64 + 16:
+                    strike(processes)
+                    struck = None
+                processes.tend()
+                time.sleep(0.5)
+        finally:
+            training.terminate()
     assert training.stdout is not None
     if training.returncode or (outage and struck is not None):
         raise RuntimeError(f"{name} ended with {training.returncode}, see {folder / name}.log")
@@ -112,6 +116,8 @@ def main() -> None:
     options = parser.parse_args()
     options.out.mkdir(parents=True, exist_ok=True)
     before = machine()
+    # So that everything that was started ends with it.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     with own_servers() as (settings, folder), service_and_worker(settings, folder, "tiny", options.engine) as processes:
         results = {}
         for seed in options.seeds:

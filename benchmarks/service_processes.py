@@ -52,7 +52,7 @@ class Processes:
     def start(self) -> None:
         """Start both and wait until both serve."""
         self.tend()
-        deadline = time.monotonic() + 180
+        deadline = time.monotonic() + 600
         while b"ready: " not in (self._folder / "worker.log").read_bytes() or not self._listens():
             if time.monotonic() > deadline:
                 raise RuntimeError(

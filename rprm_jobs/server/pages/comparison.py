@@ -28,8 +28,8 @@ Chosen = Annotated[list[Annotated[int, Query(ge=1, le=MAX_ID)]], Query(max_lengt
 def compare(
     request: Request, context: ContextDependency, job: Chosen, seed: Annotated[int, Query(ge=0, lt=2**31)] = 0
 ) -> Response:
-    """The jobs side by side; of one job or none, a list to choose from."""
-    chosen = list(dict.fromkeys(job))
+    """The jobs side by side, the oldest first; of one job or none, a list to choose from."""
+    chosen = sorted(set(job))
     if len(chosen) < 2:
         listed = [row for row in list_jobs(context, _LISTED) if not row.job.kind.writes]
         return page(request, "compare", compared=None, listed=listed, chosen=chosen, most_jobs=_MOST_JOBS)

@@ -37,6 +37,7 @@ class Served:
     url: str
     context: Context
     done: int
+    again: int
     running: int
     run: int
 
@@ -65,11 +66,12 @@ def served(
 
 
 def fill(context: Context, url: str) -> Served:
-    """A judged job with a hostile rollout and failures, a job that runs, a training run, and a worker in trouble."""
+    """A job with a hostile rollout and failures, judged twice, one that runs, a training run, a worker in trouble."""
     solutions = make_solutions(60, marks={7: "[[scripted:refuse]]", 9: "[[scripted:unparsed]]"})
     solutions[5] = Solution(f"{HOSTILE}", f"{HOSTILE} How many?", (HOSTILE, "</pre></details>", "&lt;b>"), label=1)
     solutions[6] = Solution("long" * 60, "x" * 3000, tuple("word " * 40 for _ in range(60)))
     done = scripted(context.database, solutions, recipe=make_recipe(k=3))
+    again = scripted(context.database, solutions, recipe=make_recipe(k=2, seed=5))
     running = take_in(context.database, make_solutions(40, prefix="r", seed=3), source="f" * 200).job_id
     store.work_off(context.database, store.claim(context.database))
     with context.database.transaction() as connection:
@@ -86,7 +88,7 @@ def fill(context: Context, url: str) -> Served:
         what=HOSTILE,
         job=running,
     )
-    return Served(url, context, done, running, run)
+    return Served(url, context, done, again, running, run)
 
 
 def paths(served: Served) -> list[str]:
@@ -94,8 +96,12 @@ def paths(served: Served) -> list[str]:
     return [
         "/", job, f"/jobs/{served.running}", f"{job}/solutions", f"{job}/solutions?show=failed",
         f"{job}/solutions?q=nothing+has+this", f"{job}/solutions/5", f"{job}/solutions/6", "/judges", "/training",
-        f"/training/runs/{served.run}", "/jobs/999",
+        f"/training/runs/{served.run}", "/jobs/999", "/compare", compared(served),
     ]  # fmt: skip
+
+
+def compared(served: Served) -> str:
+    return f"/compare?job={served.done}&job={served.again}"
 
 
 def open_at(browser: Chrome, url: str, screen: str = "screen", *, dark: bool = False) -> None:
@@ -114,6 +120,7 @@ def test_every_page_fits_and_logs_nothing(
 ) -> None:
     for number, path in enumerate(paths(served)):
         open_at(browser, served.url + path, screen, dark=dark)
+        browser.execute_script("document.querySelectorAll('details').forEach((e) => { e.open = true; })")
         assert browser.find_elements(By.TAG_NAME, "h1"), path
         wide = browser.execute_script("return document.documentElement.scrollWidth - window.innerWidth")
         assert wide <= 0, (path, wide)
@@ -179,6 +186,48 @@ def test_a_critique_is_read_with_the_keyboard_alone(browser: Chrome, served: Ser
     assert not pre.is_displayed()
     summary.send_keys(Keys.ENTER)
     assert "Verification: Is the step correct" in pre.text
+
+
+def test_judges_are_chosen_and_read_side_by_side_with_the_keyboard_alone(browser: Chrome, served: Served) -> None:
+    open_at(browser, f"{served.url}/compare")
+    for job in (served.done, served.again):
+        browser.find_element(By.CSS_SELECTOR, f"input[value='{job}']").send_keys(Keys.SPACE)
+    browser.find_element(By.CSS_SELECTOR, "form button").send_keys(Keys.ENTER)
+    wait_for(lambda: browser.find_elements(By.ID, "pairs"), what="the comparison is shown")
+    # The older one is the baseline, in whatever order they were ticked.
+    assert [cell.text for cell in browser.find_elements(By.CSS_SELECTOR, "#judges td:first-child")] == [
+        str(served.done), str(served.again),
+    ]  # fmt: skip
+    browser.find_element(By.TAG_NAME, "body").send_keys("j")
+    first = browser.switch_to.active_element
+    assert first.tag_name == "summary"
+    first.send_keys(Keys.ENTER)
+    sides = browser.find_elements(By.CSS_SELECTOR, "#differing details[open] .side")
+    assert [side.is_displayed() for side in sides[:2]] == [True, True]
+    left, right = (side.location for side in sides[:2])
+    assert (left["y"], left["x"] < right["x"]) == (right["y"], True)
+    first.send_keys("j")
+    browser.switch_to.active_element.send_keys(Keys.ENTER)
+    assert "Verification: Is the step correct" in sides[0].text
+    browser.switch_to.active_element.send_keys("k")
+    assert browser.switch_to.active_element == first
+
+
+def test_a_job_is_cancelled_and_deleted_by_its_page(browser: Chrome, served: Served) -> None:
+    job = take_in(served.context.database, make_solutions(3, prefix="d")).job_id
+    open_at(browser, f"{served.url}/jobs/{job}", "phone")
+    browser.find_element(By.XPATH, "//button[contains(., 'Cancel')]").click()
+    # Read by a script: the next page comes between finding an element and reading it.
+    state = "return document.querySelector('.state')?.textContent.trim()"
+    wait_for(lambda: browser.execute_script(state) == "cancelled", what="it is cancelled")
+    assert not browser.find_elements(By.XPATH, "//button[contains(., 'Cancel')]")
+    delete = browser.find_element(By.XPATH, f"//button[contains(., 'Delete job {job}')]")
+    assert not delete.is_displayed()
+    browser.find_element(By.CSS_SELECTOR, ".danger summary").click()
+    delete.click()
+    wait_for(lambda: browser.current_url == f"{served.url}/", what="the list is shown")
+    assert not browser.find_elements(By.CSS_SELECTOR, f"a[href='/jobs/{job}']")
+    assert [entry for entry in browser.get_log("browser") if entry["level"] == "SEVERE"] == []
 
 
 def test_a_job_is_followed_to_its_end_without_a_reload(browser: Chrome, served: Served) -> None:
