@@ -113,6 +113,7 @@ VARIABLES = (
     Variable("RPRM_TOKEN", "the token of a Python client for the service that it is given by URL"),
     Variable("RPRM_POSTGRES_PASSWORD", "must be set for `docker-compose.yml`, which alone reads it"),
     Variable("RPRM_REDIS_PASSWORD", "must be set for `docker-compose.yml`, which alone reads it"),
+    Variable("RPRM_METRICS_TOKEN", "the token by which `docker-compose.yml`'s Prometheus asks the service"),
     Variable("RPRM_JUDGE", "the judge of `docker-compose.yml`'s worker, which alone reads it", shown="`tiny`"),
 )
 # Read by the tests, and by the fault injection of `rprm_jobs.crash`.
