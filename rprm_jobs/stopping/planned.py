@@ -150,22 +150,3 @@ class Planned:
         # The plan answers for the call of whole votes; where rounding made it another one, it is not asked.
         n = tally.parsed
         return n > 0 and self.plan.stop[n][yes] and (yes / n < self.threshold) is (tally.total / n < self.threshold)
-
-
-@dataclass(frozen=True, slots=True)
-class Screened:
-    """`planned` with a plan for each range of the screen's score: of the first whose `upto` is not below the score.
-
-    A step without a score, or with one above all ranges, goes by the plan of all steps, `common`.
-    """
-
-    common: Planned
-    ranges: tuple[tuple[float, Planned], ...]
-    in_order: ClassVar[bool] = False
-
-    def more(self, critiques: Sequence[Critique], context: StepContext = NO_CONTEXT) -> int:
-        """0 when the step is decided, else the fewest critiques after which it could be."""
-        score, rule = context.screen, self.common
-        if score is not None:
-            rule = next((planned for upto, planned in self.ranges if score <= upto), rule)
-        return rule.more(critiques, context)

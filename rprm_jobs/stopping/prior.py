@@ -54,21 +54,17 @@ def drawn(k: int, yes: int, n: int, y: int) -> float:
     return math.comb(yes, y) * math.comb(k - yes, n - y) / math.comb(k, n)
 
 
-def fit_prior(
-    seen: Seen, k: int, *, towards: Sequence[float] | None = None, pseudo_steps: float = _PSEUDO_STEPS
-) -> tuple[float, ...]:
+def fit_prior(seen: Seen, k: int) -> tuple[float, ...]:
     """The most likely prior, given how often steps were left with `(votes, Yes)`, smoothed by a few pseudo-steps.
-
-    These are spread as the prior `towards` has it (default: that of `adaptive`).
 
     Steps that a rule stopped early count as what they are, `n` of `k` votes seen: when to stop was decided from the
     votes alone, so the likelihood needs no correction and the prior may be fitted again as votes come in (expectation
     maximisation over the Yes votes that were not sampled).
     """
-    start = _before_any_vote(k) if towards is None else normalised(towards)
+    start = _before_any_vote(k)
     weights = start
     for _ in range(_ROUNDS):
-        expected = [pseudo_steps * weight for weight in start]
+        expected = [_PSEUDO_STEPS * weight for weight in start]
         for (n, y), count in seen.items():
             likely = [weights[yes] * drawn(k, yes, n, y) for yes in range(k + 1)]
             total = math.fsum(likely)

@@ -18,7 +18,7 @@ from rprm_jobs.stopping.adaptive import Adaptive
 from rprm_jobs.stopping.cascade import Cascade
 from rprm_jobs.stopping.context import NO_CONTEXT, StepContext
 from rprm_jobs.stopping.exact import Exact
-from rprm_jobs.stopping.planned import Planned, Screened, compile_plan, plan_at
+from rprm_jobs.stopping.planned import Planned, compile_plan, plan_at
 from rprm_jobs.types import Critique
 
 
@@ -73,21 +73,12 @@ class _Adaptive(_Options, frozen=True, tag="adaptive"):
         return Adaptive(k, threshold, self.confidence, self.min_k)
 
 
-class ScreenRange(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """What the plan of steps with a screen's score of at most `upto` (and above the range before) is compiled from."""
-
-    upto: float
-    prior: tuple[float, ...]
-    wrong: tuple[float, ...] | None = None
-
-
 class _Planned(_Options, frozen=True, tag="planned"):
     changed: float = 0.0025
     pilot: int = 500
     prior: tuple[float, ...] | None = None
     wrong: tuple[float, ...] | None = None
     price: float | None = None
-    by_screen: tuple[ScreenRange, ...] | None = None
 
     def rule(self, k: int, threshold: float) -> StoppingRule:
         if not 0.0 <= self.changed < 1.0:
@@ -99,16 +90,9 @@ class _Planned(_Options, frozen=True, tag="planned"):
         if self.prior is None:
             # The pilot: the plan is compiled from what these steps get.
             return FixedK(k)
-        common = self._compiled(self.prior, self.wrong, k, threshold)
-        if not self.by_screen:
-            return common
-        ranges = [(cut.upto, self._compiled(cut.prior, cut.wrong, k, threshold)) for cut in self.by_screen]
-        return Screened(common, tuple(sorted(ranges, key=lambda cut: cut[0])))
-
-    def _compiled(self, prior: tuple[float, ...], wrong: tuple[float, ...] | None, k: int, threshold: float) -> Planned:
         if self.price is not None:
-            return Planned(k, threshold, plan_at(prior, k, threshold, self.price, wrong))
-        return Planned(k, threshold, compile_plan(prior, k, threshold, self.changed, wrong))
+            return Planned(k, threshold, plan_at(self.prior, k, threshold, self.price, self.wrong))
+        return Planned(k, threshold, compile_plan(self.prior, k, threshold, self.changed, self.wrong))
 
 
 class _Cascade(_Options, frozen=True, tag="cascade"):
@@ -143,8 +127,6 @@ def resolve_options(options: Mapping[str, Any]) -> dict[str, Any]:
         if resolved["price"] is not None and "changed" in options:
             raise ConfigError("changed and price are two bounds of one plan", hint="leave out --changed or --price")
         del resolved["price" if resolved["price"] is None else "changed"]
-        if resolved["by_screen"] is None:
-            del resolved["by_screen"]
     return resolved
 
 
