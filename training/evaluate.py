@@ -69,24 +69,30 @@ def sample_p_yes(judge: EvaluatedJudge, prompts: Sequence[str], seed: int, batch
 def _sample_batch(judge: EvaluatedJudge, prompts: list[list[int]]) -> list[float | None]:
     import torch
 
-    width, pad = max(map(len, prompts)), judge.tokenizer.pad_token_id
-    ids = torch.tensor([[pad] * (width - len(p)) + p for p in prompts])
-    mask = torch.tensor([[0] * (width - len(p)) + [1] * len(p) for p in prompts])
-    settings = judge.settings
+    settings, batch = judge.settings, padded(judge, prompts)
     with torch.inference_mode():
         out = judge.model.generate(
-            input_ids=ids,
-            attention_mask=mask,
+            **batch,
             max_new_tokens=settings["max_new_tokens"],
             do_sample=True,
             temperature=settings["temperature"],
             top_p=settings["top_p"],
             top_k=0,
-            pad_token_id=pad,
             output_logits=True,
             return_dict_in_generate=True,
         )
+    width = batch["input_ids"].shape[1]
     return [_read(judge, row.tolist(), out.logits, at) for at, row in enumerate(out.sequences[:, width:])]
+
+
+def padded(judge: EvaluatedJudge, prompts: Sequence[list[int]]) -> dict[str, Any]:
+    """What `generate` takes for these prompts: ids and mask [prompts, longest], padded on the left."""
+    import torch
+
+    width, pad = max(map(len, prompts)), judge.tokenizer.pad_token_id
+    ids = torch.tensor([[pad] * (width - len(prompt)) + prompt for prompt in prompts])
+    mask = torch.tensor([[0] * (width - len(prompt)) + [1] * len(prompt) for prompt in prompts])
+    return {"input_ids": ids, "attention_mask": mask, "pad_token_id": pad}
 
 
 def _read(judge: EvaluatedJudge, ids: list[int], logits: Any, row: int) -> float | None:
