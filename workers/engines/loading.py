@@ -7,6 +7,7 @@ remote module runs whatever its author wrote.
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -54,53 +55,56 @@ def load_tokenizer(judge: Judge, *, trust_remote_code: bool) -> Any:
     )
 
 
-def load_model(judge: Judge, *, dtype: Any, allow_pickle: bool, trust_remote_code: bool, attention: str) -> Any:
+@dataclass(frozen=True, slots=True)
+class Loading:
+    """How weights are loaded: their `dtype`, transformers' name of the `attention`, and what is trusted."""
+
+    dtype: Any
+    attention: str
+    allow_pickle: bool = False
+    trust_remote_code: bool = False
+
+
+def load_model(judge: Judge, how: Loading) -> Any:
     """The judge's weights as a causal language model in evaluation mode, on the CPU.
 
     Raises JudgeError for weights that are unreadable or do not fit the configuration, EngineError when memory is short.
     """
     from transformers import AutoModelForCausalLM
 
-    check_weights(judge, allow_pickle=allow_pickle)
-    library: Any = AutoModelForCausalLM
-    model, report = _load(
-        judge,
-        "the weights cannot be loaded",
-        lambda: library.from_pretrained(
-            judge.location,
-            revision=judge.revision,
-            trust_remote_code=trust_remote_code,
-            use_safetensors=None if allow_pickle else True,
-            dtype=dtype,
-            attn_implementation=attention,
-            output_loading_info=True,
-        ),
-    )
-    _check_loaded(model, report, judge.location)
+    model, report = _load_weights(AutoModelForCausalLM, judge, how)
+    check_architectures(model.config.architectures, judge.location)
+    check_heads(report["unexpected_keys"], judge.location)
+    _check_complete(report, judge.location)
     return model.eval()
 
 
-def load_base_model(judge: Judge, *, dtype: Any, allow_pickle: bool, trust_remote_code: bool, attention: str) -> Any:
+def load_base_model(judge: Judge, how: Loading) -> Any:
     """The judge's weights without any head, in evaluation mode, on the CPU. Raises as `load_model`."""
     from transformers import AutoModel
 
-    check_weights(judge, allow_pickle=allow_pickle)
-    library: Any = AutoModel
-    model, report = _load(
+    model, report = _load_weights(AutoModel, judge, how)
+    _check_complete(report, judge.location)
+    return model.eval()
+
+
+def _load_weights(library: Any, judge: Judge, how: Loading) -> tuple[Any, dict[str, Any]]:
+    """The model, and what transformers says of the weights that it found."""
+    check_weights(judge, allow_pickle=how.allow_pickle)
+    loaded: tuple[Any, dict[str, Any]] = _load(
         judge,
         "the weights cannot be loaded",
         lambda: library.from_pretrained(
             judge.location,
             revision=judge.revision,
-            trust_remote_code=trust_remote_code,
-            use_safetensors=None if allow_pickle else True,
-            dtype=dtype,
-            attn_implementation=attention,
+            trust_remote_code=how.trust_remote_code,
+            use_safetensors=None if how.allow_pickle else True,
+            dtype=how.dtype,
+            attn_implementation=how.attention,
             output_loading_info=True,
         ),
     )
-    _check_complete(report, judge.location)
-    return model.eval()
+    return loaded
 
 
 def local_folder(judge: Judge, *, allow_pickle: bool) -> Path:
@@ -117,13 +121,6 @@ def local_folder(judge: Judge, *, allow_pickle: bool) -> Path:
             lambda: snapshot_download(judge.location, revision=judge.revision, allow_patterns=patterns),
         )
     )
-
-
-def _check_loaded(model: Any, report: dict[str, Any], where: str) -> None:
-    """Raise JudgeError for a model that does not write, or of which weights are missing."""
-    check_architectures(model.config.architectures, where)
-    check_heads(report["unexpected_keys"], where)
-    _check_complete(report, where)
 
 
 def _check_complete(report: dict[str, Any], where: str) -> None:

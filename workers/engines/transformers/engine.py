@@ -16,7 +16,7 @@ from rprm_jobs.errors import EngineDied, EngineError, JudgeError, PromptTooLong
 from rprm_jobs.judge.encode import PromptEncoder
 from rprm_jobs.judge.resolve import Judge
 from rprm_jobs.types import Message, Sampling
-from workers.engines.loading import load_model, load_tokenizer
+from workers.engines.loading import Loading, load_model, load_tokenizer
 from workers.engines.transformers.attention import ATTENTION, register
 from workers.engines.transformers.batcher import Batcher
 from workers.engines.transformers.decoder import Decoder
@@ -145,13 +145,9 @@ class TransformersEngine:
         import torch
 
         register()
-        return load_model(
-            self._judge,
-            dtype=getattr(torch, dtype),
-            allow_pickle=self._options.allow_pickle,
-            trust_remote_code=self._options.trust_remote_code,
-            attention=ATTENTION,
-        ).requires_grad_(False)
+        options = self._options
+        how = Loading(getattr(torch, dtype), ATTENTION, options.allow_pickle, options.trust_remote_code)
+        return load_model(self._judge, how).requires_grad_(False)
 
     def _place(self, model: Any, device: str, vocabulary: int) -> Any:
         _check_architecture(model, vocabulary, self._judge.location)

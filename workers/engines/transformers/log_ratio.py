@@ -9,7 +9,7 @@ from rprm_jobs.engine import SolutionPrompt
 from rprm_jobs.errors import JudgeError, NotFound
 from rprm_jobs.judge.families.scoring import ScoreFamily
 from rprm_jobs.judge.resolve import Judge, resolve_model
-from workers.engines.loading import load_model
+from workers.engines.loading import Loading, load_model
 from workers.engines.transformers.placing import place
 
 if TYPE_CHECKING:
@@ -26,14 +26,14 @@ class LogRatio:
         self._model, self._reference = model, reference
 
     @classmethod
-    def load(cls, judge: Judge, model: Any, device: str, **loading: Any) -> LogRatio:
+    def load(cls, judge: Judge, model: Any, device: str, how: Loading) -> LogRatio:
         """Load the reference that the family names. Raises JudgeError when it does not fit the judge's `model`."""
         name = judge.family.reference if isinstance(judge.family, ScoreFamily) else None
         hint = f"name it: --family {judge.family.name},reference=FOLDER or ORG/MODEL"
         if name is None:
             raise JudgeError("the family names no reference model", where=judge.location, hint=hint)
         try:
-            reference = load_model(resolve_model(name), **loading)
+            reference = load_model(resolve_model(name), how)
         except (NotFound, JudgeError) as error:
             raise JudgeError(f"the reference model cannot be used: {error.what}", where=name, hint=hint) from error
         ours, theirs = (m.get_input_embeddings().weight.shape[0] for m in (model, reference))

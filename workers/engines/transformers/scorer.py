@@ -16,7 +16,7 @@ from rprm_jobs.errors import ConfigError, EngineDied, EngineError, JudgeError, P
 from rprm_jobs.judge.encode_solution import SolutionEncoder
 from rprm_jobs.judge.families.scoring import Head, ScoreFamily
 from rprm_jobs.judge.resolve import Judge
-from workers.engines.loading import load_base_model, load_model, load_tokenizer, local_folder
+from workers.engines.loading import Loading, load_base_model, load_model, load_tokenizer, local_folder
 from workers.engines.transformers.heads import ReadHead, build_head, head_weights, vocabulary_head
 from workers.engines.transformers.log_ratio import LogRatio
 from workers.engines.transformers.placing import default_dtype, find_device, longest, place
@@ -106,12 +106,12 @@ class TransformersScorer:
         tokenizer = load_tokenizer(self._judge, trust_remote_code=options.trust_remote_code)
         self._encoder = SolutionEncoder(tokenizer, self._family)
         self._pad = tokenizer.pad_token_id or 0
-        loading = {"dtype": dtype, "allow_pickle": options.allow_pickle, "trust_remote_code": options.trust_remote_code}
+        how = Loading(dtype, _ATTENTION, options.allow_pickle, options.trust_remote_code)
         if self._family.head.of_language_model:
-            model = load_model(self._judge, attention=_ATTENTION, **loading)
+            model = load_model(self._judge, how)
             self._head = vocabulary_head(self._family, model, self._encoder.label_ids)
         else:
-            model = load_base_model(self._judge, attention=_ATTENTION, **loading)
+            model = load_base_model(self._judge, how)
             folder = local_folder(self._judge, allow_pickle=options.allow_pickle)
             weights = head_weights(folder, allow_pickle=options.allow_pickle)
             self._head = build_head(self._family, weights, where=self._judge.location)
@@ -119,7 +119,7 @@ class TransformersScorer:
         self._max_len = longest(model, options.max_model_len, self._judge.location)
         self._check_vocabulary(len(tokenizer))
         if self._family.head is Head.LOG_RATIO:
-            self._ratio = LogRatio.load(self._judge, self._model, device, attention=_ATTENTION, **loading)
+            self._ratio = LogRatio.load(self._judge, self._model, device, how)
         tokens = options.max_batch_tokens or _BATCH_TOKENS[device]
         self._batcher = ScoreBatcher(self._forward, tokens=tokens)
         return EngineInfo("transformers", f"{transformers.__version__}, torch {torch.__version__}", self._max_len)
