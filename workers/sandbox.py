@@ -8,9 +8,11 @@ and output; and it dies with the worker. Where the kernel refuses any of this, n
 from __future__ import annotations
 
 import asyncio
+import json
 import subprocess
 import sys
 import tempfile
+from collections.abc import Sequence
 from pathlib import Path
 
 from rprm_jobs.errors import Refused
@@ -21,15 +23,16 @@ _BOOT = Path(__file__).with_name("sandbox_boot.py")
 _NOT_SHUT_IN = 97
 
 
-async def run_python(code: str, *, seconds: float) -> str:
-    """What `code` prints, and the last line of its error if it raises one; at most OUTPUT_BYTES of it.
+async def run_python(code: str, *, seconds: float, earlier: Sequence[str] = ()) -> str:
+    """What `code` prints, at most OUTPUT_BYTES of it, or which error it raises, in the words of GenPRM's own code.
 
+    It goes on with the names that the `earlier` code leaves, which is run before it, in the same time, and not shown.
     Raises Refused where this machine cannot shut a process in.
     """
-    return await asyncio.to_thread(_run, code, seconds)
+    return await asyncio.to_thread(_run, [*earlier, code], seconds)
 
 
-def _run(code: str, seconds: float) -> str:
+def _run(blocks: list[str], seconds: float) -> str:
     with tempfile.TemporaryDirectory(prefix="rprm-code-") as folder:
         output, errors, work = (Path(folder) / name for name in ("output", "errors", "work"))
         work.mkdir()
@@ -44,20 +47,20 @@ def _run(code: str, seconds: float) -> str:
                 env={},
                 start_new_session=True,
             )
-            ended = _wait(process, code, seconds)
+            ended = _wait(process, blocks, seconds)
         if process.returncode == _NOT_SHUT_IN:
             reason = errors.read_text(encoding="utf-8", errors="replace")
             raise Refused(f"the judge's code is not run, since this machine cannot shut it in: {reason}")
         printed = output.read_bytes().decode("utf-8", errors="replace").rstrip()
     if not ended:
-        return f"{printed}\nTimeoutError: stopped after {seconds:g} seconds".lstrip()
+        return "Code execute time out: Code execution timed out"
     return printed if printed or not process.returncode else f"stopped by the system (status {process.returncode})"
 
 
-def _wait(process: subprocess.Popen[bytes], code: str, seconds: float) -> bool:
+def _wait(process: subprocess.Popen[bytes], blocks: list[str], seconds: float) -> bool:
     """Whether it ended by itself in time; in any case it has ended when this returns."""
     try:
-        process.communicate(code.encode("utf-8", errors="replace"), timeout=seconds)
+        process.communicate(json.dumps(blocks).encode(), timeout=seconds)
     except subprocess.TimeoutExpired:
         return False
     finally:

@@ -1,18 +1,20 @@
 """The process in which a judge's code runs: shuts itself in, then runs what it reads from stdin. See `workers.sandbox`.
 
-Started as a script by an isolated Python, so it imports nothing of the project. Arguments: seconds of processor time,
-bytes of memory, bytes of output. Exits with 97, and the reason on stderr, where the kernel refuses any of it.
+Started as a script by an isolated Python, so it imports nothing of the project. Stdin: a JSON list of code, of which
+the last is shown. Arguments: seconds of processor time, bytes of memory, bytes of output. Exits with 97, and the reason
+on stderr, where the kernel refuses any of it.
 """
 
 import contextlib
 import ctypes
+import io
+import json
 import os
 import platform
 import resource
 import signal
 import struct
 import sys
-import traceback
 from pathlib import Path
 
 _NOT_SHUT_IN = 97
@@ -86,20 +88,31 @@ def _forbid_processes() -> None:
 def main() -> None:
     """Read the code, shut the process in, run it."""
     seconds, memory, output = map(int, sys.argv[1:4])
-    source = sys.stdin.read()
+    blocks = json.loads(sys.stdin.read())
     _libc.prctl(_PARENT_DEATH, signal.SIGKILL)
     _leave_the_network()
     _limit(seconds, memory, output)
     _check(_libc.prctl(_NO_NEW_PRIVILEGES, 1, 0, 0, 0), "no new privileges")
     _close_the_files(str(Path.cwd()))
     _forbid_processes()
+    names = {"__name__": "__main__"}
+    for code in blocks:
+        printed = _run(code, names)
+    os.write(1, printed.strip().encode("utf-8", errors="replace")[:output])
+
+
+def _run(code: str, names: dict[str, object]) -> str:
+    """What the code prints; if it raises an error that alone, in the words of GenPRM's own code."""
+    printed = io.StringIO()
     try:
-        exec(compile(source, "<code>", "exec"), {"__name__": "__main__"})
+        with contextlib.redirect_stdout(printed):
+            exec(compile(code, "<code>", "exec"), names)
     except SystemExit:
         pass
     # Whatever the code raises is what the judge is shown.
     except BaseException as error:  # noqa: BLE001
-        print("".join(traceback.format_exception_only(error)).strip())
+        return f"Code execute Error: {type(error).__name__}: {error}"
+    return printed.getvalue()
 
 
 if __name__ == "__main__":

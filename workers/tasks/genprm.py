@@ -47,6 +47,8 @@ class _Chat:
     k: int
     turns: tuple[Turn, ...]
     critiques: list[Critique] = field(default_factory=list)
+    # What was run so far: later code goes on with the names that it has left.
+    code: list[str] = field(default_factory=list)
 
 
 class ChatJudge:
@@ -115,25 +117,30 @@ class ChatJudge:
         answer = _Answer(f"<analyze>\nLet's analyze the Paragraph {step + 1} step by step: ")
         await self._write(message, answer, seed, (_ANALYZE,))
         if self._family.code:
-            await self._verify(message, answer, seed)
+            await self._verify(message, answer, seed, chat.code)
         if _JUDGEMENT not in answer.text:
             answer.text += _JUDGEMENT
             await self._write(message, answer, seed + 1, (_OUTPUT,))
         chat.critiques.append(await self._read(message, answer, step, chat.k))
         chat.turns = (*chat.turns, Turn("user", asked), Turn("assistant", answer.text))
 
-    async def _verify(self, message: Message, answer: _Answer, seed: int) -> None:
-        """Let the judge write code, run it, and show it what was printed; at most three times."""
+    async def _verify(self, message: Message, answer: _Answer, seed: int, earlier: list[str]) -> None:
+        """Let the judge write code, run it, and show it what was printed, up to three times.
+
+        If it has not come to its judgement by then, it judges by its analysis alone.
+        """
+        analysis = answer.text
         answer.text += _CODE_OPENING
         for block in range(1, _MOST_BLOCKS + 1):
-            started = len(answer.text)
             await self._write(message, answer, seed + 1 + block, (_VERIFY, _OUTPUT))
             if not answer.text.endswith(_VERIFY):
-                return
-            start = answer.text.rfind("```python\n", 0, started + len("```python\n")) if block == 1 else started
-            code = answer.text[max(start, 0) :].rpartition("```python\n")[2].removesuffix(_VERIFY)
-            printed = await run_python(code, seconds=CODE_SECONDS)
+                break
+            code = answer.text.rpartition("```python\n")[2].removesuffix(_VERIFY)
+            printed = await run_python(code, seconds=CODE_SECONDS, earlier=earlier)
+            earlier.append(code)
             answer.text += f"[Code Output]\n\n```\n{printed}\n```\n"
+        if _JUDGEMENT not in answer.text:
+            answer.text = analysis
 
     async def _write(self, message: Message, answer: _Answer, seed: int, stops: tuple[str, ...]) -> None:
         prompt = self._engine.encode(message, answer.text)

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import math
+from functools import cached_property
 
 from rprm_jobs.engine import Generation, Prompt
-from rprm_jobs.judge.families.thinkprm import OPENING, QUESTION, ThinkPrmFamily
+from rprm_jobs.judge.families.thinkprm import OPENING, QUESTION, ThinkPrmFamily, without_number
 from rprm_jobs.judge.recipe import critique_seed
 from rprm_jobs.types import Critique, Message, Verdict
 from workers.tasks.common import run_all, sampled
@@ -15,8 +16,13 @@ from workers.tasks.judge import SolutionJudge
 class ThinkJudge(SolutionJudge):
     """Judges one solution, a chain for every prefix and k. Use once."""
 
+    @cached_property
+    def _steps(self) -> list[str]:
+        """The steps without numbers of their own: the prompt numbers them."""
+        return [without_number(step) for step in self._solution.steps]
+
     def _message(self, step: int) -> Message:
-        return self._work.template.message(self._solution.problem, self._solution.steps, step)
+        return self._work.template.message(self._solution.problem, self._steps, step)
 
     def _prompt(self, step: int) -> Prompt:
         return self._engine.encode(self._message(step), OPENING)

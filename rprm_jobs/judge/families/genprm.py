@@ -26,7 +26,7 @@ class GenPrmFamily(Family, frozen=True, kw_only=True, forbid_unknown_fields=True
 
     @property
     def prompt_name(self) -> str:
-        return "genprm-code.json" if self.code else "genprm.json"
+        return "genprm.json"
 
     def check_recipe(self, *, stopping: str, until_first_error: bool) -> None:  # noqa: ARG002
         """Raise ConfigError for a rule that would end some chats of a solution earlier than others."""

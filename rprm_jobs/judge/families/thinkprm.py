@@ -6,6 +6,7 @@ decision's temperature, as a mean over K chains.
 
 from __future__ import annotations
 
+import re
 from typing import ClassVar
 
 from rprm_jobs.judge.families.family import Family, KnownBy, Published, Unit
@@ -14,6 +15,12 @@ from rprm_jobs.types import Sampling
 
 OPENING = "\nLet's verify step by step:"
 QUESTION = "\nIs the solution correct? "
+_NUMBER = re.compile(r"Step \d+:")
+
+
+def without_number(step: str) -> str:
+    """The step without "Step i:", wherever it stands in it, and without white space around it."""
+    return _NUMBER.sub("", step).strip()
 
 
 class ThinkPrmFamily(Family, frozen=True, kw_only=True, forbid_unknown_fields=True, tag="thinkprm"):

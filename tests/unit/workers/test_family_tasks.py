@@ -220,7 +220,8 @@ def code_answer(prompt: Prompt, _n: int, stop: Sequence[str]) -> str:
     if stop == ("</analyze>\n",):
         return "hm\n</analyze>\n"
     if prompt.prefill.endswith("```python\n"):
-        return "print(6 * 7)\n```\n"
+        # From the second step on it goes on with a name of the first.
+        return "print(x)\n```\n" if prompt.before[1:] else "x = 6 * 7; print(x)\n```\n"
     if "42" in prompt.prefill and "again" not in prompt.prefill:
         return "again\n```python\nprint(1 / 0)\n```\n"
     return "</verify>\n<output>\n**Judgement**: $\\boxed{No}$\n</output>\n"
@@ -230,10 +231,25 @@ def test_genprms_code_is_run_and_its_output_shown() -> None:
     engine = Answering("genprm-code", code_answer, [0.3] * 3)
     score = judged(engine, recipe_of("genprm-code"), ChatJudge)
     text = score.critiques[0].text
-    assert "print(6 * 7)\n```\n[Code Output]\n\n```\n42\n```\nagain\n```python\nprint(1 / 0)\n```\n" in text
+    assert "print(x)\n```\n[Code Output]\n\n```\n42\n```\nagain\n```python\nprint(1 / 0)\n```\n" in text
+    assert "print(x)\n```\n[Code Output]\n\n```\n42\n```\n" in score.critiques[2].text
     assert "ZeroDivisionError: division by zero" in text
     assert text.endswith("$\\boxed{No}$\n</output>\n")
     assert score.rewards == pytest.approx((0.3, 0.3, 0.3))
+
+
+def test_a_judge_that_only_writes_code_judges_by_its_analysis() -> None:
+    def endless(_prompt: Prompt, _n: int, stop: Sequence[str]) -> str:
+        if stop == ("</analyze>\n",):
+            return "hm\n</analyze>\n"
+        return "```python\nprint(1)\n```\n" if "\n```\n" in stop else "{Yes}$\n</output>\n"
+
+    engine = Answering("genprm-code", endless, [0.8])
+    score = judged(engine, recipe_of("genprm-code"), ChatJudge, steps=STEPS[:1])
+    assert score.critiques[0].text == (
+        "<analyze>\nLet's analyze the Paragraph 1 step by step: hm\n</analyze>\n"
+        "<output>\n**Judgement**: $\\boxed{Yes}$\n</output>\n"
+    )
 
 
 def test_thinkprm_asks_for_every_prefix_and_decides_behind_the_chain() -> None:
@@ -255,6 +271,14 @@ def test_thinkprm_asks_for_every_prefix_and_decides_behind_the_chain() -> None:
     }
 
 
+def test_thinkprm_numbers_steps_that_have_numbers_once() -> None:
+    engine = Answering("thinkprm", lambda _prompt, _n, _stop: " fine.", [0.9, 0.4])
+    judged(engine, recipe_of("thinkprm"), ThinkJudge, steps=("Step 1: a ", " Step 7: b\nStep 8:c"))
+    assert {text.split("[Solution]\n\n")[1].split("\n\n")[0] for text, _ in engine.asked} == {
+        "Step 1: a", "Step 1: a\nStep 2: b\nc",
+    }  # fmt: skip
+
+
 def test_the_decisions_temperature_flattens_it() -> None:
     yes, no = math.log(0.8), math.log(0.1)
     assert decide(yes, no, 1.0) == pytest.approx(0.8 / 0.9)
@@ -266,7 +290,7 @@ def test_the_decisions_temperature_flattens_it() -> None:
     ("code", "printed"),
     [
         ("print(6 * 7)", "42"),
-        ("x = 1 / 0", "ZeroDivisionError: division by zero"),
+        ("print(1); x = 1 / 0", "Code execute Error: ZeroDivisionError: division by zero"),
         ("import socket; socket.create_connection(('127.0.0.1', 5432), 1)", "OSError"),
         ("import os; os.fork()", "PermissionError"),
         ("import os; os.kill(os.getppid(), 9)", "PermissionError"),
@@ -275,13 +299,18 @@ def test_the_decisions_temperature_flattens_it() -> None:
         ("open('a', 'w').write('b'); print(open('a').read())", "b"),
         ("import os; print(sorted(os.environ))", "['LC_CTYPE']"),
         ("a = bytearray(2 << 30)", "MemoryError"),
-        ("while True: pass", "TimeoutError: stopped after 1 seconds"),
+        ("print(1)\nwhile True: pass", "Code execute time out: Code execution timed out"),
         ("raise SystemExit(3)", ""),
         ("x =", "SyntaxError"),
     ],
 )
 def test_code_of_a_judge_is_shut_in(code: str, printed: str) -> None:
     assert printed in asyncio.run(run_python(code, seconds=1.0))
+
+
+def test_later_code_goes_on_where_earlier_code_ended() -> None:
+    earlier = ["import math\nx = 6; print('unseen')", "y = 7; z = 1 / 0", "raise SystemExit"]
+    assert asyncio.run(run_python("print(math.floor(x * y))", seconds=2.0, earlier=earlier)) == "42"
 
 
 def test_what_code_prints_is_bounded() -> None:
