@@ -117,11 +117,13 @@ class SolutionEncoder:
 
     def _place(self, first: int, end: int, index: dict[int, int]) -> int:
         place = self._family.place
-        old = {Place.TAG: end - 1, Place.STEP_END: end - 1, Place.TAG_START: first, Place.BEFORE_TAG: first - 1}[place]
+        if place in (Place.TAG, Place.STEP_END):
+            return index.get(end - 1, 0)
+        old = first if place is Place.TAG_START else first - 1
         # What stands before a tag may itself be dropped.
         while old not in index and old >= 0:
             old -= 1
-        return index.get(old, 0)
+        return max(0, index.get(old, 0) - (place is Place.BEFORE_STEP_END))
 
     def _own(self, text: str) -> list[int]:
         ids: list[int] = self._tokenizer.encode(text, add_special_tokens=False) if text else []

@@ -97,7 +97,7 @@ def test_what_a_rollout_says_is_text(running: Running, steps: list[str]) -> None
     prompt, other = scorer.encode_solution(PROBLEM, steps), scorer.encode_solution(PROBLEM, plain)
     assert sum(i in added for i in prompt.ids) == sum(i in added for i in other.ids)
     assert list(prompt.places) == sorted(set(prompt.places))
-    if running.judge.family.name not in ("reason-eval", "eurus-prm", "rlhflow-prm"):
+    if running.judge.family.name not in ("reason-eval", "reason-eval-34b", "eurus-prm", "rlhflow-prm"):
         # Each step is read at the family's own tag, and at no tag of the rollout's.
         assert len({prompt.ids[place] for place in prompt.places}) == 1
     assert len(running.rewards(steps)) == len(steps)

@@ -20,7 +20,8 @@ WIDTH, LAYERS, WINDOW = 64, 2, 2048
 class Published:
     """How a family's folder looks: the name of the folder, its architecture, its base class and its head.
 
-    `head` has the names and shapes of its weights; `bos`: the tokenizer begins each text with `<s>`.
+    `head` has the names and shapes of its weights; `bos`: the tokenizer begins each text with `<s>`; `pad` is its
+    padding.
     """
 
     family: str
@@ -29,6 +30,7 @@ class Published:
     base: str = "Qwen2"
     head: tuple[tuple[str, tuple[int, ...]], ...] = ()
     bos: bool = False
+    pad: str = "<pad>"
 
 
 _TWO = (
@@ -70,6 +72,15 @@ PUBLISHED = (
         base="Mistral",
         head=(("score_head.weight", (3, WIDTH)),),
         bos=True,
+        pad="<s>",
+    ),
+    Published(
+        "reason-eval-34b",
+        "ReasonEval-34B",
+        "ReasonEval_34B",
+        base="Llama",
+        head=(("score_head.weight", (3, WIDTH)), ("score_head.bias", (3,))),
+        bos=True,
     ),
     Published(
         "math-minos",
@@ -84,7 +95,9 @@ PUBLISHED = (
 BY_FAMILY = {published.family: published for published in PUBLISHED}
 
 
-def build_tokenizer(*, words: tuple[str, ...] = WORDS, bos: bool = False, specials: tuple[str, ...] = SPECIALS) -> Any:
+def build_tokenizer(
+    *, words: tuple[str, ...] = WORDS, bos: bool = False, specials: tuple[str, ...] = SPECIALS, pad: str = "<pad>"
+) -> Any:
     """Byte-level BPE in which each of `words` is one token, and digits stand alone; every text encodes."""
     from tokenizers import AddedToken, Regex, Tokenizer, decoders, models, pre_tokenizers, processors
     from transformers import PreTrainedTokenizerFast
@@ -110,7 +123,7 @@ def build_tokenizer(*, words: tuple[str, ...] = WORDS, bos: bool = False, specia
         backend.post_processor = processors.TemplateProcessing(
             single="<s> $A", pair="<s> $A $B", special_tokens=[("<s>", backend.token_to_id("<s>"))]
         )
-    tokenizer = PreTrainedTokenizerFast(tokenizer_object=backend, pad_token="<pad>", eos_token="<pad>", bos_token="<s>")
+    tokenizer = PreTrainedTokenizerFast(tokenizer_object=backend, pad_token=pad, eos_token="<pad>", bos_token="<s>")
     tokenizer.chat_template = CHAT
     return tokenizer
 
@@ -121,7 +134,7 @@ def build_folder(root: Path, published: Published, *, seed: int = 0, tokenizer: 
     import transformers
     from safetensors.torch import load_file, save_file
 
-    tokenizer = tokenizer or build_tokenizer(bos=published.bos)
+    tokenizer = tokenizer or build_tokenizer(bos=published.bos, pad=published.pad)
     folder = root / published.folder
     torch.manual_seed(seed)
     config = getattr(transformers, f"{published.base}Config")(

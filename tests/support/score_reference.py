@@ -161,19 +161,25 @@ def _llemma(ref: Reference, problem: str, steps: list[str]) -> Any:
     return ref.logits(ref.ids(text, begin=True)).mean(-1)[places].sigmoid()
 
 
-def _reason_eval(ref: Reference, problem: str, steps: list[str]) -> Any:
-    pad = ref.tokenizer.pad_token
-    text = f"Question:\n{problem}\nAnswer:\nLet's think step by step.\n{pad}" + "".join(
-        f"{step}{pad}" for step in steps
-    )
-    ids, places = [], []
-    for token in ref.ids(text, begin=True):
-        if token == ref.tokenizer.pad_token_id:
-            places.append(len(ids) - 1)
-        else:
-            ids.append(token)
-    probabilities = ref.linear("score_head", ref.hidden(ids)[places[1:]]).softmax(-1)
-    return probabilities[:, 1] + probabilities[:, 2]
+def _reason_eval(large: bool) -> Callable[[Reference, str, list[str]], Any]:
+    """Positions are counted without separators. Of the 7B model `<s>` is one, and is put back behind the counting."""
+
+    def rewards(ref: Reference, problem: str, steps: list[str]) -> Any:
+        pad = ref.tokenizer.pad_token
+        text = f"Question:\n{problem}\nAnswer:\nLet's think step by step.\n{pad}"
+        text += "".join(f"{step}{pad}" for step in steps)
+        ids, places = [], []
+        for at, token in enumerate(ref.ids(text, begin=True)):
+            if token == ref.tokenizer.pad_token_id:
+                places.append(at - 1 - len(places))
+            else:
+                ids.append(token)
+        ids, places = (ids, places[1:]) if large else ([ref.tokenizer.bos_token_id, *ids], places[2:])
+        assert len(places) == len(steps)
+        probabilities = ref.linear("score_head", ref.hidden(ids)[places]).softmax(-1)
+        return probabilities[:, 1] + probabilities[:, 2]
+
+    return rewards
 
 
 def _minos(ref: Reference, problem: str, steps: list[str]) -> Any:
@@ -212,7 +218,8 @@ _FAMILIES: dict[str, Callable[[Reference, str, list[str]], Any]] = {
     "skywork-prm": _skywork,
     "pqm": _pqm,
     "llemma-prm": _llemma,
-    "reason-eval": _reason_eval,
+    "reason-eval": _reason_eval(large=False),
+    "reason-eval-34b": _reason_eval(large=True),
     "math-minos": _minos,
     "eurus-prm": _eurus,
 }

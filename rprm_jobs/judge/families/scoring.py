@@ -55,11 +55,14 @@ class Layout(StrEnum):
 
 
 class Place(StrEnum):
-    """Which token a step is read at: the tag's last or first, the one before the tag, or the step's own last."""
+    """Which token a step is read at: the tag's last or first, the one before the tag or the second before it, or the
+    step's own last.
+    """
 
     TAG = "tag"
     TAG_START = "tag-start"
     BEFORE_TAG = "before-tag"
+    BEFORE_STEP_END = "before-step-end"
     STEP_END = "step-end"
 
 

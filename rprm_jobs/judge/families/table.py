@@ -54,7 +54,7 @@ ROWS: tuple[Published, ...] = (
     skywork_prm.ROW,
     pqm.ROW,
     llemma_prm.ROW,
-    reason_eval.ROW,
+    *reason_eval.ROWS,
     math_minos.ROW,
     eurus_prm.ROW,
     *critic.ROWS,
@@ -67,19 +67,23 @@ Kinds = CritiqueFamily | CriticFamily | GenPrmFamily | ScoreFamily | ThinkPrmFam
 
 
 def find_family(text: str, *, where: str = "--family") -> Family:
-    """The family that `NAME` or `NAME,KEY=VALUE,...` stands for. Raises ConfigError for an unknown name or key."""
+    """The family that `NAME` or `NAME,KEY=VALUE,...` stands for; a value of several is `A/B`.
+
+    Raises ConfigError for an unknown name or key.
+    """
     name, *pairs = text.split(",")
     row = FAMILIES.get(name.strip())
     if row is None:
         near = difflib.get_close_matches(name, FAMILIES, n=3, cutoff=0.5)
         hint = f"did you mean {', '.join(near)}?" if near else f"use one of {', '.join(FAMILIES)}"
         raise ConfigError(f"unknown family {name!r}", where=where, hint=f"{hint} (rprm-jobs judges --families)")
-    changes = {}
+    changes: dict[str, str | list[str]] = {}
     for pair in pairs:
         key, equals, value = pair.partition("=")
         if not equals or not key:
             raise ConfigError(f"{pair!r} is not KEY=VALUE", where=where, hint=f"e.g. --family {name},threshold=0.4")
-        changes[key.strip().replace("-", "_")] = value
+        key = key.strip().replace("-", "_")
+        changes[key] = value.split("/") if isinstance(getattr(row.family, key, None), tuple) else value
     return changed(row.family, changes, where=where) if changes else row.family
 
 
@@ -141,7 +145,15 @@ def spelled(family: Family) -> str | None:
         return None
     own: dict[str, Any] = msgspec.to_builtins(family)
     published: dict[str, Any] = msgspec.to_builtins(row.family)
-    changes = {key: value for key, value in own.items() if value != published[key]}
-    if any(not isinstance(value, str | int | float) or "," in str(value) for value in changes.values()):
+    changes = {key: _typed(value) for key, value in own.items() if value != published[key]}
+    if any(value is None or "," in value for value in changes.values()):
         return None
     return ",".join([family.name, *(f"{key}={value}" for key, value in changes.items())])
+
+
+def _typed(value: Any) -> str | None:
+    """A field's value as `--family` takes it; None where it takes none such."""
+    if isinstance(value, list | tuple):
+        parts = [_typed(part) for part in value]
+        return None if any(part is None or "/" in part for part in parts) else "/".join(map(str, parts))
+    return str(value) if isinstance(value, str | int | float) else None

@@ -88,7 +88,8 @@ def test_the_shipped_judges_write() -> None:
     [
         ("any", "Qwen2ForProcessRewardModel", "qwen-prm"),
         ("any", "Qwen2ForEnsemblePRM", "act-prm"),
-        ("any", "ReasonEval_34B", "reason-eval"),
+        ("any", "ReasonEval_7B", "reason-eval"),
+        ("any", "ReasonEval_34B", "reason-eval-34b"),
         ("Qwen2.5-Math-7B-PRM800K", "Qwen2ForProcessRewardModel", "qwen-prm"),
         ("Universal-PRM-7B", "Qwen2ForProcessRewardModel", "universal-prm"),
         ("PURE-PRM-7B", "Qwen2ForTokenClassification", "pure-prm"),

@@ -10,6 +10,7 @@ import pytest
 from rprm_jobs.errors import ConfigError
 from rprm_jobs.judge.families.family import KnownBy, changed
 from rprm_jobs.judge.families.rprm import RPRM
+from rprm_jobs.judge.families.scoring import ScoreFamily
 from rprm_jobs.judge.families.table import FAMILIES, ROWS, find_family, own_family, read_stored, spelled, stored
 from rprm_jobs.judge.resolve import resolve_judge
 from tests.support.jobs import make_recipe
@@ -36,6 +37,16 @@ def test_a_family_comes_back_from_the_store_and_from_its_name(name: str) -> None
     assert read_stored(stored(other)) == other
     assert find_family(spelled(other) or "") == other
     assert other.digest == family.digest
+
+
+def test_several_values_are_told_apart_by_a_slash() -> None:
+    family = find_family("reason-eval,good=0/2,threshold=0.85")
+    assert isinstance(family, ScoreFamily)
+    assert (family.good, family.reward([0.0, 0.0, 0.0])) == ((0, 2), pytest.approx(2 / 3))
+    assert find_family(spelled(family) or "") == family
+    assert find_family("math-psa,labels=+/-") == find_family("math-psa,labels=+/-,good=0")
+    with pytest.raises(ConfigError, match="good"):
+        find_family("reason-eval,good=2/3")
 
 
 def test_every_family_has_a_name_of_its_own_and_says_what_it_is() -> None:
