@@ -52,14 +52,14 @@ def main() -> None:
     before = harness.machine()
     with open_context(load_settings()) as context:
         job = args.job or _judge(args.solutions, args.engine)
-        solutions, labels, tokens = _read(context, job)
+        solutions, labels, tokens = read_votes(context, job)
     every = make_rule({"kind": "fixed"}, k=_K, threshold=_THRESHOLD)
-    fixed = [_first(steps, [None] * len(steps), every, 0.0, until=False) for steps in solutions]
+    fixed = [first_call(steps, [None] * len(steps), every, 0.0, until=False) for steps in solutions]
     spent = sum(critiques for _, critiques in fixed)
-    table: dict[str, Any] = {"fixed": {"f1": _f1(labels, fixed), "tokens_of_fixed": 1.0}}
+    table: dict[str, Any] = {"fixed": {"f1": f1_of(labels, fixed), "tokens_of_fixed": 1.0}}
     adaptive = make_rule({"kind": "adaptive"}, k=_K, threshold=_THRESHOLD)
     table["adaptive, up to the first error"] = _row(
-        labels, [[_first(steps, [None] * len(steps), adaptive, 0.0) for steps in solutions]], spent
+        labels, [[first_call(steps, [None] * len(steps), adaptive, 0.0) for steps in solutions]], spent
     )
     for auc in _AUCS:
         screens = [_draw(labels, solutions, auc, seed) for seed in range(_SEEDS)]
@@ -69,7 +69,7 @@ def main() -> None:
         for weight in _WEIGHTS:
             rule = make_rule({"kind": "cascade", "weight": weight}, k=_K, threshold=_THRESHOLD)
             runs = [
-                [_first(steps, scores, rule, weight) for steps, scores in zip(solutions, drawn, strict=True)]
+                [first_call(steps, scores, rule, weight) for steps, scores in zip(solutions, drawn, strict=True)]
                 for drawn in screens
             ]
             table[f"screen with AUC {auc}, weight {weight:g}"] = _row(labels, runs, spent)
@@ -87,7 +87,7 @@ def _judge(count: int, engine: str) -> int:
     return int(json.loads(done.stdout)["job_id"])
 
 
-def _read(context: Context, job: int) -> tuple[list[Steps], list[int], float]:
+def read_votes(context: Context, job: int) -> tuple[list[Steps], list[int], float]:
     """The critiques of every solution that has an outcome, the labels, and the tokens a solution."""
     solutions, labels = list[Steps](), list[int]()
     for row in result_rows(context, job, critiques=True):
@@ -102,7 +102,7 @@ def _critique(row: dict[str, Any]) -> Critique:
     return Critique(0, row["k"], Verdict(row["verdict"]), row["p_yes"], 0, Finish.STOP, "")
 
 
-def _first(
+def first_call(
     steps: Steps, scores: Sequence[float | None], rule: StoppingRule, weight: float, *, until: bool = True
 ) -> tuple[int, int]:
     """The first step called wrong (-1: none), and how many critiques the rule asks for until it is known."""
@@ -141,13 +141,13 @@ def _first_below(scores: Sequence[float | None]) -> int:
     return next((step for step, value in enumerate(scores) if value is not None and value < _THRESHOLD), -1)
 
 
-def _f1(labels: Sequence[int], calls: Sequence[tuple[int, int]]) -> float:
+def f1_of(labels: Sequence[int], calls: Sequence[tuple[int, int]]) -> float:
     return round(score(labels, [first for first, _ in calls]).f1, 2)
 
 
 def _row(labels: Sequence[int], runs: Sequence[Sequence[tuple[int, int]]], spent: int) -> dict[str, float]:
     """Mean F1 over the draws, its standard deviation, and the critiques as a part of those of the fixed K."""
-    f1s = [_f1(labels, run) for run in runs]
+    f1s = [f1_of(labels, run) for run in runs]
     part = statistics.mean(sum(critiques for _, critiques in run) / spent for run in runs)
     return {
         "f1": round(statistics.mean(f1s), 2),

@@ -2,15 +2,17 @@
 
 Held-out solutions in ProcessBench's form, judged by real jobs in a scratch database, one worker after the other: `tiny`
 with 1, 4 and 8 critiques a step and with `adaptive` up to the first error, the critic with 1 and 8 votes, and cascades
-of a screen and critiques. All have the weights of one size. F1, tokens and seconds a solution are those of
+of a screen and critiques. All have weights of one size. F1, tokens and seconds a solution are those of
 `rprm-jobs compare`: tokens are the generated ones that were kept, of a cascade those of both jobs; seconds are from the
-first claim to the last record, on a loaded worker.
+first claim to the last record, on a loaded worker. A screen generates nothing: what it reads is in `read_by_screen`.
+No job takes judgements of another.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
+import statistics
 import subprocess
 import sys
 import tempfile
@@ -20,6 +22,9 @@ from typing import Any
 
 from benchmarks import harness
 from benchmarks.served import QUIET, write_rows
+from rprm_jobs.judge.encode_solution import SolutionEncoder
+from rprm_jobs.judge.families.scoring import ScoreFamily
+from rprm_jobs.judge.resolve import resolve_judge
 from rprm_jobs.services.evaluation.comparing import compare_jobs
 from training.splits import as_row, draw_split
 
@@ -54,6 +59,7 @@ def main() -> None:
     parser.add_argument("--solutions", type=int, default=400)
     parser.add_argument("--engine", default="transformers")
     parser.add_argument("--weight", type=float, default=2.2, help="as how many critiques a screen counts")
+    parser.add_argument("--confidence", type=float, default=0.95, help="of the cascades")
     args = parser.parse_args()
     before = harness.machine()
     screens = {name: tuple(judge.split(":")) for name, _, judge in (text.partition("=") for text in args.screen)}
@@ -62,26 +68,29 @@ def main() -> None:
         file = write_rows(Path(folder) / "heldout.jsonl", rows)
         jobs = {name: _submit(file, options, args, url) for name, options in ways(args.critic, screens).items()}
         table = _table(jobs, url)
-    asked = {"solutions": args.solutions, "engine": args.engine, "weight": args.weight}
-    harness.report("cascade_table", before, {**asked, "ways": table})
+    asked = {name: getattr(args, name) for name in ("solutions", "engine", "weight", "confidence")}
+    read = {name: _read_a_solution(screen, rows) for name, screen in screens.items()}
+    harness.report("cascade_table", before, {**asked, "read_by_screen": read, "ways": table})
+
+
+def _read_a_solution(screen: Sequence[str], rows: Sequence[Row]) -> float | None:
+    """Tokens that a scoring judge reads of a solution, problem included; None for one that writes."""
+    from transformers import AutoTokenizer
+
+    judge = resolve_judge(screen[0], screen[1] if len(screen) > 1 else None)
+    if not isinstance(judge.family, ScoreFamily):
+        return None
+    encoder = SolutionEncoder(AutoTokenizer.from_pretrained(judge.location), judge.family)
+    return round(statistics.mean(len(encoder.encode(row["problem"], row["steps"]).ids) for row in rows), 1)
 
 
 def _submit(file: Path, options: Sequence[str], args: argparse.Namespace, url: str) -> Row:
     """The job's id, or both of a cascade."""
-    command = [
-        sys.executable,
-        "-m",
-        "rprm_jobs",
-        "submit",
-        str(file),
-        *options,
-        "--wait",
-        "--json",
-        "--fail-on",
-        "none",
-    ]
-    command += ["--engine", args.engine]
-    command += ["--weight", str(args.weight)] if "--screen" in options else []
+    command = [sys.executable, "-m", "rprm_jobs", "submit", str(file), *options, "--wait", "--json"]
+    command += ["--fail-on", "none"]
+    command += ["--engine", args.engine, "--no-reuse"]
+    if "--screen" in options:
+        command += ["--weight", str(args.weight), "--confidence", str(args.confidence)]
     env = harness.environment(url, QUIET)
     done = subprocess.run(command, stdout=subprocess.PIPE, check=True, text=True, env=env)
     result: Row = json.loads(done.stdout)

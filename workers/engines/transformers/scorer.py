@@ -16,8 +16,8 @@ from rprm_jobs.errors import ConfigError, EngineDied, EngineError, JudgeError, P
 from rprm_jobs.judge.encode_solution import SolutionEncoder
 from rprm_jobs.judge.families.scoring import Head, ScoreFamily
 from rprm_jobs.judge.resolve import Judge
+from workers.engines.heads import ReadHead, build_head, head_weights, vocabulary_head
 from workers.engines.loading import Loading, load_base_model, load_model, load_tokenizer, local_folder
-from workers.engines.transformers.heads import ReadHead, build_head, head_weights, vocabulary_head
 from workers.engines.transformers.log_ratio import LogRatio
 from workers.engines.transformers.placing import default_dtype, find_device, longest, place
 from workers.engines.transformers.score_batcher import Outputs, ScoreBatcher

@@ -1,0 +1,64 @@
+"""Every scoring family in an engine against a plain forward pass: `python -m benchmarks.engine_parity --engine vllm`.
+
+Tiny random models in the published folders, float32, on one device. Printed for each family: the largest difference
+between a reward of ours and of the reference, over solutions of 1 to 60 steps with line breaks and Unicode, or why the
+engine does not have it.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import tempfile
+from pathlib import Path
+from typing import Any
+
+from benchmarks import harness
+from rprm_jobs.errors import RprmError
+from rprm_jobs.judge.families.scoring import ScoreFamily
+from rprm_jobs.judge.resolve import resolve_judge
+from tests.support.score_models import BY_FAMILY, PROBLEM, SOLUTIONS, Published, build_folder
+from tests.support.score_reference import Reference
+from workers.engines import create_engine
+from workers.tasks.score import rewards_of
+
+
+def main() -> None:
+    """Parse, run every family, print."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--engine", default="vllm")
+    parser.add_argument("--family", action="append", choices=sorted(BY_FAMILY), help="repeatable; all if left out")
+    args = parser.parse_args()
+    before = harness.machine()
+    with tempfile.TemporaryDirectory() as root:
+        families = {name: _compare(args.engine, name, Path(root)) for name in args.family or BY_FAMILY}
+    harness.report("engine_parity", before, {"engine": args.engine, "families": families})
+
+
+def _compare(engine: str, name: str, root: Path) -> dict[str, Any]:
+    folder, other = build_folder(root / name, BY_FAMILY[name], seed=1), None
+    if name == "eurus-prm":
+        other = build_folder(root / name, Published("rprm", "reference", "Qwen2ForCausalLM"), seed=2)
+    judge = resolve_judge(str(folder), None if other is None else f"{name},reference={other}")
+    try:
+        return asyncio.run(_scored(create_engine(engine, judge, {}), judge.family, Reference(folder, other)))
+    except RprmError as error:
+        return {"refused": error.what}
+
+
+async def _scored(scorer: Any, family: Any, reference: Reference) -> dict[str, Any]:
+    assert isinstance(family, ScoreFamily)
+    info = await scorer.start()
+    try:
+        ours = [await rewards_of(scorer, family, PROBLEM, steps) for steps in SOLUTIONS.values()]
+    finally:
+        await scorer.close()
+    theirs = [reference.rewards(family.name, PROBLEM, steps) for steps in SOLUTIONS.values()]
+    pairs = [pair for one, two in zip(ours, theirs, strict=True) for pair in zip(one, two, strict=True)]
+    spread = max(b for _, b in pairs) - min(b for _, b in pairs)
+    most = max(abs(a - b) for a, b in pairs)
+    return {"version": info.version, "steps": len(pairs), "largest_difference": most, "spread_of_rewards": spread}
+
+
+if __name__ == "__main__":
+    main()
