@@ -39,6 +39,8 @@ class SolutionEncoder:
         # Special or not: any added token is found in text before anything else is.
         self._added = {int(i): str(token.content) for i, token in tokenizer.added_tokens_decoder.items()}
         self._counts: dict[str, int] = {}
+        # As of SentencePiece: whatever a text begins with, its first token is a space.
+        self._begins_with_space = tokenizer.convert_ids_to_tokens(self._own("\n"))[:1] == ["\u2581"]
         self._layout = SolutionLayout(tokenizer, family)
         self._tag = self._layout.tag
         self._bos = self._first_token()
@@ -75,7 +77,9 @@ class SolutionEncoder:
         ids: list[int] = []
         spans = []
         for layer in layers:
-            piece = self._own(layer.text) if layer.own else self._plain(layer.text)
+            encode = self._own if layer.own else self._plain
+            # Behind other text: what such a tokenizer puts before a text is left out.
+            piece = encode(f"\n{layer.text}")[2:] if self._begins_with_space and ids else encode(layer.text)
             spans.append((len(ids), len(ids) + len(piece), True))
             ids += piece
         placed = self._placed(layers, ids, spans)

@@ -24,7 +24,7 @@ class Published:
     """How a family's folder looks: the name of the folder, its architecture, its base class and its head.
 
     `head` has the names and shapes of its weights; `bos`: the tokenizer begins each text with `<s>`; `pad` is its
-    padding.
+    padding; `pieces`: the tokenizer is one of SentencePiece, as of Llama 2 and the first Mistral.
     """
 
     family: str
@@ -34,6 +34,7 @@ class Published:
     head: tuple[tuple[str, tuple[int, ...]], ...] = ()
     bos: bool = False
     pad: str = "<pad>"
+    pieces: bool = False
 
 
 _TWO = (
@@ -60,21 +61,21 @@ PUBLISHED = (
     Published("reasonflux-prm", "ReasonFlux-PRM-7B", "Qwen2ForProcessRewardModel", head=_TWO),
     Published("act-prm", "ActPRM-X", "Qwen2ForEnsemblePRM", head=_ENSEMBLE),
     Published("pure-prm", "PURE-PRM-7B", "Qwen2ForTokenClassification", head=_classes(2)),
-    Published("math-shepherd", "math-shepherd-mistral-7b-prm", "MistralForCausalLM", base="Mistral", bos=True),
+    Published("math-shepherd", "math-shepherd-mistral-7b-prm", "MistralForCausalLM", base="Mistral", pieces=True),
     Published("rlhflow-prm", "Llama3.1-8B-PRM-Mistral-Data", "LlamaForCausalLM", base="Llama"),
     Published("math-psa", "Math-psa", "Qwen2ForCausalLM"),
     Published("versa-prm", "VersaPRM", "LlamaForCausalLM", base="Llama"),
     Published("er-prm", "llama3.1-math-prm", "LlamaForCausalLM", base="Llama"),
     Published("skywork-prm", "Skywork-o1-Open-PRM-Qwen-2.5-1.5B", "Qwen2ForPrmModel", head=_VALUE, bos=True),
     Published("pqm", "PQM-7B", "Qwen2ForCausalLM", head=_VALUE),
-    Published("llemma-prm", "llemma-7b-prm-prm800k-level-1to3-hf", "LlamaForCausalLM", base="Llama", bos=True),
+    Published("llemma-prm", "llemma-7b-prm-prm800k-level-1to3-hf", "LlamaForCausalLM", base="Llama", pieces=True),
     Published(
         "reason-eval",
         "ReasonEval-7B",
         "ReasonEval_7B",
         base="Mistral",
         head=(("score_head.weight", (3, WIDTH)),),
-        bos=True,
+        pieces=True,
         pad="<s>",
     ),
     Published(
@@ -91,7 +92,7 @@ PUBLISHED = (
         "MistralForTokenClassification",
         base="Mistral",
         head=_classes(1),
-        bos=True,
+        pieces=True,
     ),
     Published("eurus-prm", "EurusPRM-Stage1", "Qwen2ForCausalLM"),
 )
@@ -142,12 +143,51 @@ def build_tokenizer(
     return tokenizer
 
 
+def build_piece_tokenizer(*, pad: str = "<pad>") -> Any:
+    """SentencePiece's BPE as of Llama 2: a space is a letter that also begins every text, and may begin a token.
+
+    Line breaks and what it has no letters for are bytes; ` ки`, ` +` and ` -` are tokens with their spaces.
+    """
+    from tokenizers import AddedToken, Tokenizer, decoders, models, normalizers, processors
+    from transformers import PreTrainedTokenizerFast
+
+    letters = [chr(code) for code in range(33, 127)] + ["\u2581", "к", "и"]
+    named = ["<unk>", "<s>", "</s>", *(f"<0x{byte:02X}>" for byte in range(256)), *letters]
+    vocabulary = {name: number for number, name in enumerate(named)}
+    merges: list[tuple[str, str]] = []
+    for word in ("\u2581ки", "\u2581+", "\u2581-", "\u2581Step"):
+        for end in range(2, len(word) + 1):
+            if word[:end] not in vocabulary:
+                merges.append((word[: end - 1], word[end - 1]))
+                vocabulary[word[:end]] = len(vocabulary)
+    backend = Tokenizer(
+        models.BPE(vocab=vocabulary, merges=merges, unk_token="<unk>", fuse_unk=True, byte_fallback=True)
+    )
+    backend.normalizer = normalizers.Sequence([normalizers.Prepend("\u2581"), normalizers.Replace(" ", "\u2581")])
+    backend.decoder = decoders.Sequence(
+        [decoders.Replace("\u2581", " "), decoders.ByteFallback(), decoders.Fuse(), decoders.Strip(" ", 1, 0)]
+    )
+    backend.add_special_tokens(
+        [AddedToken(text, special=True, normalized=False) for text in ("<unk>", "<s>", "</s>", "<pad>", *SPECIALS)]
+    )
+    backend.post_processor = processors.TemplateProcessing(
+        single="<s> $A", pair="<s> $A $B", special_tokens=[("<s>", backend.token_to_id("<s>"))]
+    )
+    tokenizer = PreTrainedTokenizerFast(
+        tokenizer_object=backend, pad_token=pad, eos_token="</s>", bos_token="<s>", unk_token="<unk>"
+    )
+    tokenizer.chat_template = CHAT
+    return tokenizer
+
+
 def build_folder(root: Path, published: Published, *, seed: int = 0, tokenizer: Any = None) -> Path:
     """Write the folder of a tiny judge of this family, as its authors' own looks, with random weights."""
     import torch
     import transformers
     from safetensors.torch import load_file, save_file
 
+    if tokenizer is None and published.pieces:
+        tokenizer = build_piece_tokenizer(pad=published.pad)
     tokenizer = tokenizer or build_tokenizer(bos=published.bos, pad=published.pad)
     folder = root / published.folder
     torch.manual_seed(seed)

@@ -16,8 +16,9 @@ ROW = Published(
         reading=RewardRule.RAW,
         layout=Layout.TEXT,
         question="Human: {problem}\n\nAssistant:",
-        step="Step {number}: {step} ",
-        tag="\u043a\u0438",
+        step="Step {number}: {step}",
+        # One token with its space, or two.
+        tag=" \u043a\u0438",
         joint="\n",
         strip_number=True,
     ),

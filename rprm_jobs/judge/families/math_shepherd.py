@@ -13,8 +13,9 @@ ROW = Published(
         good=(0,),
         layout=Layout.TEXT,
         question="{problem} ",
-        step="Step {number}: {step} ",
-        tag="\u043a\u0438",
+        step="Step {number}: {step}",
+        # One token with its space, or two.
+        tag=" \u043a\u0438",
         joint="\n",
         strip_number=True,
     ),
