@@ -141,3 +141,11 @@ def _remembered(repo: str, revision: str) -> str | None:
     except (OSError, ValueError):
         return None
     return commit if _COMMIT.fullmatch(commit) else None
+
+
+def repo_of_snapshot(folder: Path) -> str | None:
+    """The hub id of a model's folder in the cache of the hub's client, whose own name is a commit; None elsewhere."""
+    repo = folder.parent.parent.name
+    if folder.parent.name != "snapshots" or not repo.startswith("models--"):
+        return None
+    return repo.removeprefix("models--").replace("--", "/", 1)

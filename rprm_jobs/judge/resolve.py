@@ -20,7 +20,7 @@ from rprm_jobs.judge.architecture import architectures_in, check_family, check_w
 from rprm_jobs.judge.families.family import Family
 from rprm_jobs.judge.families.rprm import RPRM
 from rprm_jobs.judge.families.table import find_family, own_family, recognise
-from rprm_jobs.judge.hub import architectures_of, pin
+from rprm_jobs.judge.hub import architectures_of, pin, repo_of_snapshot
 from rprm_jobs.judge.prompt import PromptTemplate
 from rprm_jobs.types import Sampling
 
@@ -160,6 +160,12 @@ def _family_on_hub(repo: str, commit: str) -> Family:
 
 def _from_folder(name: str, folder: Path, family: Family | None) -> Judge:
     if not (folder / "config.json").is_file():
+        if (folder / "adapter_config.json").is_file():
+            raise JudgeError(
+                "it is an adapter without the model that it belongs to",
+                where=str(folder),
+                hint="merge it into its base first (PEFT's merge_and_unload), and name the folder of the merged model",
+            )
         raise JudgeError("no model: config.json is missing", where=str(folder), hint="name a model's own folder")
     if not any(p.suffix in _WEIGHT_SUFFIXES for p in folder.iterdir()):
         raise JudgeError("the folder holds no weights", where=str(folder), hint="put model.safetensors there")
@@ -187,7 +193,7 @@ def _family_of(folder: Path, card: JudgeCard) -> Family:
     """The family that the folder's card names, else the one that its name and architecture belong to, or R-PRM's."""
     if card.family is not None:
         return own_family(card.family, where=str(folder / JUDGE_CARD))
-    return recognise(folder.name, architectures_in(folder) or []) or RPRM
+    return recognise(repo_of_snapshot(folder) or folder.name, architectures_in(folder) or []) or RPRM
 
 
 def _read_card(path: Path) -> JudgeCard:

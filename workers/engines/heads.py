@@ -54,7 +54,7 @@ def build_head(family: ScoreFamily, weights: Mapping[str, Tensor], *, where: str
         )
     last = {name.rpartition(".")[0] + ".": name for name in weights if name.endswith("weight")}
     if family.head is Head.ENSEMBLE:
-        return _ensemble(family, weights, where)
+        return _ensemble(weights, where)
     if len(last) == 1:
         (prefix,) = last
         return _linear_layers(family, [_layer(weights, prefix)], where)
@@ -86,8 +86,8 @@ def _linear_layers(family: ScoreFamily, layers: list[tuple[Tensor, Tensor | None
     return read
 
 
-def _ensemble(family: ScoreFamily, weights: Mapping[str, Tensor], where: str) -> ReadHead:
-    """Several small networks of three layers each (ActPRM); the numbers are their logits."""
+def _ensemble(weights: Mapping[str, Tensor], where: str) -> ReadHead:
+    """Several small networks of three layers each (ActPRM), however many; the numbers are their logits."""
     names = [f"score.model.{layer}" for layer in ("nn1", "nn2", "nn_out")]
     try:
         layers = [(weights[f"{name}.weight"].float(), weights[f"{name}.bias"].float()) for name in names]
@@ -95,7 +95,6 @@ def _ensemble(family: ScoreFamily, weights: Mapping[str, Tensor], where: str) ->
         raise JudgeError(
             f"its head is no ensemble: {error.args[0]} is missing", where=where, hint="name its family with --family"
         ) from error
-    _check_outputs(family, int(layers[0][0].shape[0]), where)
 
     def read(hidden: Tensor) -> Tensor:
         import torch
