@@ -19,9 +19,10 @@ from rprm_jobs.cli.shared.generating import (
 )
 from rprm_jobs.cli.shared.options import (
     POLICY,
-    CritiquesOption,
     EngineArgOption,
     EngineOption,
+    FamilyCritiquesOption,
+    FamilyOption,
     JobNameOption,
     JsonOption,
     JudgeOption,
@@ -49,6 +50,7 @@ def search(
     files: ProblemsArgument,
     policy: PolicyOption = "tiny-policy",
     judge: JudgeOption = "tiny",
+    family: FamilyOption = None,
     candidates: Annotated[
         int,
         typer.Option(
@@ -73,7 +75,7 @@ def search(
         int,
         typer.Option("--max-steps", metavar="N", help="Length limit of a solution, in steps.", rich_help_panel=SEARCH),
     ] = 30,
-    k: CritiquesOption = 10,
+    k: FamilyCritiquesOption = None,
     seed: Annotated[int, typer.Option(help="Seed of every candidate and critique.", rich_help_panel=POLICY)] = 0,
     temperature: PolicyTemperatureOption = None,
     top_p: PolicyTopPOption = None,
@@ -112,7 +114,7 @@ def search(
     from rprm_jobs.services.jobs.generate import WriteRequest, make_generation_config, search_recipe, write
     from rprm_jobs.services.jobs.submit import make_recipe
 
-    resolved, judging = resolve_policy(policy), resolve_judge(judge)
+    resolved, judging = resolve_policy(policy), resolve_judge(judge, family)
     generation_config = make_generation_config(
         resolved,
         temperature=temperature,
@@ -128,7 +130,8 @@ def search(
         submission = write(context, request)
         announce(submission, "problems to search")
         choice = WorkerChoice(
-            judge, engine, tuple(engine_arg or ()), policy, policy_engine, tuple(policy_engine_arg or ()), spare=spare
+            judge, engine, tuple(engine_arg or ()), policy, policy_engine, tuple(policy_engine_arg or ()),
+            family=family, spare=spare,
         )
         conclude(context, submission, wait=wait, fail_on=fail_on, choice=choice if worker else None, as_json=as_json)
 

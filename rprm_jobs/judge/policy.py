@@ -105,7 +105,7 @@ def write_policy_card(card: PolicyCard, path: Path) -> None:
 
 def search_queue(policy: Policy, judge: Judge) -> str:
     """The queue of searches with these two: only a worker that has loaded both is notified of them."""
-    both = hashlib.sha256(f"{policy.model.fingerprint}:{judge.fingerprint}".encode()).hexdigest()
+    both = hashlib.sha256(f"{policy.model.fingerprint}:{judge.identity}".encode()).hexdigest()
     names = (model.name.partition("@")[0] for model in (policy.model, judge))
     slugs = (re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-")[-20:] for name in names)
     return f"rprm.{'+'.join(slugs)}.{both[:12]}"

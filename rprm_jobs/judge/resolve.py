@@ -65,16 +65,20 @@ class Judge:
         return template if system_prompt is None else template.with_system(system_prompt)
 
     @property
-    def queue(self) -> str:
-        """The Redis queue of this judge: readable name and the first digits of the fingerprint.
+    def identity(self) -> str:
+        """What a worker serves: the fingerprint, and of another family than R-PRM's the family too.
 
-        Of another family than R-PRM's, the family counts too: the same weights then answer another question.
+        The same weights then answer another question.
         """
+        if self.family.digest == RPRM.digest:
+            return self.fingerprint
+        return hashlib.sha256(f"{self.fingerprint}:{self.family.digest}".encode()).hexdigest()
+
+    @property
+    def queue(self) -> str:
+        """The Redis queue of this judge: readable name and the first digits of its identity."""
         slug = re.sub(r"[^a-z0-9]+", "-", self.name.partition("@")[0].lower()).strip("-")[-40:]
-        identity = self.fingerprint
-        if self.family.digest != RPRM.digest:
-            identity = hashlib.sha256(f"{self.fingerprint}:{self.family.digest}".encode()).hexdigest()
-        return f"rprm.{slug}.{identity[:12]}"
+        return f"rprm.{slug}.{self.identity[:12]}"
 
     @property
     def served_as(self) -> str | None:

@@ -6,6 +6,7 @@ from typing import Any
 
 from rprm_jobs.judge.policy import resolve_policy
 from rprm_jobs.judge.recipe import Recipe
+from rprm_jobs.judge.resolve import Judge
 from rprm_jobs.search.guided import SearchOptions
 from rprm_jobs.services.jobs.generate import make_generation_config, rollout_recipe, search_recipe
 from rprm_jobs.services.jobs.submit import make_recipe
@@ -21,10 +22,12 @@ def rollouts(*, seed: int = 0, **generation_config: Any) -> Recipe:
     return rollout_recipe(POLICY, make_generation_config(POLICY, **generation_config), seed=seed)
 
 
-def searches(*, k: int = 2, seed: int = 0, max_new_tokens: int = 64, **options: Any) -> Recipe:
+def searches(
+    *, k: int | None = 2, seed: int = 0, max_new_tokens: int = 64, judge: Judge = JUDGE, **options: Any
+) -> Recipe:
     """A recipe of searches."""
     generation_config = make_generation_config(POLICY, max_new_tokens=max_new_tokens, search=SearchOptions(**options))
-    return search_recipe(POLICY, JUDGE, generation_config, make_recipe(JUDGE, k=k, seed=seed))
+    return search_recipe(POLICY, judge, generation_config, make_recipe(judge, k=k, seed=seed))
 
 
 def problems(n: int, *, responses: int = 0) -> list[Solution]:

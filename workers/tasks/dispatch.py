@@ -22,7 +22,7 @@ from workers.tasks.budget import Budget
 from workers.tasks.common import Emit
 from workers.tasks.critic import CriticJudge
 from workers.tasks.genprm import ChatJudge
-from workers.tasks.judge import JudgeClass, JudgeSpec, judge_solutions
+from workers.tasks.judge import JudgeClass, JudgeSpec, SolutionJudge, judge_solutions
 from workers.tasks.judging import Judging
 from workers.tasks.rollout import generation_config_of, write_solutions
 from workers.tasks.score import score_solutions
@@ -78,14 +78,14 @@ class Task:
         if not self.work.recipe.judge_family.writes and not self.kind.writes:
             return score_solutions(engines.engine, engines.budget, self.work.recipe, self.solutions, emit, draining)
         engine = engines.engine
+        if self.kind is JobKind.SEARCH:
+            return self._search(engine, engines, emit, draining)
         if isinstance(engine, Scorer):
             raise ConfigError("this worker's engine scores and does not write", hint="start a worker for this judge")
         if self.kind is JobKind.ROLLOUT:
             return write_solutions(
                 engine, engines.budget, self.work.recipe, self.work.round, self.solutions, emit, draining
             )
-        if self.kind is JobKind.SEARCH:
-            return self._search(engine, engines, emit, draining)
         judge_class = _JUDGES.get(type(self.work.recipe.judge_family))
         return judge_solutions(
             engine,
@@ -99,7 +99,7 @@ class Task:
         )
 
     def _search(
-        self, engine: Engine, engines: Engines, emit: Emit, draining: Callable[[], bool]
+        self, engine: Engine | Scorer, engines: Engines, emit: Emit, draining: Callable[[], bool]
     ) -> Coroutine[Any, Any, bool]:
         options = generation_config_of(self.work.recipe).search
         if options is None or engines.policy is None:
@@ -107,7 +107,8 @@ class Task:
                 "a search needs a policy beside the judge",
                 hint="serve both with one worker: rprm-jobs worker --judge NAME --policy NAME",
             )
-        pair = SearchModels(engines.policy, engines.policy_budget, engine, engines.budget)
+        judge_class = _JUDGES.get(type(self.work.recipe.judge_family), SolutionJudge)
+        pair = SearchModels(engines.policy, engines.policy_budget, engine, engines.budget, judge_class)
         return search_solutions(pair, self.work, options, self.solutions, self.partial, emit, draining)
 
 

@@ -14,27 +14,30 @@ from dataclasses import dataclass
 from msgspec.structs import replace
 
 from rprm_jobs.aggregation import failed_solution
-from rprm_jobs.engine import Engine, Generation
-from rprm_jobs.errors import ItemFailure
+from rprm_jobs.engine import Engine, Generation, Scorer
+from rprm_jobs.errors import ConfigError, ItemFailure
 from rprm_jobs.evaluation.answers import stated_answer
+from rprm_jobs.judge.families.scoring import ScoreFamily
 from rprm_jobs.judge.recipe import GenerationConfig, critique_seed
 from rprm_jobs.search.guided import Candidate, Path, Search, SearchOptions, advance, candidates_per_path
 from rprm_jobs.store.records import StoredSolution
 from rprm_jobs.types import Finish, Response, SolutionScore
 from workers.tasks.budget import Budget, Turn
 from workers.tasks.common import Emit, run_concurrently, sampled
-from workers.tasks.judge import JudgeSpec, SolutionJudge
+from workers.tasks.judge import JudgeClass, JudgeSpec, SolutionJudge
 from workers.tasks.rollout import generation_config_of, message, written
+from workers.tasks.score import rewards_of
 
 
 @dataclass(frozen=True, slots=True)
 class SearchModels:
-    """The two engines of a search, each with its bound on what is in flight."""
+    """The two engines of a search, each with its bound on what is in flight, and how a judge that writes judges."""
 
     policy: Engine
     policy_budget: Budget
-    judge: Engine
+    judge: Engine | Scorer
     judge_budget: Budget
+    judge_class: JudgeClass = SolutionJudge
 
 
 async def search_solutions(
@@ -119,17 +122,33 @@ class _Searcher:
         if candidate.cut or not candidate.text:
             return candidate
         steps = (*search.active[candidate.parent].steps, candidate.text)
+        if isinstance(self.pair.judge, Scorer):
+            return await self._score(self.pair.judge, candidate, steps)
         depth = len(steps) - 1
         stored = StoredSolution(
             self.problem.ord, f"{self.problem.id}\x1e{number}", self.problem.problem, steps, (depth,)
         )
         # A depth is judged as a whole or not at all: draining is checked between depths.
-        judge = SolutionJudge(self.pair.judge, self.pair.judge_budget, self.work, stored, lambda: False)
+        judge = self.pair.judge_class(self.pair.judge, self.pair.judge_budget, self.work, stored, lambda: False)
         score = await judge.run()
         if score is None:
             raise RuntimeError("a judge that does not drain gave no outcome")
         self.tokens += sum(critique.tokens for critique in score.critiques)
         return replace(candidate, reward=score.rewards[depth], critiques=len(score.critiques), reason=score.reason)
+
+    async def _score(self, scorer: Scorer, candidate: Candidate, steps: Sequence[str]) -> Candidate:
+        """By a judge that scores: one pass over the path, of which the last step's reward counts."""
+        family, budget = self.work.recipe.judge_family, self.pair.judge_budget
+        if not isinstance(family, ScoreFamily):
+            raise ConfigError(f"family {family.name} needs an engine that writes", hint="start a worker for this judge")
+        taken = await budget.take(1, Turn(self.number))
+        try:
+            rewards = await rewards_of(scorer, family, self.problem.problem, steps)
+        except ItemFailure as failure:
+            return replace(candidate, reason=str(failure))
+        finally:
+            budget.give(taken)
+        return replace(candidate, reward=rewards[-1])
 
     def _outcome(self, search: Search) -> SolutionScore:
         path = search.best(self.options)

@@ -9,6 +9,7 @@ from typing import Any
 from rprm_jobs.errors import BadLine, ConfigError
 from rprm_jobs.formats import InputRow, ReadOptions, ReadReport
 from rprm_jobs.formats.readers.problems import read_problem_rows
+from rprm_jobs.judge.families.family import Unit
 from rprm_jobs.judge.policy import Policy, check_answer_pattern, search_queue
 from rprm_jobs.judge.recipe import GenerationConfig, Recipe
 from rprm_jobs.judge.resolve import Judge
@@ -84,13 +85,19 @@ def rollout_recipe(policy: Policy, generation_config: GenerationConfig, *, seed:
 
 
 def search_recipe(policy: Policy, judge: Judge, generation_config: GenerationConfig, judging: Recipe) -> Recipe:
-    """The recipe of searches: `judging` is how candidates are judged."""
+    """The recipe of searches: `judging` is how candidates are judged. Raises ConfigError for a judge that cannot be."""
     if generation_config.search is None:
         raise ConfigError("a search needs its options")
-    if not judge.family.writes:
+    family = judge.family
+    if family.writes and family.unit is Unit.SOLUTION:
         raise ConfigError(
-            f"a search asks its judge for critiques of each candidate, and {judge.name} writes none",
-            hint="name a judge that writes, e.g. --judge tiny",
+            f"a search asks its judge about the last step of each candidate, and {family.name} judges whole solutions",
+            hint="name a judge of steps, e.g. --judge tiny",
+        )
+    if generation_config.search.rank == "product" and (family.lowest is None or family.lowest < 0):
+        raise ConfigError(
+            f"--rank product wants rewards that are chances, and those of {family.name} can be below 0",
+            hint="use --rank min or --rank last",
         )
     return Recipe(
         judge=judge.name,

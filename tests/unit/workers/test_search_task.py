@@ -8,15 +8,21 @@ from collections.abc import Callable, Mapping, Sequence
 import pytest
 
 from rprm_jobs.engine import Generation, Prompt
+from rprm_jobs.errors import ConfigError
+from rprm_jobs.judge.families.scoring import ScoreFamily
 from rprm_jobs.judge.recipe import Recipe
+from rprm_jobs.judge.resolve import resolve_judge
 from rprm_jobs.search.guided import Search
 from rprm_jobs.types import Finish, ItemStatus, Response, Sampling, SolutionScore
 from tests.support.generating import problems, searches, stored
 from tests.support.jobs import JUDGE
 from workers.engines.scripted.engine import ScriptedEngine, ScriptedOptions
+from workers.engines.scripted.scorer import ScriptedScorer
 from workers.tasks.budget import Budget
-from workers.tasks.judge import JudgeSpec
+from workers.tasks.judge import JudgeClass, JudgeSpec, SolutionJudge
+from workers.tasks.score import rewards_of
 from workers.tasks.search import SearchModels, search_solutions
+from workers.tasks.thinkprm import ThinkJudge
 
 Found = list[SolutionScore | Response]
 
@@ -50,14 +56,16 @@ def search(
     recipe: Recipe,
     policy: ScriptedEngine | None = None,
     *,
-    judge: ScriptedEngine | None = None,
+    judge: ScriptedEngine | ScriptedScorer | None = None,
+    judge_class: JudgeClass = SolutionJudge,
     n: int = 1,
     partial: Mapping[int, Response] | None = None,
     draining: Callable[[Found], bool] = lambda _: False,
 ) -> tuple[bool, Found]:
     found: Found = []
-    writes, judges = (one or ScriptedEngine(JUDGE, ScriptedOptions()) for one in (policy, judge))
-    pair = SearchModels(writes, Budget(5), judges, Budget(7))
+    writes = policy or ScriptedEngine(JUDGE, ScriptedOptions())
+    judges = judge or ScriptedEngine(JUDGE, ScriptedOptions())
+    pair = SearchModels(writes, Budget(5), judges, Budget(7), judge_class)
 
     async def run() -> bool:
         for engine in (pair.policy, pair.judge):
@@ -155,3 +163,34 @@ def test_what_was_written_is_gone_on_with() -> None:
     response = outcomes(found)[0].response
     assert response is not None
     assert response.steps == ("step 0", "step 1", "step 2")
+
+
+@pytest.mark.parametrize("family", ["math-shepherd", "skywork-prm", "pure-prm"])
+def test_a_judge_that_scores_guides_by_its_reward_of_the_last_step(family: str) -> None:
+    judge = resolve_judge("scripted", family)
+    scores, scorer = judge.family, ScriptedScorer(judge, ScriptedOptions())
+    assert isinstance(scores, ScoreFamily)
+    _, found = search(searches(k=None, judge=judge, candidates=4, width=2), judge=scorer, n=3)
+    problem = {one.ord: one for one in stored(problems(3))}
+    for one in outcomes(found).values():
+        assert one.status is ItemStatus.OK
+        assert one.response is not None
+        expected = asyncio.run(rewards_of(scorer, scores, problem[one.ord].problem, one.response.steps))
+        assert one.response.rewards == pytest.approx(expected)
+
+
+def test_thinkprm_guides_by_its_own_question() -> None:
+    judge = resolve_judge("scripted", "thinkprm")
+    engine = ScriptedEngine(judge, ScriptedOptions())
+    _, found = search(searches(k=1, judge=judge, candidates=2), judge=engine, judge_class=ThinkJudge)
+    (one,) = outcomes(found).values()
+    assert one.status is ItemStatus.OK
+
+
+def test_what_cannot_guide_a_search_is_refused() -> None:
+    with pytest.raises(ConfigError, match="critic judges whole solutions"):
+        searches(k=1, judge=resolve_judge("scripted", "critic"))
+    with pytest.raises(ConfigError, match="those of pqm can be below 0"):
+        searches(k=None, judge=resolve_judge("scripted", "pqm"), rank="product")
+    queues = {searches(k=None, judge=resolve_judge("scripted", name)).queue for name in ("pqm", "er-prm", "rprm")}
+    assert len(queues) == 3
