@@ -105,7 +105,12 @@ VARIABLES = (
     Variable("RPRM_SWEEP_S", "seconds between looks for lapsed leases and for waiting shards", "sweep_s", float),
     Variable("RPRM_RECORD_S", "seconds between records of finished solutions", "record_s", float),
     Variable("RPRM_GRACE_S", "seconds for which a stopping worker goes on with what it has started", "grace_s", float),
-    Variable("RPRM_SHARD_SOLUTIONS", "most solutions of a shard", "shard_solutions", int),
+    Variable(
+        "RPRM_SHARD_SOLUTIONS",
+        "most solutions of a shard; of one-pass judges eight times as many",
+        "shard_solutions",
+        int,
+    ),
     Variable("RPRM_MAX_LINE_BYTES", "longest line of an input, in bytes", "max_line_bytes", int),
     Variable("RPRM_MAX_STEPS", "most steps of a solution", "max_steps", int),
     Variable("RPRM_MAX_TEXT_CHARS", "most characters of a problem with its steps", "max_text_chars", int),

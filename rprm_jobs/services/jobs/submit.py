@@ -236,7 +236,7 @@ def _store(context: Context, request: SubmitRequest, refusals: Refusals, report:
                 keep_critiques=request.keep_critiques if request.recipe.judge_family.writes else KeepCritiques.NONE,
                 sources=tuple(sources),
                 reading=report.to_builtins() if request.from_job is None else request.from_job.reading,
-                shard_solutions=shard_size(intake.n_solutions, context.settings.shard_solutions),
+                shard_solutions=shard_size(intake.n_solutions, context.settings.shard_solutions, request.recipe),
                 dependent=request.dependent,
                 name=request.name,
                 model_paths=request.model_paths,

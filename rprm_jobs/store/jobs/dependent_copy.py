@@ -164,7 +164,7 @@ def _create_job(connection: Connection, source: _Source, copy: _Copy) -> Progres
     if copy.solutions == 0:
         dependents.drop_copy(connection, source.id)
         return Progress.EMPTY
-    new = replace(source.new, shard_solutions=shard_size(copy.solutions, source.new.shard_solutions))
+    new = replace(source.new, shard_solutions=shard_size(copy.solutions, source.new.shard_solutions, source.new.recipe))
     digest = hashlib.blake2b(f"the solutions of job {source.id}".encode(), digest_size=32).hexdigest()
     totals = Totals(copy.solutions, copy.steps, digest)
     insert_job(connection, copy.job, new, totals, grouped_by_problem=new.grouped_by_problem)

@@ -50,9 +50,13 @@ class Totals:
     digest: str
 
 
-def shard_size(solutions: int, most: int) -> int:
-    """Solutions a shard, at most `most`: a small job is cut finer, so that all slots have something of it."""
-    return max(1, min(most, solutions // 16))
+def shard_size(solutions: int, most: int, recipe: Recipe) -> int:
+    """Solutions a shard, at most `most`: a small job is cut finer, so that all slots have something of it.
+
+    Of a judge that scores in one pass it may be eight times as many: a shard of 32 would be over before it is claimed.
+    """
+    one_pass = recipe.generation_config is None and not recipe.judge_family.writes
+    return max(1, min(8 * most if one_pass else most, solutions // 16))
 
 
 def insert_job(

@@ -129,3 +129,12 @@ def test_a_training_set_needs_critiques(context: Context, finished: Any) -> None
 
     with pytest.raises(InputError, match="writes no critiques"):
         check_jobs(context.database, [finished("qwen-prm")], unfinished=False)
+
+
+def test_a_shard_of_passes_holds_more_solutions_than_one_of_critiques(context: Context, tmp_path: Path) -> None:
+    path = tmp_path / "many.jsonl"
+    path.write_text("".join(json.dumps({"id": f"s{i}", "problem": f"{i}?", "steps": ["x"]}) + "\n" for i in range(800)))
+    for name, shards in (("qwen-prm", 800 // 50), ("rprm", 800 // 32)):
+        recipe = make_recipe(resolve_judge("scripted", name), k=None)
+        job = submit(context, SubmitRequest((str(path),), recipe)).job_id
+        assert job_status(context, job).progress.shards == shards
