@@ -15,6 +15,7 @@ from rprm_jobs.cli.eval_best_of_n import add_best_of_n
 from rprm_jobs.cli.shared.command import ANSWERS, add_command, excludes, new_group
 from rprm_jobs.cli.shared.common import say
 from rprm_jobs.cli.shared.eval_options import ONE_JUDGE_RULE, CalibratedOption, JudgesOption, PredictionsOption
+from rprm_jobs.cli.shared.evaluations import check_source, check_threshold
 from rprm_jobs.cli.shared.options import (
     EngineArgOption,
     EngineOption,
@@ -30,6 +31,7 @@ from rprm_jobs.cli.shared.options import (
     SystemPromptOption,
 )
 from rprm_jobs.cli.shared.stopping import (
+    SCREEN_RULES,
     STOPPING_OPTIONS,
     STOPPING_RULES,
     ChangedOption,
@@ -37,14 +39,16 @@ from rprm_jobs.cli.shared.stopping import (
     MinKOption,
     PilotOption,
     PriceOption,
+    ScreenFamilyOption,
+    ScreenOption,
     StoppingKind,
     StoppingOption,
     UntilOption,
-    stopping_options,
+    WeightOption,
+    rule_options,
 )
 from rprm_jobs.cli.shared.submitting import NO_WORKER_RULE
 from rprm_jobs.cli.shared.waiting import wait_until_done
-from rprm_jobs.errors import ConfigError
 from rprm_jobs.launch.judging import Judging
 from rprm_jobs.launch.servers import connected
 
@@ -73,6 +77,9 @@ def processbench(
     changed: ChangedOption = None,
     price: PriceOption = None,
     pilot: PilotOption = None,
+    weight: WeightOption = None,
+    screen: ScreenOption = None,
+    screen_family: ScreenFamilyOption = None,
     until_first_error: UntilOption = False,
     prompt: PromptOption = None,
     system_prompt: SystemPromptOption = None,
@@ -96,14 +103,15 @@ def processbench(
     judges = judge or ["tiny"]
     if job is None:
         for name in judges:
-            _check_threshold(threshold, name, family, judged=predictions is None)
-    _check_source(job, predictions, files)
-    options = stopping_options(
-        stopping, k=k or 10, confidence=confidence, min_k=min_k, changed=changed, price=price, pilot=pilot
-    )
+            check_threshold(threshold, name, family, judged=predictions is None)
+    check_source(job, predictions, files)
+    options = rule_options(
+        stopping, k=k or 10, screen=screen, weight=weight, confidence=confidence, min_k=min_k, changed=changed,
+        price=price, pilot=pilot,
+    )  # fmt: skip
     judging = Judging(
         judges[0], k, options, threshold, seed, engine, tuple(engine_arg or ()), worker, until_first_error,
-        prompt=prompt, system_prompt=system_prompt, family=family,
+        prompt=prompt, system_prompt=system_prompt, family=family, screen=screen, screen_family=screen_family,
     )  # fmt: skip
     if len(judges) > 1:
         _compare(judges, judging, files or [], as_json=as_json)
@@ -148,6 +156,9 @@ def prmbench(
     changed: ChangedOption = None,
     price: PriceOption = None,
     pilot: PilotOption = None,
+    weight: WeightOption = None,
+    screen: ScreenOption = None,
+    screen_family: ScreenFamilyOption = None,
     prompt: PromptOption = None,
     system_prompt: SystemPromptOption = None,
     seed: SeedOption = 0,
@@ -167,14 +178,15 @@ def prmbench(
     from rprm_jobs.settings import load_settings
 
     if job is None:
-        _check_threshold(threshold, judge, family, judged=predictions is None)
-    _check_source(job, predictions, files)
-    options = stopping_options(
-        stopping, k=k or 10, confidence=confidence, min_k=min_k, changed=changed, price=price, pilot=pilot
-    )
+        check_threshold(threshold, judge, family, judged=predictions is None)
+    check_source(job, predictions, files)
+    options = rule_options(
+        stopping, k=k or 10, screen=screen, weight=weight, confidence=confidence, min_k=min_k, changed=changed,
+        price=price, pilot=pilot,
+    )  # fmt: skip
     judging = Judging(
         judge, k, options, threshold, seed, engine, tuple(engine_arg or ()), worker,
-        prompt=prompt, system_prompt=system_prompt, family=family,
+        prompt=prompt, system_prompt=system_prompt, family=family, screen=screen, screen_family=screen_family,
     )  # fmt: skip
     limits = load_settings().limits
     benchmark = read_benchmark(files, limits)
@@ -202,27 +214,12 @@ def _compare(judges: Sequence[str], judging: Judging, files: list[str], *, as_js
     show_comparison(compared, as_json=as_json)
 
 
-def _check_threshold(threshold: float | None, judge: str, family: str | None, *, judged: bool) -> None:
-    """Raises ConfigError before anything is read; of a job its own family decides when it is."""
-    from rprm_jobs.judge.families.rprm import RPRM
-    from rprm_jobs.judge.resolve import resolve_judge
-
-    if threshold is not None:
-        (resolve_judge(judge, family).family if judged else RPRM).check_threshold(threshold)
-
-
-def _check_source(job: int | None, predictions: str | None, files: list[str] | None) -> None:
-    if not files and job is None and predictions is None:
-        raise ConfigError(
-            "there is nothing to evaluate", hint="name the benchmark's files, a --job, or a file of --predictions"
-        )
-
-
 def register(app: typer.Typer) -> None:
     """Add the commands."""
     prompts = ("prompt", "system_prompt")
-    judging = ("judge", "family", "k", *STOPPING_OPTIONS, *prompts, "worker", "engine", "engine_arg")
-    rules = (*STOPPING_RULES, NO_WORKER_RULE)
+    screening = ("screen", "screen_family", "weight")
+    judging = ("judge", "family", "k", *STOPPING_OPTIONS, *screening, *prompts, "worker", "engine", "engine_arg")
+    rules = (*SCREEN_RULES, *STOPPING_RULES, NO_WORKER_RULE)
     add_command(
         eval_app,
         processbench,
@@ -230,6 +227,7 @@ def register(app: typer.Typer) -> None:
         "rprm-jobs eval processbench --job 7 --threshold 0.4",
         "rprm-jobs eval processbench gsm8k.json --judge tiny --judge tiny-sft",
         "rprm-jobs eval processbench --job 7 --calibrated prm800k",
+        "rprm-jobs eval processbench gsm8k.json --judge ORG/MODEL --screen Qwen/Qwen2.5-Math-PRM-7B",
         rules=(
             excludes("predictions", "job", "calibrated", *judging, "until_first_error"),
             excludes("job", *judging, "until_first_error"),

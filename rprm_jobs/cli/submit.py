@@ -51,9 +51,8 @@ from rprm_jobs.cli.shared.stopping import (
     StoppingOption,
     UntilOption,
     WeightOption,
-    cascade_options,
     refuse_old_policy,
-    stopping_options,
+    rule_options,
 )
 from rprm_jobs.cli.shared.submitting import WAIT_RULES, announce, announce_proposal, conclude, conclude_screened
 from rprm_jobs.errors import ConfigError
@@ -123,11 +122,10 @@ def submit(
         raise ConfigError("there is nothing to judge", hint="name files of solutions, or a job: --from-job JOB")
     resolved = resolve_judge(judge, family)
     k = resolved.family.resolve_k(k)
-    options = (
-        stopping_options(stopping, k=k, confidence=confidence, min_k=min_k, changed=changed, price=price, pilot=pilot)
-        if screen is None
-        else cascade_options(confidence=confidence, weight=weight)
-    )
+    options = rule_options(
+        stopping, k=k, screen=screen, weight=weight, confidence=confidence, min_k=min_k, changed=changed, price=price,
+        pilot=pilot,
+    )  # fmt: skip
     recipe = make_recipe(
         resolved,
         k=k,

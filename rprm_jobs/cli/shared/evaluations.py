@@ -1,4 +1,7 @@
-"""How evaluations are shown: a table or JSON on stdout, and on stderr what a reader must know about the numbers."""
+"""How evaluations are shown: a table or JSON on stdout, and on stderr what a reader must know about the numbers.
+
+Also what is checked before there is anything to show.
+"""
 
 from __future__ import annotations
 
@@ -7,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from rprm_jobs.cli.shared.common import print_json, say
 from rprm_jobs.cli.shared.tables import Table, print_table
+from rprm_jobs.errors import ConfigError
 
 if TYPE_CHECKING:
     from rprm_jobs.evaluation import best_of_n, prmbench, processbench_report
@@ -162,3 +166,20 @@ def _percent(value: float | None, digits: int = 1) -> str:
 
 def _interval(ends: tuple[float, float] | None) -> str:
     return "-" if ends is None else f"{ends[0]:.1f} to {ends[1]:.1f}"
+
+
+def check_threshold(threshold: float | None, judge: str, family: str | None, *, judged: bool) -> None:
+    """Raises ConfigError before anything is read; of a job its own family decides when it is."""
+    from rprm_jobs.judge.families.rprm import RPRM
+    from rprm_jobs.judge.resolve import resolve_judge
+
+    if threshold is not None:
+        (resolve_judge(judge, family).family if judged else RPRM).check_threshold(threshold)
+
+
+def check_source(job: int | None, predictions: str | None, files: list[str] | None) -> None:
+    """Raises ConfigError where there is nothing to evaluate."""
+    if not files and job is None and predictions is None:
+        raise ConfigError(
+            "there is nothing to evaluate", hint="name the benchmark's files, a --job, or a file of --predictions"
+        )

@@ -119,9 +119,14 @@ STOPPING_RULES = (
 SCREEN_RULES = (needs("screen", "weight", "screen_family"), excludes("screen", *STOPPING_OPTIONS_OF_STEPS))
 
 
-def cascade_options(**values: float | None) -> dict[str, Any]:
-    """The rule of a judge that a screen goes before, as a recipe takes it."""
-    return {"kind": "cascade", **{name: value for name, value in values.items() if value is not None}}
+def rule_options(
+    kind: StoppingKind, *, k: int, screen: str | None, weight: float | None, confidence: float | None, **values: Any
+) -> dict[str, Any]:
+    """The rule as a recipe takes it: of a judge that a `screen` goes before, else as `stopping_options`."""
+    if screen is None:
+        return stopping_options(kind, k=k, confidence=confidence, **values)
+    given = {"confidence": confidence, "weight": weight}
+    return {"kind": "cascade", **{name: value for name, value in given.items() if value is not None}}
 
 
 def stopping_options(kind: StoppingKind, *, k: int, **values: float | None) -> dict[str, Any]:

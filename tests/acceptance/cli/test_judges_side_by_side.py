@@ -57,3 +57,16 @@ def test_two_judges_are_evaluated_side_by_side(cli: Cli, tmp_path: Path) -> None
     assert compared["shared"] == compared["labelled"] == 4
     assert compared["pairs"][0]["kappa_steps"] is None or -1 <= compared["pairs"][0]["kappa_steps"] <= 1
     cli("eval", "processbench", file, "--judge", "scripted", "--judge", "tiny", "--family", "critic", code=2)
+
+
+def test_a_cascade_is_evaluated(cli: Cli, tmp_path: Path) -> None:
+    file = write(tmp_path / "in.jsonl", 8)
+    screen = ("--screen", "scripted", "--screen-family", "math-shepherd", "--weight", "3")
+    shown = cli("eval", "processbench", file, "--judge", "scripted", "-k", "4", *screen, "--json")
+    judged = int(shown.stderr.split(" judges what job ")[0].rsplit(" ", 1)[-1])
+    assert json.loads(shown.stdout)["subsets"]["sums"]["missing"] == 0
+    assert {row["sampling_policy"] for row in results(cli, judged)} == {"cascade"}
+    again = cli("eval", "processbench", file, "--judge", "scripted", "-k", "4", *screen)
+    assert f"job {judged} judges" in again.stderr
+    refused = cli("eval", "processbench", file, "--weight", "3", code=2)
+    assert "--screen" in refused.stderr
