@@ -54,7 +54,7 @@ async def _scored(scorer: Any, family: Any, reference: Reference) -> dict[str, A
     finally:
         await scorer.close()
     theirs = [reference.rewards(family.name, PROBLEM, steps) for steps in SOLUTIONS.values()]
-    pairs = [pair for one, two in zip(ours, theirs, strict=True) for pair in zip(one, two, strict=True)]
+    pairs = [pair for rewards in zip(ours, theirs, strict=True) for pair in zip(*rewards, strict=True)]
     spread = max(b for _, b in pairs) - min(b for _, b in pairs)
     most = max(abs(a - b) for a, b in pairs)
     return {"version": info.version, "steps": len(pairs), "largest_difference": most, "spread_of_rewards": spread}

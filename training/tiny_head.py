@@ -28,7 +28,10 @@ from training.world import ChainSolution, draw_scrambled, draw_solution
 # Of its training examples; no other split has it.
 HEAD_SEED = 6
 BATCH, RATE, WARMUP = 48, 2e-3, 40
+# Rows that go through the model together, of about equal length.
+_TOGETHER = 12
 CHECKPOINT_EVERY = 100
+STEPS = 800
 THRESHOLD = 0.5
 # As PURE-PRM lays a solution out, with one line break for the blank line: a token of this tokenizer.
 FAMILY = {
@@ -65,25 +68,28 @@ def labelled(encoder: SolutionEncoder, solution: ChainSolution) -> tuple[list[in
     return list(encoded.ids), [(encoded.places[at], int(at != solution.label)) for at in range(known)]
 
 
-def batch_at(encoder: SolutionEncoder, step: int, pad: int) -> tuple[Any, Any, Any]:
-    """Ids, mask and labels [rows, width] of one batch, the same whenever it is asked for."""
-    import torch
-
+def batch_at(encoder: SolutionEncoder, step: int, pad: int) -> list[tuple[Any, Any]]:
+    """Ids and labels [rows, width] of one batch in parts, padded on the right; the same whenever it is asked for."""
     rng = random.Random(HEAD_SEED * 1_000_003 + step)
     rows = []
     for number in range(BATCH):
         scrambled = number % 6 == 5
         solution = draw_scrambled(rng) if scrambled else draw_solution(rng, wrong=number % 2 == 0)
         rows.append(labelled(encoder, solution))
-    width = max(len(ids) for ids, _ in rows)
-    ids = torch.full((len(rows), width), pad)
-    mask, labels = torch.zeros_like(ids), torch.full_like(ids, -100)
+    rows.sort(key=lambda row: len(row[0]))
+    return [_padded(rows[start : start + _TOGETHER], pad) for start in range(0, BATCH, _TOGETHER)]
+
+
+def _padded(rows: Sequence[tuple[list[int], list[tuple[int, int]]]], pad: int) -> tuple[Any, Any]:
+    import torch
+
+    ids = torch.full((len(rows), len(rows[-1][0])), pad)
+    labels = torch.full_like(ids, -100)
     for row, (tokens, places) in enumerate(rows):
         ids[row, : len(tokens)] = torch.tensor(tokens)
-        mask[row, : len(tokens)] = 1
         for place, kind in places:
             labels[row, place] = kind
-    return ids, mask, labels
+    return ids, labels
 
 
 def train(model: Any, encoder: SolutionEncoder, pad: int, steps: int, checkpoint: Path) -> tuple[bool, list[float]]:
@@ -101,19 +107,30 @@ def train(model: Any, encoder: SolutionEncoder, pad: int, steps: int, checkpoint
     for step in range(first, steps):
         for group in optimizer.param_groups:
             group["lr"] = RATE * min(1.0, (step + 1) / WARMUP) * max(0.02, 1 - step / steps)
-        ids, mask, labels = batch_at(encoder, step, pad)
-        loss = model(input_ids=ids, attention_mask=mask, labels=labels).loss
-        loss.backward()
+        losses.append(_backward(model, batch_at(encoder, step, pad)))
         torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
         optimizer.step()
         optimizer.zero_grad()
-        losses.append(float(loss.detach()))
         if (step + 1) % CHECKPOINT_EVERY == 0:
             state = {"model": model.state_dict(), "optimizer": optimizer.state_dict(), "step": step + 1}
             torch.save(state, checkpoint.with_suffix(".new"))
             checkpoint.with_suffix(".new").replace(checkpoint)
             print(json.dumps({"step": step + 1, "loss": sum(losses[-50:]) / len(losses[-50:])}), flush=True)
     return first > 0, losses
+
+
+def _backward(model: Any, parts: Sequence[tuple[Any, Any]]) -> float:
+    """Gradients of the mean loss over all labelled places, part by part; that loss.
+
+    No mask: padding stands behind what is read, and the model looks back only.
+    """
+    places = [int((labels >= 0).sum()) for _, labels in parts]
+    total = 0.0
+    for (ids, labels), count in zip(parts, places, strict=True):
+        loss = model(input_ids=ids, labels=labels).loss * (count / sum(places))
+        loss.backward()
+        total += float(loss.detach())
+    return total
 
 
 def evaluate(model: Any, encoder: SolutionEncoder, count: int) -> dict[str, Any]:
@@ -174,7 +191,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=main.__doc__)
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--base", default="tiny", help="the judge whose weights it starts from")
-    parser.add_argument("--steps", type=int, default=1500)
+    parser.add_argument("--steps", type=int, default=STEPS)
     parser.add_argument("--count", type=int, default=400, help="held-out solutions of the measurement")
     options = parser.parse_args()
     print(json.dumps(build(options.out, steps=options.steps, base=options.base, count=options.count), indent=2))

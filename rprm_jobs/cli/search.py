@@ -130,8 +130,14 @@ def search(
         submission = write(context, request)
         announce(submission, "problems to search")
         choice = WorkerChoice(
-            judge, engine, tuple(engine_arg or ()), policy, policy_engine, tuple(policy_engine_arg or ()),
-            family=family, spare=spare,
+            judge,
+            engine,
+            tuple(engine_arg or ()),
+            policy,
+            policy_engine,
+            tuple(policy_engine_arg or ()),
+            family=family,
+            spare=spare,
         )
         conclude(context, submission, wait=wait, fail_on=fail_on, choice=choice if worker else None, as_json=as_json)
 

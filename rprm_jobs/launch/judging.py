@@ -72,7 +72,7 @@ class Judging:
         from rprm_jobs.services.jobs.submit import submit
 
         submission = submit(context, request)
-        say(_found(submission))
+        say(_in_words(submission))
         return submission.job_id
 
     def _screen(self, context: Context, request: SubmitRequest, wait: Wait, say: Say) -> int:
@@ -85,7 +85,7 @@ class Judging:
         screen = resolve_judge(self.screen or "", self.screen_family)
         recipe = make_recipe(screen, k=None, seed=self.seed)
         submission = submit_screened(context, request, recipe, screen_paths=model_paths(judge=screen))
-        say(_found(submission))
+        say(_in_words(submission))
         choice = WorkerChoice(self.screen, "auto", (), family=self.screen_family) if self.worker else None
         wait(context, submission.job_id, choice)
         judged = dependent_job_of(context, submission.job_id)
@@ -93,6 +93,6 @@ class Judging:
         return judged
 
 
-def _found(submission: Submission) -> str:
-    found = "" if submission.created else " (found)"
-    return f"job {submission.job_id}{found}: {submission.solutions:,} solutions, {submission.steps:,} steps"
+def _in_words(submission: Submission) -> str:
+    again = "" if submission.created else " (found)"
+    return f"job {submission.job_id}{again}: {submission.solutions:,} solutions, {submission.steps:,} steps"

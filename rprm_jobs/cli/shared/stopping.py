@@ -125,8 +125,8 @@ def rule_options(
     """The rule as a recipe takes it: of a judge that a `screen` goes before, else as `stopping_options`."""
     if screen is None:
         return stopping_options(kind, k=k, confidence=confidence, **values)
-    given = {"confidence": confidence, "weight": weight}
-    return {"kind": "cascade", **{name: value for name, value in given.items() if value is not None}}
+    options = {"confidence": confidence, "weight": weight}
+    return {"kind": "cascade", **{name: value for name, value in options.items() if value is not None}}
 
 
 def stopping_options(kind: StoppingKind, *, k: int, **values: float | None) -> dict[str, Any]:

@@ -113,8 +113,8 @@ class VllmScorer:
         return self._with_our_head(config, name)
 
     def _with_our_head(self, config: Any, name: str) -> dict[str, Any]:
-        made = headed.overrides(config.model_type, self._family)
-        if made is None:
+        fields = headed.overrides(config.model_type, self._family)
+        if fields is None:
             raise JudgeError(
                 f"vLLM has no {name}",
                 where=self._judge.location,
@@ -122,7 +122,7 @@ class VllmScorer:
             )
         headed.register()
         self._arguments.worker_extension_cls = f"{headed.__name__}.{headed.HeadedWorker.__name__}"
-        return made
+        return fields
 
     def _config(self) -> Any:
         from transformers import AutoConfig
