@@ -297,6 +297,7 @@ SAMPLES: dict[str, list[tuple[dict[str, Any], Expected]]] = {
         ),
         (_batch("c", response=None) | {"error": {"code": "x", "message": "y"}}, []),
         (_batch("c", response={"status_code": 429, "body": {}}), []),
+        (_batch("c", response={"body": {"choices": [{"message": {"content": None}, "finish_reason": "length"}]}}), []),
     ],
     "datatrove": [
         (
@@ -332,6 +333,8 @@ SAMPLES: dict[str, list[tuple[dict[str, Any], Expected]]] = {
             [("d#0", ["One.", "Two."], None, None), ("d#2", ["Three."], None, None)],
         ),
         ({"instruction": "P?", "generation": None, "distilabel_metadata": {"raw": None}}, []),
+        # OpenR1-Math: beside the generations stands a reference.
+        ({"problem": "P?", "solution": "a reference", "generations": [SOLUTION], "messages": [_USER]}, _PLAIN),
     ],
     "math-shepherd": [
         (

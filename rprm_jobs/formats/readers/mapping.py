@@ -52,7 +52,7 @@ def mapped_format(fields: Mapping[str, str]) -> RowFormat:
             values["solution"], values["reasoning"] = solution_of(values["solution"], context)
         yield plain(row, {*fields.values(), "id"}, **values)
 
-    return RowFormat("map", "the fields that --map names", (), convert)
+    return RowFormat("map", "the fields that --map names", (), convert, rollouts=False)
 
 
 def mapped_problems(fields: Mapping[str, str]) -> RowFormat:
@@ -61,7 +61,7 @@ def mapped_problems(fields: Mapping[str, str]) -> RowFormat:
     def convert(row: dict[str, Any], context: ReadContext) -> Iterator[Plain]:
         yield plain(row, {*fields.values(), "id"}, **_mapped(row, fields, ("problem",), context))
 
-    return RowFormat("map", "the fields that --map names", (), convert)
+    return RowFormat("map", "the fields that --map names", (), convert, rollouts=False)
 
 
 def _mapped(

@@ -130,6 +130,8 @@ class _GroupReader:
             results = [reason]
         rows: list[dict[str, Any] | BadRow] = []
         for number, row in enumerate(results):
+            if row_format.rollouts and type(row) is dict and self._is_empty(row):
+                row = LeftOut("rollouts without a text")
             if isinstance(row, LeftOut):
                 self._report.left_out[str(row)] += 1
                 continue
@@ -139,6 +141,13 @@ class _GroupReader:
             rows.append(row)
         self._report.made_ids = self._ids.count
         return rows
+
+    def _is_empty(self, row: dict[str, Any]) -> bool:
+        """Whether the solution has no text, and no reasoning that is to be judged."""
+        solution = row.get("solution")
+        if type(solution) is not str or (solution and not solution.isspace()):
+            return False
+        return self._options.splitting.part not in ("thinking", "all") or not row.get("reasoning")
 
 
 def _joined_problems(path: str, limits: Limits, context: ReadContext) -> dict[str, str]:

@@ -102,9 +102,14 @@ def _listed_steps(rest: dict[str, Any], empty_steps: bool) -> list[str]:
 
 def _cut_steps(rest: dict[str, Any], options: ReadOptions, report: ReadReport) -> list[str]:
     """The steps of the solution's text; where each stands goes to the metadata."""
-    text = text_of(rest, "solution", missing="steps (or solution, or response)")
-    reasoning = rest.get("reasoning")
-    if type(reasoning) is str and options.splitting.part in ("thinking", "all"):
+    reasoning = rest.get("reasoning") if options.splitting.part in ("thinking", "all") else None
+    if type(reasoning) is str and rest.get("solution") == "":
+        # All tokens went into the thinking.
+        del rest["solution"]
+        text = ""
+    else:
+        text = text_of(rest, "solution", missing="steps (or solution, or response)")
+    if type(reasoning) is str:
         del rest["reasoning"]
         text = f"<think>\n{reasoning}\n</think>\n\n{text}"
     try:

@@ -13,6 +13,8 @@ from hypothesis import strategies as st
 from rprm_jobs.errors import BadLine, ConfigError
 from rprm_jobs.formats import IdRule, InputRow, ReadOptions, ReadReport, read_solutions
 from rprm_jobs.formats.readers.problems import read_problem_rows
+from rprm_jobs.formats.readers.row_formats.messages import unframed_problem
+from rprm_jobs.formats.readers.row_formats.protocol import ReadContext
 from rprm_jobs.formats.readers.row_formats.table import FORMATS
 from rprm_jobs.formats.splitters import make_splitting
 from rprm_jobs.settings import Limits
@@ -207,6 +209,45 @@ def test_a_field_that_has_a_plain_name_is_kept_apart(tmp_path: Path) -> None:
     assert isinstance(row, InputRow)
     assert row.solution.metadata["metadata.solution"] == "a reference"
     assert row.solution.metadata["metadata.label"] == "x"
+
+
+FRAMES = [
+    "<|im_start|>system\ns<|im_end|>\n<|im_start|>user\n{}<|im_end|>\n<|im_start|>assistant\n<think>\n",
+    "<|begin_of_text|><|start_header_id|>user<|end_header_id|>\n\n{}<|eot_id|>"
+    "<|start_header_id|>assistant<|end_header_id|>\n\n",
+    "<bos><start_of_turn>user\n{}<end_of_turn>\n<start_of_turn>model\n",
+    "<\uff5cbegin\u2581of\u2581sentence\uff5c><\uff5cUser\uff5c>{}<\uff5cAssistant\uff5c><think>\n",
+    "<s>[INST] {} [/INST]",
+    "<|user|>\n{}<|end|>\n<|assistant|>\n",
+    "<|start|>system<|message|>s<|end|><|start|>user<|message|>{}<|end|><|start|>assistant",
+    # Decoded without special tokens.
+    "system\ns\nuser\n{}\nassistant\n",
+    "user\n{}\nmodel\n",
+    "system\n\nCutting Knowledge Date: December 2023\n\nuser\n\n{}assistant\n\n",
+]
+
+
+@pytest.mark.parametrize("frame", FRAMES)
+def test_a_problem_comes_out_of_its_templates_frame(frame: str) -> None:
+    context = ReadContext()
+    for problem in ("P?", "Who is the user here?\n\nThe assistant asks."):
+        assert unframed_problem(frame.format(problem), context) == problem
+        assert unframed_problem(problem, context) == problem
+    assert context.notes.total() == 2
+
+
+def test_rollouts_without_a_text_are_left_out_and_own_rows_are_refused(tmp_path: Path) -> None:
+    empty = {"input": "P?", "output": " \n", "score": 0, "step": 1}
+    results, report = read(tmp_path, empty, {"problem": "P?", "solution": ""})
+    assert [row.reason for row in results if isinstance(row, BadLine)] == ["field solution is empty"]
+    assert report.left_out == {"rollouts without a text": 1}
+    thought = {
+        "messages": [{"role": "user", "content": "P?"}, {"role": "assistant", "content": "", "reasoning": "Hm."}]
+    }
+    assert not read(tmp_path, thought)[0]
+    (row,), _ = read(tmp_path, thought, splitting=make_splitting(part="thinking"))
+    assert isinstance(row, InputRow)
+    assert row.solution.steps == ("Hm.",)
 
 
 def test_reasoning_that_came_apart_is_judged_only_when_asked_for(tmp_path: Path) -> None:

@@ -18,8 +18,11 @@ _FRAMES = [
         r".*<start_of_turn>user\n(.*?)<end_of_turn>.*$",
         r".*<\uff5cUser\uff5c>(.*?)<\uff5cAssistant\uff5c>(?:<think>\s*)?$",
         r".*\[INST\]\s*(.*?)\s*\[/INST\]\s*$",
-        # Decoded without its special tokens, as Qwen's template looks then.
-        r"(?:system\n.*?\n)?user\n(.*)\nassistant\s*(?:<think>\s*)?$",
+        r".*<\|user\|>\s*(.*?)\s*(?:<\|end\|>|<\|endoftext\|>|</s>)?\s*<\|assistant\|>\s*(?:<think>\s*)?$",
+        r".*<\|start\|>user<\|message\|>(.*?)<\|end\|>\s*<\|start\|>assistant.*$",
+        # Decoded without their special tokens: as the templates of Qwen and Gemma look then, and that of Llama 3.
+        r"(?:system\n.*?\n)?user\n(?!\n)(.*)\n(?:assistant|model)\s*(?:<think>\s*)?$",
+        r"(?:system\n\n.*)?user\n\n(.*)assistant\s*(?:<think>\s*)?$",
     )
 ]
 _ENDS = (

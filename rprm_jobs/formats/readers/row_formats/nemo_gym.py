@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from rprm_jobs.formats.readers.bad_row import BadRow, LeftOut
+from rprm_jobs.formats.readers.bad_row import BadRow
 from rprm_jobs.formats.readers.row_formats.messages import content_of, last_of
 from rprm_jobs.formats.readers.row_formats.protocol import Plain, ReadContext, RowFormat, needs, plain
 
@@ -17,8 +17,6 @@ def _convert(row: dict[str, Any], context: ReadContext) -> Iterator[Plain]:
         raise BadRow("responses_create_params.input has no user message")
     items = [item for item in response["output"] if type(item) is dict]
     texts = [content_of(item) for item in items if item.get("type") == "message" or item.get("role") == "assistant"]
-    if not any(texts):
-        raise LeftOut("responses without a text")
     if len(texts) > 1:
         context.notes["solutions joined from several assistant messages"] += 1
     task, rollout = row.get("_ng_task_index"), row.get("_ng_rollout_index")

@@ -13,7 +13,7 @@ from rprm_jobs.formats.readers.row_formats.messages import content_of, last_of, 
 from rprm_jobs.formats.readers.row_formats.protocol import Plain, ReadContext, RowFormat, needs, plain
 
 
-def _convert(row: dict[str, Any], context: ReadContext) -> Iterator[Plain | BadRow]:
+def _convert(row: dict[str, Any], context: ReadContext) -> Iterator[Plain]:
     response, custom_id = row.get("response"), row["custom_id"]
     if row.get("error") is not None or response is None:
         raise LeftOut("requests that failed")
@@ -27,9 +27,6 @@ def _convert(row: dict[str, Any], context: ReadContext) -> Iterator[Plain | BadR
     if not solutions:
         raise BadRow("response.body has no choices and no output")
     for number, (text, reasoning, finish) in enumerate(solutions):
-        if not text:
-            yield BadRow(f"choice {number + 1} has no text")
-            continue
         id_ = f"{custom_id}#{number}" if len(solutions) > 1 else custom_id
         rest = {"model": body.get("model"), "finish_reason": finish}
         yield plain(rest, (), id=id_, problem=problem, solution=text, reasoning=reasoning)

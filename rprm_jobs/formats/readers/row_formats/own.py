@@ -46,11 +46,18 @@ def _convert(row: dict[str, Any], _context: ReadContext) -> Iterator[Plain]:
     yield own_row(row)
 
 
+def _is_row(row: dict[str, Any]) -> bool:
+    """Not where a list of generations stands beside the solution, which then is a reference (OpenR1-Math, say)."""
+    return row.get("steps") is not None or type(row.get("generations")) is not list
+
+
 FORMAT = RowFormat(
     "rprm",
     "this package's own rows",
     needs("problem|question", "steps|solution|response"),
     _convert,
+    recognise=_is_row,
+    rollouts=False,
 )
 PROCESSBENCH = RowFormat(
     "processbench",

@@ -97,7 +97,8 @@ class RowFormat:
     """One shape of rows. `convert` may raise BadRow or LeftOut for the whole row, or yield one in a rollout's place.
 
     `repeats`: several rows have one id because each is another rollout of its problem, so that ids get a number.
-    `empty_steps`: an empty step is one, since the format's labels count it.
+    `empty_steps`: an empty step is one, since the format's labels count it. `rollouts`: a model wrote the solutions, so
+    that one without a text is left out and counted, not refused.
     `unless` names fields that only another format's rows have, `recognise` sees what names of fields do not tell.
     """
 
@@ -109,6 +110,7 @@ class RowFormat:
     unless: tuple[str, ...] = ()
     recognise: Callable[[dict[str, Any]], bool] | None = None
     empty_steps: bool = False
+    rollouts: bool = True
 
     def fits(self, row: dict[str, Any]) -> bool:
         """Whether the row is of this format."""

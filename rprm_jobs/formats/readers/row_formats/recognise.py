@@ -51,7 +51,8 @@ def _nearness(row_format: RowFormat, row: dict[str, Any]) -> tuple[float, bool, 
     """The part of its fields that the row has, one of a wrong kind counting half; of equals the plainer is nearer."""
     problems = [need.problem_in(row) for need in row_format.needs]
     score = sum(1.0 if problem is None else 0.5 if problem else 0.0 for problem in problems)
-    return score / len(problems), row_format.recognise is None, row_format.name == "rprm"
+    is_own = row_format.name == "rprm"
+    return score / len(problems), row_format.recognise is None or is_own, is_own
 
 
 def _lacks(row_format: RowFormat, row: dict[str, Any]) -> str:
