@@ -1,9 +1,9 @@
 """Training on rewards: `nice python -m benchmarks.grpo --out FOLDER [--seeds 1 2 3] [--steps 20] [--engine auto]`.
 
 Runs `examples/grpo.py` with the judge's step rewards and with the final answer alone, once for each seed, beside a
-service and a worker of `tiny`. Then once more with the first seed and the judge's rewards under another run's name, so
-that everything is judged anew: in its middle the worker is killed and the service restarted. Every reward of that run
-is compared with those of the undisturbed one. What is done is kept in FOLDER, and a benchmark that was cut goes on.
+service and a worker of `tiny`. Then once more with the first seed and the judge's rewards on another store, so that
+everything is judged anew: in its middle the worker is killed and the service restarted. Every reward of that run is
+compared with those of the undisturbed one. What is done is kept in FOLDER, and a benchmark that was cut goes on.
 """
 
 from __future__ import annotations
@@ -118,13 +118,15 @@ def main() -> None:
     before = machine()
     # So that everything that was started ends with it.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
+    results = {}
     with own_servers() as (settings, folder), service_and_worker(settings, folder, "tiny", options.engine) as processes:
-        results = {}
         for seed in options.seeds:
             for reward in ("steps", "answer"):
                 name = f"{reward}-{seed}"
                 results[name] = example(processes, options.out, reward, seed, options, name=name)
-        steady, struck = f"steps-{options.seeds[0]}", f"steps-{options.seeds[0]}-outage"
+    steady, struck = f"steps-{options.seeds[0]}", f"steps-{options.seeds[0]}-outage"
+    # A store that has judged the same solutions would give what it has.
+    with own_servers() as (settings, folder), service_and_worker(settings, folder, "tiny", options.engine) as processes:
         outage = example(processes, options.out, "steps", options.seeds[0], options, name=struck, outage=True)
     outage |= compared(options.out, steady, struck)
     report("grpo", before, {"engine": options.engine, "runs": results, "outage": outage})

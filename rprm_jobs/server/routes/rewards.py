@@ -6,11 +6,13 @@ The judge's outage is 503 with Retry-After: what was sent is judged all the same
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Coroutine
 from functools import partial
-from typing import Annotated, Any, cast
+from typing import Annotated, Any, TypeVar, cast
 
 from fastapi import APIRouter, Query, Request, Response
 from pydantic import BaseModel, ConfigDict, Field, model_validator
+from starlette.requests import ClientDisconnect
 
 from rprm_jobs.errors import ServiceError
 from rprm_jobs.server.documents import described, document, echoed
@@ -29,6 +31,7 @@ from rprm_jobs.server.scopes import Logged, needs
 from rprm_jobs.services.access import Scope
 from rprm_jobs.services.jobs.rewards import Reward
 
+T = TypeVar("T")
 router = APIRouter(prefix="/reward", tags=["rewards"])
 Options = Annotated[RewardOptions, Query()]
 # Each trainer gives up by itself after so long (OpenRLHF 180 s, slime 120 s); it must hear from us before.
@@ -55,11 +58,31 @@ def _service(request: Request) -> RewardService:
     return cast("RewardService", request.app.state.rewards)
 
 
+async def _unless_gone(request: Request, waiting: Coroutine[Any, Any, T]) -> T:
+    """The result; nobody is waited for in vain. What was asked is judged all the same. Raises ClientDisconnect."""
+    answer, gone = asyncio.ensure_future(waiting), asyncio.ensure_future(_gone(request))
+    try:
+        await asyncio.wait((answer, gone), return_when=asyncio.FIRST_COMPLETED)
+        if answer.done():
+            return answer.result()
+        raise ClientDisconnect
+    finally:
+        answer.cancel()
+        gone.cancel()
+
+
+async def _gone(request: Request) -> None:
+    # The body is read: what comes now is that the client has left.
+    while (await request.receive())["type"] != "http.disconnect":
+        pass
+
+
 @router.post("", responses=described(Reward, "The reward, or why there is none."), response_class=Response)
 @needs(Scope.SUBMIT, Logged.FIRST)
 async def reward(request: Request, body: RewardRequest, options: Options) -> Response:
     """Judge one solution, before the queue's other work, and wait for its reward."""
-    return document(await _service(request).judge(lambda: body.model_dump(exclude_none=True), options))
+    judged = _service(request).judge(lambda: body.model_dump(exclude_none=True), options)
+    return document(await _unless_gone(request, judged))
 
 
 @router.post("/openrlhf")
@@ -68,17 +91,19 @@ async def reward(request: Request, body: RewardRequest, options: Options) -> Res
 async def openrlhf(request: Request, body: OpenRlhfRequest, options: Options) -> dict[str, Any]:
     """OpenRLHF's `--reward.remote_url`: one reward for each query; null for one that cannot be judged."""
     service = _service(request)
-    rewards = await asyncio.gather(
-        *(service.judge(partial(body.row, index), options, timeout_s=_OPENRLHF_S) for index in range(len(body.query)))
-    )
-    return openrlhf_reply(rewards)
+    rows = [partial(body.row, index) for index in range(len(body.query))]
+
+    async def judge_all() -> list[Reward]:
+        return list(await asyncio.gather(*(service.judge(row, options, timeout_s=_OPENRLHF_S) for row in rows)))
+
+    return openrlhf_reply(await _unless_gone(request, judge_all()))
 
 
 @router.post("/slime")
 @needs(Scope.SUBMIT, Logged.FIRST)
 async def slime(request: Request, body: SlimeRequest, options: Annotated[SlimeOptions, Query()]) -> Response:
     """slime's `--rm-url`: the reply is the reward, null for a solution that cannot be judged."""
-    outcome = await _service(request).judge(body.row, options, timeout_s=_SLIME_S)
+    outcome = await _unless_gone(request, _service(request).judge(body.row, options, timeout_s=_SLIME_S))
     return document(outcome if options.detail else outcome.reward)
 
 
@@ -88,7 +113,7 @@ async def verify(request: Request, body: NemoGymRequest, options: Options) -> Re
     """NeMo-Gym's `/verify`: the body with its reward; a row of class `judge_failed` where there is none."""
     sent = body.model_dump()
     try:
-        outcome = await _service(request).judge(body.row, options, timeout_s=_NEMO_GYM_S)
+        outcome = await _unless_gone(request, _service(request).judge(body.row, options, timeout_s=_NEMO_GYM_S))
     except ServiceError as outage:
         # Its client does not retry an HTTP error; a failed row it judges again on resume.
         failure = nemo_gym_failure(sent, outage.what, terminal=False)

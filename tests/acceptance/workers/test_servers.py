@@ -8,19 +8,23 @@ import signal
 import tempfile
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import psutil
 import pytest
 import redis
 
-from rprm_jobs import local
+from rprm_jobs import Client, local
 from rprm_jobs.local.paths import find_paths
 from rprm_jobs.services.context import open_context
+from rprm_jobs.services.jobs.query import recent_jobs
+from rprm_jobs.services.jobs.submit import make_recipe
 from rprm_jobs.settings import Settings
 from rprm_jobs.store.schema import migrations
 from rprm_jobs.store.session import Database
-from tests.support import servers, store
+from tests.support import jobs, servers, store
+from tests.support.service import running_service
 from tests.support.trial import Trial
 from tests.support.workers import Workers
 
@@ -146,3 +150,25 @@ def test_redis_is_full(own: Trial, embedded: Settings) -> None:
         finally:
             client.config_set("maxmemory", "0")
     finish(own, job)
+
+
+def test_rewards_that_are_waited_for_are_the_same_when_both_servers_restart(own: Trial, embedded: Settings) -> None:
+    solutions = jobs.make_solutions(48)
+    rows = [{"problem": s.problem, "steps": list(s.steps)} for s in solutions]
+    with running_service(own.context) as url, Client(url) as client, ThreadPoolExecutor(1) as pool:
+        own.start()
+        asking = pool.submit(client.rewards, rows, judge="scripted", k=2, run="r", timeout=120)
+        jobs.wait_for(lambda: bool(recent_jobs(own.context, 1)), within=20, what="the live job is there")
+        ((job, _),) = recent_jobs(own.context, 1)
+        own.wait_recorded(job.id, 4)
+        for pid, how in ((redis_pid(embedded), signal.SIGKILL), (postgres_pid(embedded), signal.SIGQUIT)):
+            os.kill(pid, how)
+            wait_gone(pid)
+        assert not asking.done()
+        restart(embedded)
+        rewards = asking.result(120)
+    alone = jobs.expected_rewards(solutions, make_recipe(jobs.JUDGE, k=2))
+    assert [reward.step_rewards for reward in rewards] == [tuple(alone[s.id]) for s in solutions]
+    progress = jobs.progress(own.database, job.id)
+    assert (progress.ok, progress.critiques) == (48, 48 * 3 * 2)
+    jobs.assert_clean(own.context, job.id)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import http.client
 import json
+import socket
 from collections.abc import Iterator
 from typing import Any
 from urllib.parse import urlencode
@@ -14,6 +15,7 @@ import pytest
 
 from rprm_jobs.server.state import ServiceOptions
 from rprm_jobs.services.context import Context
+from tests.support.jobs import wait_for
 from tests.support.service import free_port, running_service
 
 pytestmark = [pytest.mark.integration, pytest.mark.acceptance]
@@ -81,9 +83,9 @@ def test_one_connection_serves_many_requests_and_old_clients_too(client: httpx.C
     rewards = []
     for _ in range(3):
         kept.request("POST", f"/reward/slime{QUERY}", body, JSON)
-        socket = kept.sock
+        connection = kept.sock
         rewards.append(json.loads(kept.getresponse().read()))
-        assert kept.sock is socket
+        assert kept.sock is connection
     kept.close()
     old = http.client.HTTPConnection("127.0.0.1", client.base_url.port or 0, timeout=60)
     old._http_vsn, old._http_vsn_str = 10, "HTTP/1.0"  # type: ignore[attr-defined]
@@ -130,3 +132,23 @@ def test_a_text_that_no_judge_can_read_has_no_number(client: httpx.Client) -> No
         assert (answer.status_code, answer.json()["reward"], answer.json()["status"]) == (200, None, "failed"), text
         answer = client.post(f"/reward/openrlhf{QUERY}", content=json.dumps(openrlhf(text)), headers=JSON)
         assert (answer.status_code, answer.json()["rewards"]) == (200, None), text
+
+
+def test_a_client_that_leaves_is_waited_for_no_longer(context: Context) -> None:
+    routes = {"": {"problem": "p", "solution": "a"}, "/slime": slime("a"), "/openrlhf": openrlhf("a"),
+              "/nemo-gym/verify": {"responses_create_params": {"input": "p"},
+                                   "response": {"output": [{"type": "message", "content": "a"}]}}}  # fmt: skip
+
+    def in_progress() -> float:
+        page = httpx.get(f"{url}/metrics").text
+        return next(float(line.split()[1]) for line in page.splitlines() if line.startswith("rprm_http_requests_in_p"))
+
+    with running_service(context) as url:
+        for path, body in routes.items():
+            with socket.create_connection(("127.0.0.1", int(url.rpartition(":")[2]))) as opened:
+                content = json.dumps(body).encode()
+                head = f"POST /reward{path}{QUERY}&timeout=600 HTTP/1.1\r\nHost: 127.0.0.1\r\n"
+                head += f"Content-Type: application/json\r\nContent-Length: {len(content)}\r\n\r\n"
+                opened.sendall(head.encode() + content)
+                wait_for(lambda: in_progress() == 2, within=20, what="it is waited for")
+            wait_for(lambda: in_progress() == 1, within=20, what="nobody is waited for")
