@@ -60,18 +60,18 @@ def _service(request: Request) -> RewardService:
 
 async def _unless_gone(request: Request, waiting: Coroutine[Any, Any, T]) -> T:
     """The result; nobody is waited for in vain. What was asked is judged all the same. Raises ClientDisconnect."""
-    answer, gone = asyncio.ensure_future(waiting), asyncio.ensure_future(_gone(request))
+    answer, leaving = asyncio.ensure_future(waiting), asyncio.ensure_future(_disconnected(request))
     try:
-        await asyncio.wait((answer, gone), return_when=asyncio.FIRST_COMPLETED)
+        await asyncio.wait((answer, leaving), return_when=asyncio.FIRST_COMPLETED)
         if answer.done():
             return answer.result()
         raise ClientDisconnect
     finally:
         answer.cancel()
-        gone.cancel()
+        leaving.cancel()
 
 
-async def _gone(request: Request) -> None:
+async def _disconnected(request: Request) -> None:
     # The body is read: what comes now is that the client has left.
     while (await request.receive())["type"] != "http.disconnect":
         pass

@@ -91,9 +91,9 @@ def test_an_outage_in_the_middle_changes_no_reward(example: ModuleType, cli: Cli
         service.start()
         workers.start()
         rewards: list[float | None] = asking.result(120)
-    # Those of the engine alone: the store would give again what it has.
-    alone = expected_rewards(solutions, make_recipe(JUDGE, k=2))
-    assert rewards == [pytest.approx(mean(alone[s.id])) for s in solutions]
+    # Those of the engine expected: the store would give again what it has.
+    expected = expected_rewards(solutions, make_recipe(JUDGE, k=2))
+    assert rewards == [pytest.approx(mean(expected[s.id])) for s in solutions]
     assert len(set(rewards)) > 8
 
 

@@ -167,8 +167,8 @@ def test_rewards_that_are_waited_for_are_the_same_when_both_servers_restart(own:
         assert not asking.done()
         restart(embedded)
         rewards = asking.result(120)
-    alone = jobs.expected_rewards(solutions, make_recipe(jobs.JUDGE, k=2))
-    assert [reward.step_rewards for reward in rewards] == [tuple(alone[s.id]) for s in solutions]
+    expected = jobs.expected_rewards(solutions, make_recipe(jobs.JUDGE, k=2))
+    assert [reward.step_rewards for reward in rewards] == [tuple(expected[s.id]) for s in solutions]
     progress = jobs.progress(own.database, job.id)
     assert (progress.ok, progress.critiques) == (48, 48 * 3 * 2)
     jobs.assert_clean(own.context, job.id)
