@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import signal
 import socket
+import sys
 from collections.abc import Callable
 
 import uvicorn
@@ -59,5 +61,7 @@ def serve(options: ServiceOptions, say: Callable[[str], None]) -> None:
             timeout_graceful_shutdown=_GRACE_S,
             timeout_keep_alive=_KEEP_ALIVE_S,
         )
+        # Uvicorn raises the signal again when all is done: that it was asked to stop is no failure.
+        signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
         say(f"serving on {options.url}; {options.url}/v1/openapi.json describes the API")
         Server(config, app).run()

@@ -91,7 +91,7 @@ def test_an_outage_in_the_middle_changes_no_reward(example: ModuleType, cli: Cli
         service.start()
         workers.start()
         rewards: list[float | None] = asking.result(120)
-    # Those of the engine expected: the store would give again what it has.
+    # Worked out from the engine, since the store would give again what it has.
     expected = expected_rewards(solutions, make_recipe(JUDGE, k=2))
     assert rewards == [pytest.approx(mean(expected[s.id])) for s in solutions]
     assert len(set(rewards)) > 8

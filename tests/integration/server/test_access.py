@@ -185,3 +185,19 @@ def test_a_body_of_too_many_bytes_is_refused(context: Context) -> None:
         assert (answer.status_code, answer.json()["type"]) == (413, "urn:rprm-jobs:content-too-large")
         endless = client.post("/reward", content=(b"x" * 100 for _ in range(10**6)))
         assert endless.status_code == 413
+
+
+def test_a_proxys_name_is_believed_by_choice_alone(context: Context) -> None:
+    headers = {"Origin": "https://judge.example", "X-Forwarded-Host": "judge.example", "Sec-Fetch-Site": "same-origin"}
+    for proxies, status in ((None, 403), ("127.0.0.1", 201)):
+        app = create_app(context, ServiceOptions(proxies=proxies))
+        with TestClient(app, base_url="http://127.0.0.1") as opened:
+            assert opened.post("/v1/uploads", json={"name": "a.jsonl"}, headers=headers).status_code == status
+            foreign = {**headers, "Origin": "https://evil.example"}
+            assert opened.post("/v1/uploads", json={"name": "a.jsonl"}, headers=foreign).status_code == 403
+
+
+def test_no_other_site_reads_an_answer(http: TestClient) -> None:
+    asked = {"Origin": "https://evil.example", "Access-Control-Request-Method": "POST"}
+    for answer in (http.options("/reward", headers=asked), http.get("/v1/jobs", headers=asked)):
+        assert not [name for name in answer.headers if name.startswith("access-control-")]
