@@ -1,4 +1,4 @@
-"""Curves of a training run as points of an SVG, drawn without a library."""
+"""Curves of a training run and histograms as shapes of an SVG, drawn without a library."""
 
 from __future__ import annotations
 
@@ -47,6 +47,26 @@ def curve(logged: Sequence[Logged], name: str) -> Curve | None:
         Line(kind, _points(points, low, high, steps), points[-1][1]) for kind, points in series.items() if points
     )
     return Curve(name, lines, low, high, steps)
+
+
+@dataclass(frozen=True, slots=True)
+class Bar:
+    """One bar of a histogram: where it stands, and how high it is, in an SVG of WIDTH by HEIGHT."""
+
+    x: float
+    y: float
+    width: float
+    height: float
+    count: int
+
+
+def histogram(counts: Sequence[int]) -> list[Bar]:
+    """A bar for each count, the highest as high as the drawing."""
+    width, most = WIDTH / len(counts), max(1, *counts)
+    return [
+        Bar(n * width + 2, HEIGHT - HEIGHT * count / most, width - 4, HEIGHT * count / most, count)
+        for n, count in enumerate(counts)
+    ]
 
 
 def _values(logged: Sequence[Logged], name: str) -> list[tuple[int, float]]:

@@ -9,7 +9,7 @@ from fastapi import APIRouter, Path, Query, Request, Response
 
 from rprm_jobs.judge.recipe import MAX_K
 from rprm_jobs.pairs.rules import SetKind
-from rprm_jobs.server.pages.charts import curve
+from rprm_jobs.server.pages.charts import curve, histogram
 from rprm_jobs.server.pages.render import HEADERS, PageRoute, page
 from rprm_jobs.server.scopes import needs, public
 from rprm_jobs.server.state import ContextDependency
@@ -54,6 +54,7 @@ def job(request: Request, context: ContextDependency, job_id: JobId) -> Response
     """One job: progress, throughput, failures by reason, attempts, workers, and what it cost."""
     status = job_status(context, job_id)
     attempts = failed_attempts(context, job_id)
+    overview = None if status.job.kind.writes else reader.overview(context, status.job)
     return page(
         request,
         "job",
@@ -65,6 +66,8 @@ def job(request: Request, context: ContextDependency, job_id: JobId) -> Response
         n_attempts=len(attempts),
         live=status.state in (JobState.QUEUED, JobState.RUNNING),
         most_k=MAX_K,
+        overview=overview,
+        bars=histogram(overview.bins) if overview else (),
     )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -104,6 +105,38 @@ def _labels(first_error: int | None, count: int) -> list[int | None]:
     if first_error == -1:
         return [1] * count
     return [1] * first_error + [-1] + [None] * (count - first_error - 1)
+
+
+@dataclass(frozen=True, slots=True)
+class Overview:
+    """What a sample of a job's judged solutions looks like. `bins` count rewards of steps in ten equal parts of [0, 1].
+
+    `labelled` solutions have a label, and of `agreed` ones the first error is the labelled one.
+    """
+
+    solutions: int
+    with_error: int
+    bins: tuple[int, ...]
+    labelled: int
+    agreed: int
+
+
+def overview(context: Context, job: Job, most: int = 2000) -> Overview | None:
+    """Of at most so many solutions; None before any is judged."""
+    with context.database.transaction() as connection:
+        sampled = pages.sampled_outcomes(connection, job, most)
+    rewards = [reward for steps, _, _ in sampled for reward in steps if reward is not None]
+    if not rewards:
+        return None
+    counts = Counter(min(9, int(10 * reward)) for reward in rewards)
+    labelled = [(first, label) for _, first, label in sampled if label is not None]
+    return Overview(
+        len(sampled),
+        sum(first is not None and first >= 0 for _, first, _ in sampled),
+        tuple(counts[n] for n in range(10)),
+        len(labelled),
+        sum(first == label for first, label in labelled),
+    )
 
 
 def failure_reasons(context: Context, job_id: int) -> list[FailureReason]:

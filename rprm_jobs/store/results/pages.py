@@ -190,3 +190,16 @@ def failure_reasons(connection: Connection, job_id: int, limit: int = 20) -> lis
         GROUP BY 1, 2 ORDER BY 3 DESC, 2 LIMIT :limit"""
     )
     return [FailureReason(**row) for row in connection.execute(query, {"job": job_id, "limit": limit}).mappings()]
+
+
+def sampled_outcomes(
+    connection: Connection, job: Job, most: int
+) -> list[tuple[list[float | None], int | None, int | None]]:
+    """`(rewards, first_error, label)` of at most so many judged solutions, evenly spread over the job."""
+    step = max(1, job.n_solutions // most)
+    query = text(
+        f"SELECT r.rewards, r.first_error, s.label FROM {partition('scores', job.id)} AS r"
+        f" JOIN {partition('solutions', job.id)} AS s USING (ord) WHERE r.status = 'ok' AND r.ord = ANY(:ords)"
+    )
+    rows = connection.execute(query, {"ords": list(range(0, job.n_solutions, step))[:most]})
+    return [(row.rewards, row.first_error, row.label) for row in rows]

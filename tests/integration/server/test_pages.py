@@ -10,7 +10,9 @@ from rprm_jobs.server.pages import comparison
 from rprm_jobs.services import access
 from rprm_jobs.services.access import Scope
 from rprm_jobs.services.context import Context
+from rprm_jobs.services.jobs import reader
 from rprm_jobs.services.jobs.query import job_status
+from rprm_jobs.services.jobs.results import result_rows
 from rprm_jobs.store.records import JobState
 from rprm_jobs.store.results import shared
 from rprm_jobs.types import Solution
@@ -77,6 +79,27 @@ def test_a_job_that_waits_shows_no_reward(context: Context, http: TestClient) ->
     assert "waiting" in answer.text
     assert "0.00" not in answer.text
     assert "No worker serves this job" in http.get(f"/jobs/{job}").text
+
+
+def test_a_jobs_page_shows_what_was_judged(context: Context, http: TestClient) -> None:
+    solutions = [Solution(s.id, s.problem, s.steps, label=n % 4 - 1) for n, s in enumerate(make_solutions(40))]
+    waiting = take_in(context.database, solutions).job_id
+    assert "Rewards of the steps" not in http.get(f"/jobs/{waiting}").text
+    judge_ready(context.database)
+    rows = list(result_rows(context, waiting))
+    page = http.get(f"/jobs/{waiting}").text
+    wrong, agreed = (
+        sum(row["first_error"] >= 0 for row in rows),
+        sum(row["first_error"] == row["label"] for row in rows),
+    )
+    assert 0 < agreed < 40
+    assert f"{wrong} of 40 judged solutions have a wrong step; {agreed} of 40 labelled ones" in page
+    rewards = [reward for row in rows for reward in row["rewards"]]
+    counts = [sum(n <= 10 * reward < n + 1 or (n == 9 and reward == 1) for reward in rewards) for n in range(10)]
+    assert ", ".join(f"{count} from 0.{n}" for n, count in enumerate(counts)) in page
+    sampled = reader.overview(context, job_status(context, waiting).job, most=10)
+    assert sampled is not None
+    assert (sampled.solutions, sampled.labelled) == (10, 10)
 
 
 def test_judges_are_compared_side_by_side(context: Context, http: TestClient, monkeypatch: pytest.MonkeyPatch) -> None:
