@@ -8,7 +8,9 @@ from typing import Any
 
 import pytest
 
+from rprm_jobs.store.session import Database
 from tests.support.command_line import Cli
+from tests.support.store import run
 
 pytestmark = pytest.mark.acceptance
 
@@ -251,3 +253,13 @@ def test_prmbench_and_responses_are_judged(cli: Cli, test_data: Path, tmp_path: 
     picked = cli.json("eval", "best-of-n", "b.jsonl", "--n", "8", *SCRIPTED, "-k", "1")
     assert (picked["n_judged"], picked["without_reward"]) == (2, 0)
     assert set(picked["best_of"]) == {"min", "last", "mean", "product", "geometric_mean"}
+
+
+@pytest.mark.usefixtures("served")
+def test_a_prompt_file_is_what_the_judge_is_asked(cli: Cli, database: Database, tmp_path: Path) -> None:
+    prompt = tmp_path / "prompt.txt"
+    prompt.write_text("Is it right? {problem} {previous_steps} {now_step}")
+    file = write(tmp_path / "in.jsonl", sums(6))
+    cli("eval", "processbench", file, *SCRIPTED, "-k", "1", "--prompt", str(prompt))
+    (job,) = run(database, "SELECT recipe FROM jobs")
+    assert job.recipe["prompt"] == prompt.read_text()
