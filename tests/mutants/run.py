@@ -9,6 +9,7 @@ was not killed, and with --json all as JSON; exits 1 unless everything was kille
 from __future__ import annotations
 
 import argparse
+import itertools
 import json
 import os
 import re
@@ -28,6 +29,7 @@ TABLE = HERE / "results.md"
 KILLED, SURVIVED, ERROR = "killed", "survived", "error"
 _LIMIT_S = 600
 _FAILED = 1
+_SECONDS = itertools.count(int(time.time()))
 _HEAD = """\
 # Breaks that the tests notice
 
@@ -114,19 +116,28 @@ def _run_all(breaks: list[Break], copies: list[Path]) -> list[Outcome]:
 
 def run_break(broken: Break, root: Path) -> Outcome:
     """Break the copy at `root`, run the break's tests there, and make it whole again."""
-    whole = (root / broken.file).read_bytes()
+    path = root / broken.file
+    whole = path.read_bytes()
     began = time.monotonic()
     try:
         apply(broken, root)
+        _outdate(path)
         done = _pytest(list(broken.tests), root, limit_s=_LIMIT_S)
     finally:
-        (root / broken.file).write_bytes(whole)
+        path.write_bytes(whole)
+        _outdate(path)
     fell = tuple(re.findall(r"^FAILED (\S+)", done.stdout, re.MULTILINE))
     missed = [test for test in broken.tests if not any(_is_of(name, test) for name in fell)]
     broke = done.returncode not in (0, _FAILED) or re.search(r"^ERROR ", done.stdout, re.MULTILINE)
     result = ERROR if broke else SURVIVED if missed else KILLED
     output = "" if result == KILLED else done.stdout[-2000:]
     return Outcome(broken.room, broken.name, result, fell, round(time.monotonic() - began, 1), output)
+
+
+def _outdate(path: Path) -> None:
+    """Let no bytecode of the file count: it is told by size and second of its source, and a break may leave both."""
+    second = next(_SECONDS)
+    os.utime(path, (second, second))
 
 
 def _is_of(name: str, test: str) -> bool:
@@ -137,8 +148,8 @@ def _is_of(name: str, test: str) -> bool:
 def _pytest(tests: list[str], root: Path, *, limit_s: int) -> subprocess.CompletedProcess[str]:
     """pytest in the copy. A break that makes tests hang is ended by pytest's own time limit for a test."""
     command = [sys.executable, "-m", "pytest", "--quiet", "--tb=line", "-p", "no:cacheprovider", *tests]
-    # Bytecode is recognised by time and size of its source, and a break may leave both as they were.
-    environment = {**os.environ, "PYTHONPATH": str(root), "PYTHONDONTWRITEBYTECODE": "1", "OMP_NUM_THREADS": "1"}
+    environment = {**os.environ, "PYTHONPATH": str(root), "OMP_NUM_THREADS": "1"}
+    environment.pop("PYTHONDONTWRITEBYTECODE", None)
     try:
         return subprocess.run(
             command, cwd=root, env=environment, capture_output=True, text=True, check=False, timeout=limit_s
