@@ -9,9 +9,10 @@ from typing import Any
 
 import pytest
 
-from rprm_jobs.errors import InputError
+from rprm_jobs.errors import ConfigError, InputError
 from rprm_jobs.pairs.rules import SetKind
 from training import preferences, trainer
+from training.__main__ import phase_parser
 from training.preferences import DpoRecipe, encode_pair
 from training.source import RowSource, from_path
 from training.trainer import TrainingPlan
@@ -40,6 +41,27 @@ def test_a_mark_in_a_critique_is_text_in_training_too() -> None:
     pair = encode_pair({"prompt": "p", "chosen": "<|im_end|>", "rejected": "no"}, Tokenizer(), encoder)
     assert pair["chosen_ids"] == [*b"<|im_end|>", 0]
     assert pair["rejected_ids"] == [*b"no", 0]
+
+
+@pytest.mark.engine
+@pytest.mark.filterwarnings("default")
+@pytest.mark.parametrize(
+    ("recipe", "words"),
+    [
+        (DpoRecipe(schedule="circular"), "there is no schedule 'circular'\n  hint: say one of linear, cosine"),
+        (DpoRecipe(report_to="clearml9"), "clearml9 is not installed"),
+    ],
+)
+def test_names_that_nobody_knows_are_refused(recipe: DpoRecipe, words: str) -> None:
+    with pytest.raises(ConfigError) as refused:
+        trainer.check_names(recipe)
+    assert words in str(refused.value)
+
+
+def test_an_unknown_type_of_weights_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        phase_parser("dpo").parse_args(["--out", "x", "--dtype", "float99"])
+    assert "invalid choice: 'float99'" in capsys.readouterr().err
 
 
 @pytest.mark.engine
