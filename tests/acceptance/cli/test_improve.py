@@ -1,4 +1,4 @@
-"""The self-evolving loop: a round from sampling to a measured judge, found again; options that cannot be are refused."""
+"""The self-evolving loop: a round from sampling to a measured judge, found again; wrong options are refused."""
 
 from __future__ import annotations
 
