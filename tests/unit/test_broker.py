@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import socket
+import socketserver
+import threading
 import time
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -79,6 +81,7 @@ def test_a_redis_that_is_away_is_a_broker_error_at_once() -> None:
     notifier = Notifier("redis://:secret@127.0.0.1:1/0")
     _assert_broker_error(lambda: notifier.depth("q"), within=2)
     _assert_broker_error(notifier.ping, within=2)
+    _assert_broker_error(lambda: notifier.notify("q", [1]), within=2)
     notifier.close()
 
 
@@ -88,3 +91,50 @@ def test_a_redis_that_is_silent_is_a_broker_error_in_seconds(silent_port: int) -
     _assert_broker_error(lambda: notifier.depth("q"), within=8)
     _assert_broker_error(lambda: notifier.notify("q", [1]), within=15)
     notifier.close()
+
+
+# What Redis, its managed kinds and what stands before it answer to every command.
+ANSWERS = {
+    "a replica after a failover": b"-READONLY You can't write against a read only replica.\r\n",
+    "starting": b"-LOADING Redis is loading the dataset in memory\r\n",
+    "a disk that is full": b"-MISCONF Redis is configured to save RDB snapshots, but is unable to persist to disk.\r\n",
+    "memory that is full": b"-OOM command not allowed when used memory > 'maxmemory'.\r\n",
+    "a password that is missing": b"-NOAUTH Authentication required.\r\n",
+    "rights that are missing": b"-NOPERM this user has no permissions to run the 'lpush' command\r\n",
+    "a cluster": b"-MOVED 3999 127.0.0.1:1\r\n",
+    "too many clients": b"-ERR max number of clients reached\r\n",
+    "a server of another kind": b"HTTP/1.1 400 Bad Request\r\n\r\n",
+}
+
+
+@pytest.fixture
+def answering(request: pytest.FixtureRequest) -> Iterator[int]:
+    """A port whose server has one answer to everything."""
+
+    class Handler(socketserver.BaseRequestHandler):
+        def handle(self) -> None:
+            while self.request.recv(65536):
+                self.request.sendall(request.param)
+
+    class Server(socketserver.ThreadingTCPServer):
+        daemon_threads = True
+
+        def handle_error(self, *_: object) -> None:
+            """A client that hangs up is no news."""
+
+    with Server(("127.0.0.1", 0), Handler) as server:
+        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05})
+        thread.start()
+        yield int(server.server_address[1])
+        server.shutdown()
+        thread.join()
+
+
+@pytest.mark.parametrize("answering", ANSWERS.values(), ids=ANSWERS.keys(), indirect=True)
+def test_whatever_a_server_answers_is_a_broker_error_in_time(answering: int) -> None:
+    notifier = Notifier(f"redis://:secret@127.0.0.1:{answering}/0")
+    try:
+        for call in (lambda: notifier.depth("q"), notifier.ping, lambda: notifier.notify("q", [1])):
+            _assert_broker_error(call, within=2)
+    finally:
+        notifier.close()
