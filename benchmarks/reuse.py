@@ -1,7 +1,8 @@
 """What reuse costs and saves: `python -m benchmarks.reuse`, on a store of its own, with the scripted engine.
 
 `again`: a job of 10,000 solutions, and the same with 5% more, by one worker process. `recording`: outcomes of ten steps
-and ten critiques recorded without keys, with keys, and with keys that are looked up before, in turns, by the clock.
+and ten critiques recorded without keys, with keys, and with keys that are looked up before, in turns, in processor time
+of this process and of the database's, which other work on the machine does not change; and by the clock.
 `look_ups`: random keys, as a worker asks for those of a shard, in a store of `--judgements` judgements, of which a part
 is there; and 20,000 at a time, as an estimate asks.
 """
@@ -20,6 +21,7 @@ from typing import Any
 from uuid import UUID
 
 import numpy as np
+import psutil
 from msgspec.structs import replace
 from sqlalchemy import text
 
@@ -88,26 +90,38 @@ def _run(context: Context, solutions: Any) -> dict[str, Any]:
 
 
 def _recording(context: Context, pairs: int) -> dict[str, Any]:
-    """Seconds for a shard's outcomes: with keys, and with their look-up too, against without; quartiles of ratios."""
+    """What a shard's outcomes take with keys, and with their look-up too, against what they take without."""
     ways: Sequence[dict[str, bool]] = ({}, {"keys": True}, {"keys": True, "look_up": True})
     rounds = [[_record_shard(context, **way) for way in ways] for _ in range(9 * pairs)][pairs:]
     bare, keyed, looked_up = zip(*rounds, strict=True)
     return {
         "rounds": len(rounds),
         "critiques_a_shard": _SHARD * _STEPS * _K,
-        "critiques_per_s": round(_SHARD * _STEPS * _K / statistics.median(looked_up)),
+        "critiques_per_s": round(_SHARD * _STEPS * _K / statistics.median(seconds for seconds, _ in looked_up)),
         "with_keys_to_without": _ratios(keyed, bare),
         "looked_up_to_not": _ratios(looked_up, keyed),
         "looked_up_with_keys_to_without": _ratios(looked_up, bare),
     }
 
 
-def _ratios(these: Sequence[float], those: Sequence[float]) -> list[float]:
-    ratios = [this / that for this, that in zip(these, those, strict=True)]
-    return [round(float(value), 3) for value in np.percentile(ratios, [25, 50, 75])]
+def _ratios(these: Sequence[tuple[float, float]], those: Sequence[tuple[float, float]]) -> dict[str, Any]:
+    """Of (seconds, processor seconds): quartiles of paired ratios by the clock, and the ratio of the sums of the latter."""
+    clock = [this / that for (this, _), (that, _) in zip(these, those, strict=True)]
+    processor = sum(used for _, used in these) / sum(used for _, used in those)
+    quartiles = [round(float(value), 3) for value in np.percentile(clock, [25, 50, 75])]
+    return {"processor": round(processor, 3), "clock": quartiles}
 
 
-def _record_shard(context: Context, *, keys: bool = False, look_up: bool = False) -> float:
+def _processor_seconds(context: Context) -> float:
+    """Used so far by this process, and by the database's for its connections; theirs are told in hundredths."""
+    with context.database.transaction() as connection:
+        query = text("SELECT pid FROM pg_stat_activity WHERE datname = current_database() AND pid IS NOT NULL")
+        pids = connection.execute(query).scalars().all()
+    times = [psutil.Process(pid).cpu_times() for pid in pids]
+    return time.process_time() + sum(used.user + used.system for used in times)
+
+
+def _record_shard(context: Context, *, keys: bool = False, look_up: bool = False) -> tuple[float, float]:
     database = context.database
     solutions = make_solutions(_SHARD, steps=_STEPS, seed=time.monotonic_ns())
     take_in(database, solutions, _RECIPE, shard=_SHARD)
@@ -116,7 +130,7 @@ def _record_shard(context: Context, *, keys: bool = False, look_up: bool = False
         assert lease is not None
         stored = recording.load_unfinished(connection, lease)
     scores = [_judged(solution) for solution in stored]
-    started = time.perf_counter()
+    used, started = _processor_seconds(context), time.perf_counter()
     if keys:
         space = judgement_space(_RECIPE, "scripted")
         scores = [_keyed(score, solution, space) for score, solution in zip(scores, stored, strict=True)]
@@ -127,9 +141,10 @@ def _record_shard(context: Context, *, keys: bool = False, look_up: bool = False
     with database.transaction() as connection:
         recording.record(connection, lease, scores, KeepCritiques.ALL)
     took = time.perf_counter() - started
+    used = _processor_seconds(context) - used
     with database.transaction() as connection:
         leases.finish(connection, lease)
-    return took
+    return took, used
 
 
 _TEXT = " ".join(f"{i} + {i + 1} = {2 * i + 1}, as the step says." for i in range(60))
