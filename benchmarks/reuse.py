@@ -105,7 +105,7 @@ def _recording(context: Context, pairs: int) -> dict[str, Any]:
 
 
 def _ratios(these: Sequence[tuple[float, float]], those: Sequence[tuple[float, float]]) -> dict[str, Any]:
-    """Of (seconds, processor seconds): quartiles of paired ratios by the clock, and the ratio of the sums of the latter."""
+    """Of (seconds, processor seconds): quartiles of paired ratios by the clock, and the ratio of the processor's."""
     clock = [this / that for (this, _), (that, _) in zip(these, those, strict=True)]
     processor = sum(used for _, used in these) / sum(used for _, used in those)
     quartiles = [round(float(value), 3) for value in np.percentile(clock, [25, 50, 75])]
