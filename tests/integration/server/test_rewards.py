@@ -51,6 +51,13 @@ def test_every_form_of_one_solution_has_the_same_reward_and_is_judged_once(conte
     answer = http.post("/reward/nemo-gym/verify", params=SCRIPTED, json=gym(text)).json()
     assert answer["reward"] == plain["reward"]
     assert {name: answer[name] for name in gym(text)} == gym(text)
+    assert http.post("/reward/nemo-gym/seed_session", json={}).json() == {}
+    failure = http.post("/reward/nemo-gym/verify", params=SCRIPTED, json=gym("")).json()
+    rows = {"verify_responses": [answer, failure]}
+    metrics = http.post("/reward/nemo-gym/aggregate_metrics", json=rows).json()
+    assert metrics["key_metrics"]["mean/reward"] == plain["reward"]
+    assert [group["_ng_task_index"] for group in metrics["group_level_metrics"]] == [10**30]
+    assert metrics["agent_metrics"]["judge_failed"] == 1
     (job, progress), *others = recent_jobs(context, 5)
     assert (others, job.n_solutions, progress.ok, job.priority) == ([], 1, 1, 1000)
     assert [report.findings for report in audit(context, [job.id])] == [()]
