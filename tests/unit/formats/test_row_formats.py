@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import json
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,7 @@ from hypothesis import strategies as st
 from rprm_jobs.errors import BadLine, ConfigError
 from rprm_jobs.formats import IdRule, InputRow, ReadOptions, ReadReport, read_solutions
 from rprm_jobs.formats.readers.problems import read_problem_rows
+from rprm_jobs.formats.readers.reading import RawRow, solutions_of
 from rprm_jobs.formats.readers.row_formats.messages import unframed_problem
 from rprm_jobs.formats.readers.row_formats.protocol import ReadContext
 from rprm_jobs.formats.readers.row_formats.table import FORMATS
@@ -108,10 +110,14 @@ def damaged(value: Any, draw: Any) -> Any:
 def test_no_damage_to_a_row_raises_anything(tmp_path: Path, data: st.DataObject) -> None:
     name, row, _ = data.draw(st.sampled_from(ALL))
     broken = damaged(row, data.draw)
+    join = str(tmp_path / "join.jsonl")
+    if not Path(join).exists():
+        write(tmp_path, REQUEST, name="join")
     for options in ({}, {"format": name}, {"splitting": make_splitting("sentences", part="response")}):
-        results, _ = read(tmp_path, broken, **options)
-        for result in results:
+        raw = RawRow("x.jsonl", 1, copy.deepcopy(broken))
+        for result in solutions_of([raw], ReadOptions(join=join, **options), Limits(), ReadReport()):
             assert isinstance(result, InputRow) or result.reason
+        assert raw.value == broken
 
 
 def test_ids_from_lines_from_content_and_numbered(tmp_path: Path) -> None:
