@@ -1,9 +1,10 @@
 """Training on rewards: `nice python -m benchmarks.grpo --out FOLDER [--seeds 1 2 3] [--steps 20] [--engine auto]`.
 
 Runs `examples/grpo.py` with the judge's step rewards and with the final answer alone, once for each seed, beside a
-service and a worker of `tiny`. Then once more with the first seed and the judge's rewards on another store, so that
-everything is judged anew: in its middle the worker is killed and the service restarted. Every reward of that run is
-compared with those of the undisturbed one. What is done is kept in FOLDER, and a benchmark that was cut goes on.
+service and a worker of `tiny`. Then some steps twice more, each on a store of its own, so that everything is judged
+anew: once undisturbed, and once with an outage in the middle of a batch, in which the worker is killed and the service
+restarted. Every reward of the two is compared; that needs an engine whose critiques depend on nothing else in a batch,
+which transformers is. What is done is kept in FOLDER, and a benchmark that was cut goes on.
 """
 
 from __future__ import annotations
@@ -29,7 +30,7 @@ _OUTAGE_S = 5.0
 
 
 def example(processes: Processes, folder: Path, reward: str, seed: int, options: argparse.Namespace, *,
-            name: str, outage: bool = False) -> dict[str, Any]:  # fmt: skip
+            name: str, steps: int, problems: int = 200, outage: bool = False) -> dict[str, Any]:  # fmt: skip
     """One run of the example, unless FOLDER has it: what it printed, and how many seconds it took."""
     kept = folder / f"{name}.json"
     if kept.exists():
@@ -37,8 +38,8 @@ def example(processes: Processes, folder: Path, reward: str, seed: int, options:
         return done
     command = [
         sys.executable, str(EXAMPLE), "--reward", reward, "--seed", str(seed), "--service", processes.url,
-        "--run", name, "-k", str(options.k), "--steps", str(options.steps), "--samples", str(options.samples),
-        "--out", str(folder / name),
+        "--run", name, "-k", str(options.k), "--steps", str(steps), "--samples", str(options.samples),
+        "--problems", str(problems), "--out", str(folder / name),
     ]  # fmt: skip
     struck = None if not outage else f"run {name}"
     began = time.monotonic()
@@ -46,7 +47,7 @@ def example(processes: Processes, folder: Path, reward: str, seed: int, options:
         training = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=log, env=processes.env, text=True)
         try:
             while training.poll() is None:
-                if struck is not None and len(rewards_of(processes.settings, struck)) >= options.steps // 2 * 64 + 16:
+                if struck is not None and len(rewards_of(processes.settings, struck)) >= steps // 2 * 64 + 16:
                     strike(processes)
                     struck = None
                 processes.tend()
@@ -108,8 +109,9 @@ def main() -> None:
     """Parse, run, print."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--out", type=Path, required=True)
-    parser.add_argument("--seeds", type=int, nargs="+", default=[1, 2, 3])
+    parser.add_argument("--seeds", type=int, nargs="*", default=[1, 2, 3])
     parser.add_argument("--steps", type=int, default=20)
+    parser.add_argument("--outage-steps", type=int, default=6)
     parser.add_argument("--samples", type=int, default=2)
     parser.add_argument("--engine", default="auto")
     parser.add_argument("-k", type=int, default=1, help="critiques of a step")
@@ -118,18 +120,35 @@ def main() -> None:
     before = machine()
     # So that everything that was started ends with it.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
+    results = train_all(options) if options.seeds else {}
+    report("grpo", before, {"engine": options.engine, "runs": results, "outage": outage(options)})
+
+
+def train_all(options: argparse.Namespace) -> dict[str, Any]:
+    """Each reward with each seed, by name."""
     results = {}
     with own_servers() as (settings, folder), service_and_worker(settings, folder, "tiny", options.engine) as processes:
         for seed in options.seeds:
             for reward in ("steps", "answer"):
                 name = f"{reward}-{seed}"
-                results[name] = example(processes, options.out, reward, seed, options, name=name)
-    steady, struck = f"steps-{options.seeds[0]}", f"steps-{options.seeds[0]}-outage"
-    # A store that has judged the same solutions would give what it has.
-    with own_servers() as (settings, folder), service_and_worker(settings, folder, "tiny", options.engine) as processes:
-        outage = example(processes, options.out, "steps", options.seeds[0], options, name=struck, outage=True)
-    outage |= compared(options.out, steady, struck)
-    report("grpo", before, {"engine": options.engine, "runs": results, "outage": outage})
+                results[name] = example(
+                    processes, options.out, reward, seed, options, name=name, steps=options.steps
+                )  # fmt: skip
+    return results
+
+
+def outage(options: argparse.Namespace) -> dict[str, Any]:
+    """The same steps without and with an outage, and how they differ."""
+    for name in ("steady", "struck"):
+        with (
+            own_servers() as (settings, folder),
+            service_and_worker(settings, folder, "tiny", "transformers") as started,
+        ):
+            example(
+                started, options.out, "steps", 1, options,
+                name=name, steps=options.outage_steps, problems=20, outage=name == "struck",
+            )  # fmt: skip
+    return {"steps": options.outage_steps, **compared(options.out, "steady", "struck")}
 
 
 if __name__ == "__main__":
