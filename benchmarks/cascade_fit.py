@@ -62,8 +62,8 @@ def main() -> None:
     args = parser.parse_args()
     before = harness.machine()
     with open_context(load_settings()) as context:
-        pilot = _record(context, "benchmark", args.pilot, args)
-        held = _record(context, "held-out", args.solutions, args)
+        pilot = _record(context, "benchmark", "pilot", args.pilot, args)
+        held = _record(context, "held-out", "heldout", args.solutions, args)
     rules = _rules()
     fitted, tried = ({name: _row(rule, recorded) for name, rule in rules.items()} for recorded in (pilot, held))
     least = fitted["fixed"]["f1"] - args.loss
@@ -88,8 +88,8 @@ def _rules() -> dict[str, dict[str, Any]]:
     return rules
 
 
-def _record(context: Context, split: str, count: int, args: argparse.Namespace) -> Recorded:
-    rows = [as_row(split, number, chain) for number, chain in enumerate(draw_split(split, count))]
+def _record(context: Context, split: str, name: str, count: int, args: argparse.Namespace) -> Recorded:
+    rows = [as_row(name, number, chain) for number, chain in enumerate(draw_split(split, count))]
     with tempfile.TemporaryDirectory() as folder:
         file = write_rows(Path(folder) / "in.jsonl", rows)
         votes = _job(file, "--judge", "tiny", "-k", str(_K), "--engine", args.engine)

@@ -1,17 +1,18 @@
 """Judges of the arithmetic world side by side: `python -m benchmarks.cascade_table --critic FOLDER`.
 
-Held-out solutions in ProcessBench's form, judged by real jobs in a scratch database, one worker after the other: `tiny`
-with 1, 4 and 8 critiques a step and with `adaptive` up to the first error, the critic with 1 and 8 votes, and cascades
-of a screen and critiques. All have weights of one size. F1, tokens and seconds a solution are those of
-`rprm-jobs compare`: tokens are the generated ones that were kept, of a cascade those of both jobs; seconds are from the
-first claim to the last record, on a loaded worker. A screen generates nothing: what it reads is in `read_by_screen`.
-No job takes judgements of another.
+Held-out solutions in ProcessBench's form, judged by real jobs in the database of the environment, where they are found
+again; one worker after the other, unless one serves the judge: `tiny` with 1, 4 and 8 critiques a step and with
+`adaptive` up to the first error, the critic with 1 and 8 votes, and cascades of a screen and critiques. All have
+weights of one size. F1, tokens and seconds a solution are those of `rprm-jobs compare`: tokens are the generated ones
+that were kept, of a cascade those of both jobs; seconds are from the first claim to the last record, on a loaded
+worker. A screen generates nothing: what it reads is in `read_by_screen`. No job takes judgements of another.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
+import os
 import statistics
 import subprocess
 import sys
@@ -25,7 +26,9 @@ from benchmarks.served import QUIET, write_rows
 from rprm_jobs.judge.encode_solution import SolutionEncoder
 from rprm_jobs.judge.families.scoring import ScoreFamily
 from rprm_jobs.judge.resolve import resolve_judge
+from rprm_jobs.services.context import Context, open_context
 from rprm_jobs.services.evaluation.comparing import compare_jobs
+from rprm_jobs.settings import load_settings
 from training.splits import as_row, draw_split
 
 _FIXED = "tiny, K=8"
@@ -64,10 +67,11 @@ def main() -> None:
     before = harness.machine()
     screens = {name: tuple(judge.split(":")) for name, _, judge in (text.partition("=") for text in args.screen)}
     rows = [as_row("heldout", n, chain) for n, chain in enumerate(draw_split("held-out", args.solutions))]
-    with tempfile.TemporaryDirectory() as folder, harness.scratch_database() as url:
+    with tempfile.TemporaryDirectory() as folder:
         file = write_rows(Path(folder) / "heldout.jsonl", rows)
-        jobs = {name: _submit(file, options, args, url) for name, options in ways(args.critic, screens).items()}
-        table = _table(jobs, url)
+        jobs = {name: _submit(file, options, args) for name, options in ways(args.critic, screens).items()}
+    with open_context(load_settings()) as context:
+        table = _table(context, jobs)
     asked = {name: getattr(args, name) for name in ("solutions", "engine", "weight", "confidence")}
     read = {name: _read_a_solution(screen, rows) for name, screen in screens.items()}
     harness.report("cascade_table", before, {**asked, "read_by_screen": read, "ways": table})
@@ -84,26 +88,24 @@ def _read_a_solution(screen: Sequence[str], rows: Sequence[Row]) -> float | None
     return round(statistics.mean(len(encoder.encode(row["problem"], row["steps"]).ids) for row in rows), 1)
 
 
-def _submit(file: Path, options: Sequence[str], args: argparse.Namespace, url: str) -> Row:
+def _submit(file: Path, options: Sequence[str], args: argparse.Namespace) -> Row:
     """The job's id, or both of a cascade."""
     command = [sys.executable, "-m", "rprm_jobs", "submit", str(file), *options, "--wait", "--json"]
     command += ["--fail-on", "none"]
     command += ["--engine", args.engine, "--no-reuse"]
     if "--screen" in options:
         command += ["--weight", str(args.weight), "--confidence", str(args.confidence)]
-    env = harness.environment(url, QUIET)
-    done = subprocess.run(command, stdout=subprocess.PIPE, check=True, text=True, env=env)
+    done = subprocess.run(command, stdout=subprocess.PIPE, check=True, text=True, env={**os.environ, **QUIET})
     result: Row = json.loads(done.stdout)
     return result
 
 
-def _table(jobs: Mapping[str, Row], url: str) -> Row:
+def _table(context: Context, jobs: Mapping[str, Row]) -> Row:
     """A row for each way, beside that of the fixed K."""
     judging = {name: result.get("judged", result)["job_id"] for name, result in jobs.items()}
     screening = {name: result["job_id"] for name, result in jobs.items() if "judged" in result}
     ids = sorted({*judging.values(), *screening.values()}, key=[*judging.values(), *screening.values()].index)
-    with harness.context(url) as context:
-        document = compare_jobs(context, ids).as_json()
+    document = compare_jobs(context, ids).as_json()
     by_id = {job["job_id"]: job for job in document["jobs"]}
     pairs = {tuple(pair["jobs"]): pair for pair in document["pairs"]}
     table: Row = {}
