@@ -101,33 +101,32 @@ class SolutionEncoder:
         self, layers: Sequence[Layer], ids: Sequence[int], spans: Sequence[tuple[int, int, bool]]
     ) -> EncodedSolution | None:
         """The ids without what is dropped, and the places; None where a tag shares a token with what is around it."""
-        dropped = {i for layer, (a, b, _) in zip(layers, spans, strict=True) if layer.dropped for i in range(a, b)}
-        kept = [i for i in range(len(ids)) if i not in dropped]
-        index = {old: new for new, old in enumerate(kept)}
+        dropped = [i for layer, (a, b, _) in zip(layers, spans, strict=True) if layer.dropped for i in range(a, b)]
         places = []
         for layer, (first, end, apart) in zip(layers, spans, strict=True):
             if layer.step is None:
                 continue
             if layer.own and (not apart or (first == end)):
                 return None
-            places.append(self._place(first, end, index))
+            places.append(self._place(first, end, dropped))
         answer = next((a for layer, (a, *_) in zip(layers, spans, strict=True) if layer.step == 0), 0)
         shift = len(self._bos)
+        left_out = set(dropped)
+        kept = [token for i, token in enumerate(ids) if i not in left_out] if dropped else ids
         return EncodedSolution(
-            (*self._bos, *(ids[i] for i in kept)),
+            (*self._bos, *kept),
             tuple(place + shift for place in places),
-            index.get(answer, 0) + shift,
+            answer - bisect_left(dropped, answer) + shift,
         )
 
-    def _place(self, first: int, end: int, index: dict[int, int]) -> int:
+    def _place(self, first: int, end: int, dropped: Sequence[int]) -> int:
+        """Where the step is read among the ids that are kept; `dropped` are the places of the others, in order."""
         place = self._family.place
-        if place in (Place.TAG, Place.STEP_END):
-            return index.get(end - 1, 0)
-        old = first if place is Place.TAG_START else first - 1
+        old = end - 1 if place in (Place.TAG, Place.STEP_END) else first if place is Place.TAG_START else first - 1
         # What stands before a tag may itself be dropped.
-        while old not in index and old >= 0:
+        while old in dropped:
             old -= 1
-        return max(0, index.get(old, 0) - (place is Place.BEFORE_STEP_END))
+        return max(0, old - bisect_left(dropped, old) - (place is Place.BEFORE_STEP_END))
 
     def _own(self, text: str) -> list[int]:
         ids: list[int] = self._tokenizer.encode(text, add_special_tokens=False) if text else []
