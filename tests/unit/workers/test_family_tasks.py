@@ -62,7 +62,7 @@ class Answering(ScriptedEngine):
 
 
 def judged(
-    engine: Answering, recipe: Recipe, kind: Any, *, steps: tuple[str, ...] = STEPS, **stored: Any
+    engine: ScriptedEngine, recipe: Recipe, kind: Any, *, steps: tuple[str, ...] = STEPS, **stored: Any
 ) -> SolutionScore:
     scores: list[Any] = []
 
@@ -171,6 +171,23 @@ def test_a_solution_that_is_refused_fails_and_says_why() -> None:
     for family, kind in (("critic", CriticJudge), ("genprm", ChatJudge), ("thinkprm", ThinkJudge)):
         score = judged(Answering(family, refuse), recipe_of(family), kind)
         assert (score.status, score.reason) in [(ItemStatus.FAILED, "no"), (ItemStatus.FAILED, "step 1: no")]
+
+
+@pytest.mark.parametrize(
+    ("family", "kind", "step"),
+    [("critic", CriticJudge, ""), ("critic-scores", CriticJudge, ""), ("genprm", ChatJudge, "step 3: "),
+     ("genprm-code", ChatJudge, "step 3: "), ("thinkprm", ThinkJudge, "step 3: ")],
+)  # fmt: skip
+def test_what_does_not_fit_in_the_window_fails_with_that_reason_and_is_not_cut(
+    family: str, kind: Any, step: str
+) -> None:
+    engine = ScriptedEngine(resolve_judge("scripted", family), ScriptedOptions(max_model_len=3000))
+    score = judged(engine, recipe_of(family), kind, steps=("1", "2", "3" + " and so on" * 2000))
+    assert score.status is ItemStatus.FAILED
+    assert (score.reason or "").startswith(step)
+    assert "must fit in the judge's 3000" in (score.reason or "")
+    assert score.rewards == (None, None, None)
+    assert score.first_error is None
 
 
 def chat_answer(prompt: Prompt, _n: int, stop: Sequence[str]) -> str:
