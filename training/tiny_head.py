@@ -30,7 +30,7 @@ HEAD_SEED = 6
 BATCH, RATE, WARMUP = 48, 2e-3, 40
 # Rows that go through the model together, of about equal length.
 _TOGETHER = 12
-CHECKPOINT_EVERY = 100
+CHECKPOINT_EVERY = 50
 STEPS = 800
 THRESHOLD = 0.5
 # As PURE-PRM lays a solution out, with one line break for the blank line: a token of this tokenizer.

@@ -180,7 +180,9 @@ def build_piece_tokenizer(*, pad: str = "<pad>") -> Any:
     return tokenizer
 
 
-def build_folder(root: Path, published: Published, *, seed: int = 0, tokenizer: Any = None) -> Path:
+def build_folder(
+    root: Path, published: Published, *, seed: int = 0, tokenizer: Any = None, layers: int = LAYERS
+) -> Path:
     """Write the folder of a tiny judge of this family, as its authors' own looks, with random weights."""
     import torch
     import transformers
@@ -195,7 +197,7 @@ def build_folder(root: Path, published: Published, *, seed: int = 0, tokenizer: 
         vocab_size=len(tokenizer) + 8,
         hidden_size=WIDTH,
         intermediate_size=64,
-        num_hidden_layers=LAYERS,
+        num_hidden_layers=layers,
         num_attention_heads=2,
         num_key_value_heads=1,
         max_position_embeddings=WINDOW,
