@@ -3,9 +3,10 @@
 Held-out solutions in ProcessBench's form, judged by real jobs in the database of the environment, where they are found
 again; one worker after the other, unless one serves the judge: `tiny` with 1, 4 and 8 critiques a step and with
 `adaptive` up to the first error, the critic with 1 and 8 votes, and cascades of a screen and critiques. All have
-weights of one size. F1, tokens and seconds a solution are those of `rprm-jobs compare`: tokens are the generated ones
-that were kept, of a cascade those of both jobs; seconds are from the first claim to the last record, on a loaded
-worker. A screen generates nothing: what it reads is in `read_by_screen`. No job takes judgements of another.
+weights of one size. F1 and tokens a solution are those of `rprm-jobs compare`: tokens are the generated ones that were
+kept, of a cascade those of both jobs. A screen generates nothing: what it reads is in `read_by_screen`. Critiques that
+the store has are taken from it. Seconds a solution are from the first claim to the last record on a loaded worker, of
+further jobs over the first `--timed` solutions that take nothing from the store.
 """
 
 from __future__ import annotations
@@ -27,7 +28,8 @@ from rprm_jobs.judge.encode_solution import SolutionEncoder
 from rprm_jobs.judge.families.scoring import ScoreFamily
 from rprm_jobs.judge.resolve import resolve_judge
 from rprm_jobs.services.context import Context, open_context
-from rprm_jobs.services.evaluation.comparing import compare_jobs
+from rprm_jobs.services.evaluation.comparing import compare_jobs, seconds_per_solution
+from rprm_jobs.services.jobs.query import job_status
 from rprm_jobs.settings import load_settings
 from training.splits import as_row, draw_split
 
@@ -59,7 +61,8 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--critic", required=True, help="the folder that training.tiny_critic wrote")
     parser.add_argument("--screen", action="append", default=[], metavar="NAME=JUDGE[:FAMILY]", help="repeatable")
-    parser.add_argument("--solutions", type=int, default=400)
+    parser.add_argument("--solutions", type=int, default=300)
+    parser.add_argument("--timed", type=int, default=40)
     parser.add_argument("--engine", default="transformers")
     parser.add_argument("--weight", type=float, default=2.2, help="as how many critiques a screen counts")
     parser.add_argument("--confidence", type=float, default=0.95, help="of the cascades")
@@ -68,13 +71,24 @@ def main() -> None:
     screens = {name: tuple(judge.split(":")) for name, _, judge in (text.partition("=") for text in args.screen)}
     rows = [as_row("heldout", n, chain) for n, chain in enumerate(draw_split("held-out", args.solutions))]
     with tempfile.TemporaryDirectory() as folder:
-        file = write_rows(Path(folder) / "heldout.jsonl", rows)
-        jobs = {name: _submit(file, options, args) for name, options in ways(args.critic, screens).items()}
+        every, some = (write_rows(Path(folder) / f"{n}.jsonl", rows[:n]) for n in (args.solutions, args.timed))
+        jobs, timed = {}, {}
+        for name, options in ways(args.critic, screens).items():
+            jobs[name] = _submit(every, options, args)
+            timed[name] = _submit(some, [*options, "--no-reuse"], args)
     with open_context(load_settings()) as context:
         table = _table(context, jobs)
-    asked = {name: getattr(args, name) for name in ("solutions", "engine", "weight", "confidence")}
+        for name, result in timed.items():
+            table[name]["seconds_per_solution"] = _seconds(context, result)
+    asked = {name: getattr(args, name) for name in ("solutions", "timed", "engine", "weight", "confidence")}
     read = {name: _read_a_solution(screen, rows) for name, screen in screens.items()}
     harness.report("cascade_table", before, {**asked, "read_by_screen": read, "ways": table})
+
+
+def _seconds(context: Context, result: Row) -> float:
+    """Seconds a solution, of a cascade those of both jobs."""
+    ids = {result["job_id"], result.get("judged", result)["job_id"]}
+    return round(sum(seconds_per_solution(job_status(context, job_id)) or 0.0 for job_id in ids), 4)
 
 
 def _read_a_solution(screen: Sequence[str], rows: Sequence[Row]) -> float | None:
@@ -92,7 +106,7 @@ def _submit(file: Path, options: Sequence[str], args: argparse.Namespace) -> Row
     """The job's id, or both of a cascade."""
     command = [sys.executable, "-m", "rprm_jobs", "submit", str(file), *options, "--wait", "--json"]
     command += ["--fail-on", "none"]
-    command += ["--engine", args.engine, "--no-reuse"]
+    command += ["--engine", args.engine]
     if "--screen" in options:
         command += ["--weight", str(args.weight), "--confidence", str(args.confidence)]
     done = subprocess.run(command, stdout=subprocess.PIPE, check=True, text=True, env={**os.environ, **QUIET})
@@ -120,7 +134,6 @@ def _table(context: Context, jobs: Mapping[str, Row]) -> Row:
             "without_prediction": sum(parts[0]["without_prediction"].values()),
             "tokens_per_solution": round(tokens, 1),
             "tokens_of_fixed": round(tokens / fixed["tokens_per_solution"], 3),
-            "seconds_per_solution": round(sum(part["seconds_per_solution"] for part in parts), 4),
         }
     return table
 
