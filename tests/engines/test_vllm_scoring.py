@@ -14,7 +14,7 @@ import pytest
 from rprm_jobs.errors import ConfigError, JudgeError, PromptTooLong
 from rprm_jobs.judge.families.scoring import ScoreFamily
 from rprm_jobs.judge.resolve import resolve_judge
-from tests.support.score_models import BY_FAMILY, HOSTILE, PROBLEM, SOLUTIONS, Published, build_folder
+from tests.support.score_models import BY_FAMILY, HOSTILE, PROBLEM, SOLUTIONS, build_folder
 from tests.support.score_reference import Reference
 from workers.engines import create_engine
 from workers.engines.reaper import engine_processes
@@ -29,8 +29,8 @@ pytestmark = [
     # What vLLM and torch deprecate among themselves.
     pytest.mark.filterwarnings(r"ignore::DeprecationWarning:(torch|vllm|transformers)(\..*)?"),
 ]
-# vLLM's own head; chosen logits that vLLM makes a head of; our head on vLLM's body.
-WAYS = ("qwen-prm", "math-shepherd", "reason-eval")
+# vLLM's own head; chosen logits that vLLM makes a head of.
+WAYS = ("qwen-prm", "math-shepherd")
 Running = tuple[VllmScorer, ScoreFamily, Reference]
 
 
@@ -73,12 +73,12 @@ def test_what_vllm_cannot_score_is_said_in_one_line(
     tmp_path_factory: pytest.TempPathFactory, runner: asyncio.Runner
 ) -> None:
     root = tmp_path_factory.mktemp("judges")
-    judge = resolve_judge(str(build_folder(root, BY_FAMILY["eurus-prm"])))
-    with pytest.raises(ConfigError, match="holds one model, and family eurus-prm compares two") as caught:
-        create_engine("vllm", judge, {})
-    assert "--engine transformers" in caught.value.hint
-    other = Published("pqm", "PQM-other", "Gemma2ForCausalLM", base="Gemma2", head=BY_FAMILY["pqm"].head)
-    scorer = create_engine("vllm", resolve_judge(str(build_folder(root, other)), "pqm"), {})
-    with pytest.raises(JudgeError, match="vLLM has no Gemma2ForCausalLM") as caught_too:
+    for family in ("eurus-prm", "pqm", "act-prm", "llemma-prm"):
+        judge = resolve_judge(str(build_folder(root, BY_FAMILY[family])))
+        with pytest.raises(ConfigError, match=f"no head of the kind that family {family} reads") as caught:
+            create_engine("vllm", judge, {})
+        assert "--engine transformers" in caught.value.hint
+    scorer = create_engine("vllm", resolve_judge(str(build_folder(root, BY_FAMILY["reason-eval"]))), {})
+    with pytest.raises(JudgeError, match="vLLM has no ReasonEval_7B") as caught_too:
         runner.run(scorer.start())
     assert "--engine transformers" in caught_too.value.hint

@@ -1,8 +1,8 @@
 """Scoring judges with vLLM's pooling engine: one prefill a solution, the head's numbers at every token.
 
-Two-class heads are vLLM's own; chosen logits of a language model become a head of their rows, which vLLM makes while it
-loads; other heads are ours (`headed.py`). All tokens are returned and the places picked here: vLLM's own way, by the
-tag's id, would read a tag that a step quotes, and finds none that stands before the tag.
+Heads of classes are vLLM's own; chosen logits of a language model become a head of their rows, which vLLM makes while
+it loads. All tokens are returned and the places picked here: vLLM's own way, by the tag's id, would read a tag that a
+step quotes, and finds none that stands before the tag.
 """
 
 from __future__ import annotations
@@ -19,7 +19,6 @@ from rprm_jobs.judge.encode_solution import SolutionEncoder
 from rprm_jobs.judge.families.scoring import Head, ScoreFamily
 from rprm_jobs.judge.resolve import Judge
 from workers.engines.loading import check_weights, load_tokenizer
-from workers.engines.vllm import headed
 from workers.engines.vllm.arguments import engine_arguments
 from workers.engines.vllm.core import VllmCore, client_errors, first_line, set_environment
 
@@ -35,9 +34,9 @@ class VllmScorer:
     def __init__(self, judge: Judge, options: Mapping[str, str]) -> None:
         if not isinstance(judge.family, ScoreFamily):
             raise ConfigError(f"family {judge.family.name} does not score")
-        if judge.family.head is Head.LOG_RATIO:
+        if judge.family.head not in (Head.CLASSES, Head.VOCABULARY):
             raise ConfigError(
-                f"engine 'vllm' holds one model, and family {judge.family.name} compares two",
+                f"engine 'vllm' has no head of the kind that family {judge.family.name} reads ({judge.family.head})",
                 hint="use --engine transformers",
             )
         set_environment()
@@ -105,24 +104,16 @@ class VllmScorer:
                 "method": "no_post_processing",
                 "num_labels": self._family.outputs,
             }
-        if self._family.head is Head.CLASSES and name in _OWN:
+        if name in _OWN:
             return {}
-        if self._family.head is Head.CLASSES and name.endswith("ForTokenClassification"):
-            classes = re.sub(r"ForTokenClassification$", "ForSequenceClassification", name)
-            return {"architectures": [classes], "num_labels": self._family.outputs}
-        return self._with_our_head(config, name)
-
-    def _with_our_head(self, config: Any, name: str) -> dict[str, Any]:
-        fields = headed.overrides(config.model_type, self._family)
-        if fields is None:
+        if not name.endswith("ForTokenClassification"):
             raise JudgeError(
                 f"vLLM has no {name}",
                 where=self._judge.location,
                 hint="use --engine transformers, which has its head",
             )
-        headed.register()
-        self._arguments.worker_extension_cls = f"{headed.__name__}.{headed.HeadedWorker.__name__}"
-        return fields
+        classes = re.sub(r"ForTokenClassification$", "ForSequenceClassification", name)
+        return {"architectures": [classes], "num_labels": self._family.outputs}
 
     def _config(self) -> Any:
         from transformers import AutoConfig
