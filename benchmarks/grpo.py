@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import math
 import signal
 import subprocess
 import sys
@@ -27,6 +28,8 @@ from tests.support.store import run
 
 EXAMPLE = Path(__file__).parent.parent / "examples" / "grpo.py"
 _OUTAGE_S = 5.0
+# What a sum in another order makes of a probability.
+_ROUNDING = 1e-5
 
 
 def example(processes: Processes, folder: Path, reward: str, seed: int, options: argparse.Namespace, *,
@@ -93,16 +96,27 @@ def compared(folder: Path, steady_name: str, struck_name: str) -> dict[str, Any]
         json.loads((folder / f"{name}.rewards.json").read_text()) for name in (steady_name, struck_name)
     )
     both = rewards.keys() & struck_rewards.keys()
+    differences = [_difference(rewards[id_], struck_rewards[id_]) for id_ in both]
     return {
         "solutions": len(struck_rewards),
         "solutions_of_both_runs": len(both),
         "solutions_without_reward": sum(all(r is None for r in steps) for steps in struck_rewards.values()),
-        "solutions_with_other_rewards": sum(rewards[id_] != struck_rewards[id_] for id_ in both),
+        "solutions_with_other_rewards": sum(difference > _ROUNDING for difference in differences),
+        "largest_difference": max(differences, default=0.0),
         "training_steps_with_another_mean_reward": sum(
             a != b for a, b in zip(steady["rewards"], struck["rewards"], strict=True)
         ),
         "pass_at_1_differs_by": round(struck["after"] - steady["after"], 2),
     }
+
+
+def _difference(steps: list[float | None], others: list[float | None]) -> float:
+    """The largest of two solutions' steps; infinite where one has a reward and the other has none."""
+    pairs = zip(steps, others, strict=True)
+    return max(
+        math.inf if (a is None) != (b is None) else abs(a - b) if a is not None and b is not None else 0.0
+        for a, b in pairs
+    )
 
 
 def main() -> None:
