@@ -37,14 +37,13 @@ def test_the_reduced_recipe_learns(servers_env: dict[str, str], tmp_path: Path) 
     out = tmp_path / "small"
     built = build(out, servers_env)
     losses = [float(entry["loss"]) for entry in built["sft"]["log"] if "loss" in entry]
-    # Means of five steps of 32 critiques each. A few hard critiques double such a mean (0.03 to 0.07 was seen), so the
-    # halves are compared by their medians: they fell by a quarter where this was written.
+    # Means of five steps of eight critiques each. A few hard critiques double such a mean (0.03 to 0.05 was seen), so the
+    # halves are compared by their medians: they fell by almost a half where this was written.
     half = len(losses) // 2
     assert median(losses[half:]) < 0.9 * median(losses[:half])
-    pairs = built["dpo"]["data"]["validation"]
-    assert pairs >= 16
+    assert min(built["dpo"]["data"][split] for split in ("train", "validation")) >= 1
     accuracies = [e["eval_rewards/accuracies"] for e in built["dpo"]["log"] if "eval_rewards/accuracies" in e]
-    # Twenty pairs are too few to tell learning from luck (0.6 was seen); that preferences are learned is held by
+    # So few pairs cannot tell learning from luck; that preferences are learned is held by
     # tests/unit/training/test_preferences.py.
     assert accuracies
     assert all(0 <= accuracy <= 1 for accuracy in accuracies)
