@@ -37,8 +37,8 @@ def test_the_reduced_recipe_learns(servers_env: dict[str, str], tmp_path: Path) 
     out = tmp_path / "small"
     built = build(out, servers_env)
     losses = [float(entry["loss"]) for entry in built["sft"]["log"] if "loss" in entry]
-    # Means of five steps of eight critiques each. A few hard critiques double such a mean (0.03 to 0.05 was seen), so the
-    # halves are compared by their medians: they fell by almost a half where this was written.
+    # Means of five steps of eight critiques each. A few hard critiques double such a mean (0.03 to 0.05 was seen), so
+    # the halves are compared by their medians: they fell by almost a half where this was written.
     half = len(losses) // 2
     assert median(losses[half:]) < 0.9 * median(losses[:half])
     assert min(built["dpo"]["data"][split] for split in ("train", "validation")) >= 1
