@@ -20,7 +20,7 @@ import typer.main
 from docs.shapes import ERROR, OR_AS, SHAPES
 from rprm_jobs.cli import app
 from rprm_jobs.settings import VARIABLES, Limits, Settings, Variable
-from training.__main__ import phase_parser
+from training.options import phase_parser
 
 HERE = Path(__file__).parent
 _COMMANDS_HEAD = """\

@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -24,6 +25,16 @@ class RprmError(Exception):
     def __str__(self) -> str:
         head = f"{self.where}: {self.what}" if self.where else self.what
         return f"{head}\n  hint: {self.hint}" if self.hint else head
+
+    def as_dict(self) -> dict[str, Any]:
+        """The error as plain JSON types: what --json prints on stderr, and one program tells another."""
+        return {
+            "kind": type(self).__name__,
+            "what": self.what,
+            "where": self.where,
+            "hint": self.hint,
+            "status": self.exit_code,
+        }
 
 
 class ConfigError(RprmError):
@@ -69,6 +80,11 @@ class InputError(RprmError):
         super().__init__(what, where=where, hint=hint)
         self.bad_lines = bad_lines
         self.n_bad = n_bad or len(bad_lines)
+
+    def as_dict(self) -> dict[str, Any]:
+        """As of every error, with the bad rows."""
+        rows = [{"file": bad.file, "line": bad.line, "reason": bad.reason} for bad in self.bad_lines]
+        return {**super().as_dict(), "bad_rows": rows, "n_bad": self.n_bad}
 
 
 class NotFound(RprmError):
@@ -183,6 +199,17 @@ class TrainingFailed(RprmError):
     def __init__(self, what: str = "", *, where: str = "", hint: str = "", status: int = 1) -> None:
         super().__init__(what, where=where, hint=hint)
         self.exit_code = status
+
+
+def error_from(said: Mapping[str, Any]) -> RprmError:
+    """The error that another program of this project has told by `as_dict`, with its exit status."""
+    kind = globals().get(said["kind"])
+    leaf = kind if isinstance(kind, type) and issubclass(kind, RprmError) else RprmError
+    rows = tuple(BadLine(row["file"], row["line"], row["reason"]) for row in said.get("bad_rows", ()))
+    more = {"bad_lines": rows, "n_bad": said["n_bad"]} if issubclass(leaf, InputError) else {}
+    error = leaf(said["what"], where=said["where"], hint=said["hint"], **more)
+    error.exit_code = said["status"]
+    return error
 
 
 class ItemFailure(Exception):

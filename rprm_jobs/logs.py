@@ -19,6 +19,15 @@ from rprm_jobs.errors import ConfigError
 FIELDS = ("job", "shard", "attempt", "worker")
 
 
+class LogLevel(StrEnum):
+    """The least important lines that are written."""
+
+    DEBUG = "DEBUG"
+    INFO = "INFO"
+    WARNING = "WARNING"
+    ERROR = "ERROR"
+
+
 class LogFormat(StrEnum):
     """How log lines look."""
 

@@ -24,9 +24,13 @@ def has_checkpoint(out: Path) -> bool:
 
 
 def check_folder(out: Path, *, resume: bool, restart: bool) -> None:
-    """Raise Conflict where a run would begin from zero over the checkpoints of another, unasked."""
+    """Raise Conflict where a run would begin over the checkpoints of another unasked, or would resume none."""
     if resume and restart:
         raise ConfigError("--resume and --restart contradict each other", hint="leave one of them out")
+    if resume and not has_checkpoint(out):
+        raise ConfigError(
+            "there is no checkpoint to go on from", where=str(checkpoints(out)), hint="leave out --resume"
+        )
     if has_checkpoint(out) and not (resume or restart):
         raise Conflict(
             "an interrupted training left checkpoints there",
@@ -36,9 +40,9 @@ def check_folder(out: Path, *, resume: bool, restart: bool) -> None:
 
 
 def begin(out: Path, what: Mapping[str, Any], *, resume: bool) -> None:
-    """Note what is trained, so that only the same is resumed. Raises Conflict where something else was.
+    """Note what is trained, so that only the same is resumed; `what` is the recipe, and digests of judge and data.
 
-    `what` is the recipe, and digests of judge and data.
+    Raises Conflict where something else was, ConfigError where nothing can be written.
     """
     file = checkpoints(out) / BEGUN
     if resume and file.exists():
@@ -55,5 +59,10 @@ def begin(out: Path, what: Mapping[str, Any], *, resume: bool) -> None:
         return
     if not resume:
         shutil.rmtree(checkpoints(out), ignore_errors=True)
-    checkpoints(out).mkdir(parents=True, exist_ok=True)
-    file.write_text(json.dumps(dict(what), indent=2) + "\n", encoding="utf-8")
+    try:
+        checkpoints(out).mkdir(parents=True, exist_ok=True)
+        file.write_text(json.dumps(dict(what), indent=2) + "\n", encoding="utf-8")
+    except OSError as error:
+        raise ConfigError(
+            f"the judge cannot be written: {error.strerror}", where=str(out), hint="name a writable folder: --out NEW"
+        ) from error

@@ -6,12 +6,10 @@ and the ends of their turns carry loss.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any, TypedDict
 
-from rprm_jobs.errors import ConfigError
 from rprm_jobs.judge.encode import PromptEncoder
-from training.recipe import TrainingRecipe
+from training.recipe import DpoRecipe
 from training.trainer import Log, TrainingPlan, adapter, arguments, callbacks, data_sets, run
 
 
@@ -21,24 +19,6 @@ class PreferencePair(TypedDict):
     prompt_ids: list[int]
     chosen_ids: list[int]
     rejected_ids: list[int]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class DpoRecipe(TrainingRecipe):
-    """DPO as in the paper (section 4): batch 128, 1 epoch, learning rate 5e-7.
-
-    `beta` is the strength of the pull to the judge it starts from. `sft_weight` adds so much of the chosen critique's
-    own loss, which keeps its likelihood from falling along with the rejected one's; the paper has none of it.
-    """
-
-    learning_rate: float = 5e-7
-    beta: float = 0.1
-    sft_weight: float = 0.0
-
-    def __post_init__(self) -> None:
-        TrainingRecipe.__post_init__(self)
-        if self.beta <= 0 or self.sft_weight < 0:
-            raise ConfigError("beta must be above 0, and sft_weight not negative")
 
 
 def train_dpo(model: Any, reference: Any, tokenizer: Any, plan: TrainingPlan) -> tuple[Any, Log]:

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import math
+from dataclasses import dataclass, fields
 
 from rprm_jobs.errors import ConfigError
 
 _AT_LEAST_ONE = ("batch", "accumulation", "evaluate_every", "evaluate_rows", "patience", "log_every")
+# The largest that numpy takes.
+_MOST_SEED = 2**32 - 1
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -42,9 +45,63 @@ class TrainingRecipe:
     report_to: str = "none"
 
     def __post_init__(self) -> None:
-        if min(getattr(self, name) for name in _AT_LEAST_ONE) < 1:
-            raise ConfigError(f"{', '.join(_AT_LEAST_ONE)} must be at least 1")
-        if min(self.epochs, self.learning_rate, self.lora_alpha) <= 0:
-            raise ConfigError("epochs, learning_rate and lora_alpha must be above 0")
-        if min(self.steps, self.warmup, self.lora_rank) < 0:
-            raise ConfigError("steps, warmup and lora_rank must not be negative")
+        for name in _AT_LEAST_ONE:
+            check_bound(self, name, least=1)
+        for name in ("epochs", "learning_rate", "lora_alpha"):
+            check_bound(self, name, above=0)
+        for name in ("steps", "warmup", "lora_rank", "weight_decay"):
+            check_bound(self, name, least=0)
+        if not 0 <= self.seed <= _MOST_SEED:
+            raise ConfigError(f"--seed {self.seed} is not in 0..{_MOST_SEED}", hint="for example --seed 42")
+        if not 0 <= self.beta2 < 1:
+            raise ConfigError(f"--beta2 {self.beta2:g} is not in [0, 1)", hint="for example --beta2 0.999")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SftRecipe(TrainingRecipe):
+    """SFT as in the paper (section 4): batch 128, 1 epoch, learning rate 5e-6.
+
+    `pad_to` makes lengths multiples of it (0 leaves them); `decay` steps at the end and `floor`, the last rate as a
+    share of the first, are for the schedule warmup_stable_decay.
+    """
+
+    batch: int = 8
+    accumulation: int = 16
+    learning_rate: float = 5e-6
+    pad_to: int = 0
+    decay: int = 0
+    floor: float = 0.0
+
+    def __post_init__(self) -> None:
+        TrainingRecipe.__post_init__(self)
+        for name in ("pad_to", "decay", "floor"):
+            check_bound(self, name, least=0)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DpoRecipe(TrainingRecipe):
+    """DPO as in the paper (section 4): batch 128, 1 epoch, learning rate 5e-7.
+
+    `beta` is the strength of the pull to the judge it starts from. `sft_weight` adds so much of the chosen critique's
+    own loss, which keeps its likelihood from falling along with the rejected one's; the paper has none of it.
+    """
+
+    learning_rate: float = 5e-7
+    beta: float = 0.1
+    sft_weight: float = 0.0
+
+    def __post_init__(self) -> None:
+        TrainingRecipe.__post_init__(self)
+        check_bound(self, "beta", above=0)
+        check_bound(self, "sft_weight", least=0)
+
+
+def check_bound(recipe: TrainingRecipe, name: str, *, least: float | None = None, above: float | None = None) -> None:
+    """Raise ConfigError for a value under its bound, or one that is no finite number."""
+    value = getattr(recipe, name)
+    if math.isfinite(value) and (value >= least if least is not None else value > (above or 0)):
+        return
+    bound = f"at least {least:g}" if least is not None else f"above {above:g}"
+    default = next(field.default for field in fields(recipe) if field.name == name)
+    option = f"--{name.replace('_', '-')}"
+    raise ConfigError(f"{option} {value:g} is not {bound}", hint=f"the default is {option} {default:g}")

@@ -8,12 +8,11 @@ from __future__ import annotations
 
 import random
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
 from itertools import islice
 from typing import Any, TypedDict
 
 from rprm_jobs.judge.encode import PromptEncoder
-from training.recipe import TrainingRecipe
+from training.recipe import SftRecipe
 from training.trainer import Log, TrainingPlan, adapter, arguments, callbacks, data_sets, run
 
 
@@ -29,22 +28,6 @@ class Example(TypedDict):
 
     input_ids: list[int]
     labels: list[int]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SftRecipe(TrainingRecipe):
-    """SFT as in the paper (section 4): batch 128, 1 epoch, learning rate 5e-6.
-
-    `pad_to` makes lengths multiples of it (0 leaves them); `decay` steps at the end and `floor`, the last rate as a
-    share of the first, are for the schedule warmup_stable_decay.
-    """
-
-    batch: int = 8
-    accumulation: int = 16
-    learning_rate: float = 5e-6
-    pad_to: int = 0
-    decay: int = 0
-    floor: float = 0.0
 
 
 def train_sft(model: Any, tokenizer: Any, plan: TrainingPlan) -> tuple[Any, Log]:

@@ -19,7 +19,8 @@ from rprm_jobs.judge.prompt import PromptTemplate
 from rprm_jobs.types import Sampling
 from training.folder import write_judge
 from training.foreign import draw_foreign, foreign_critique
-from training.sft import Record, SftRecipe, train_sft
+from training.recipe import SftRecipe
+from training.sft import Record, train_sft
 from training.source import TRAIN, VALIDATION, RowSource
 from training.splits import CLOSING_SEED, TRAINING_SEED, training_stream
 from training.teacher import critique

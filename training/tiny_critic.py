@@ -23,7 +23,8 @@ from rprm_jobs.judge.prompt import format_step
 from rprm_jobs.judge.resolve import resolve_judge
 from training.evaluate import EvaluatedJudge, padded
 from training.folder import load_model, load_tokenizer, write_model
-from training.sft import Record, SftRecipe, train_sft
+from training.recipe import SftRecipe
+from training.sft import Record, train_sft
 from training.splits import CRITIC_SEED, draw_split
 from training.teacher import analyse, conclude
 from training.tiny_base import generated

@@ -24,7 +24,8 @@ from rprm_jobs.judge.resolve import POLICY_CARD, resolve_judge
 from training import tiny_base
 from training.careless import draw_careless
 from training.folder import load_model, load_tokenizer, write_model
-from training.sft import Record, SftRecipe, train_sft
+from training.recipe import SftRecipe
+from training.sft import Record, train_sft
 from training.splits import POLICY_SEED
 from training.trainer import TrainingPlan
 

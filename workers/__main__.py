@@ -83,7 +83,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         options = ProcessOptions(args.shards_in_flight, args.critiques_in_flight, args.log_file)
         return run_worker(settings, _serving(args), options, signals)
     except RprmError as error:
-        print(f"rprm-jobs worker: {error}", file=sys.stderr)
+        print(f"error: {error}", file=sys.stderr)
         return error.exit_code
 
 

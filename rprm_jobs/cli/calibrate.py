@@ -32,7 +32,7 @@ def fit(
     ] = False,
     as_json: JsonOption = False,
 ) -> None:
-    """Learn P(correct) from a step's votes and those of the other steps of its solution.
+    """Learn P(correct) of a step from its solution's votes.
 
     Rewards never change: `results --calibrated NAME` adds a column beside them.
     """

@@ -84,7 +84,7 @@ def _show_services(services: list[ServiceStatus], as_json: bool) -> None:
 
 
 def upgrade(as_json: JsonOption = False) -> None:
-    """Upgrade the database to this version's schema; no data is lost."""
+    """Upgrade the database schema; no data is lost."""
     from rprm_jobs.services.context import upgrade_schema
 
     with connected(check_schema=False) as context:
@@ -96,7 +96,7 @@ def upgrade(as_json: JsonOption = False) -> None:
 
 
 def current(as_json: JsonOption = False) -> None:
-    """Show which schema the database has and which this version needs."""
+    """Show the schema of the database, and the one needed."""
     from rprm_jobs.store.schema import migrations
 
     with connected(check_schema=False) as context:

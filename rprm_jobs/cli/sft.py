@@ -35,9 +35,9 @@ def build(
     dry_run: sets.DryRunOption = False,
     as_json: JsonOption = False,
 ) -> None:
-    """Build a set of critiques to imitate from labelled, judged jobs.
+    """Build a set of critiques to imitate from judged jobs.
 
-    Those are the critiques that agree with the label and end in their verdict.
+    They are those of labelled steps that agree with the label and end in their verdict.
     """
     from rprm_jobs.pairs.rules import PerStep, SftRules
 

@@ -25,7 +25,10 @@ def create(
     ] = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Create a token and print it; only its digest is stored, so it is shown this once."""
+    """Create a token and print it.
+
+    Only its digest is stored, so it is shown this once.
+    """
     from rprm_jobs.errors import ConfigError
     from rprm_jobs.services.access import Scope, create_token
 
@@ -75,7 +78,7 @@ def log(
     limit: Annotated[int, typer.Option("--limit", min=1, metavar="N", help="Number of entries.")] = 50,
     as_json: JsonOption = False,
 ) -> None:
-    """Show who did what with the service and its tokens, newest first."""
+    """Show who did what with the service, newest first."""
     from rprm_jobs.cli.shared.tables import Table, print_table
     from rprm_jobs.services.access import read_log
 

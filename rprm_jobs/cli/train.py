@@ -16,7 +16,7 @@ from rprm_jobs.cli.shared.options import JsonOption
 from rprm_jobs.launch.servers import connected
 
 train_app = new_group("Train a judge with SFT or DPO.")
-# The options are those of the training program, which refuses unknown ones itself.
+# The options are those of the training program, which refuses unknown ones itself and tells its error.
 _PASSED_ON = {"allow_extra_args": True, "ignore_unknown_options": True, "help_option_names": []}
 _OWN_OPTIONS = """\
 --processes N             GPUs of this machine to train on, or CPU processes
@@ -70,12 +70,12 @@ def register(app: typer.Typer) -> None:
     """Add the commands."""
     _add_phase(
         "sft",
-        "Learn critiques that agree with the label, from a set of `sft build`.",
+        "Learn critiques that agree with the label.\n\nThey are those of a set that `sft build` has made.",
         "rprm-jobs train sft --set cold-start --model tiny --out judges/sft",
     )
     _add_phase(
         "dpo",
-        "Prefer critiques that agree with the label, from a set of `pairs build`.",
+        "Prefer critiques that agree with the label.\n\nThe pairs are those of a set that `pairs build` has made.",
         "rprm-jobs train dpo --set first --model tiny --out judges/dpo",
     )
     app.add_typer(train_app, name="train", rich_help_panel=TRAINING)

@@ -20,7 +20,7 @@ from rprm_jobs.cli.shared.options import (
 )
 from rprm_jobs.errors import ConfigError
 from rprm_jobs.launch.servers import connected
-from rprm_jobs.logs import LogFormat
+from rprm_jobs.logs import LogFormat, LogLevel
 
 # A heading of its help.
 LOAD = "Load"
@@ -95,7 +95,9 @@ def worker(
             show_default="RPRM_METRICS_PORT, or none",
         ),
     ] = None,
-    log_level: Annotated[str, typer.Option("--log-level", help="DEBUG, INFO, WARNING or ERROR.")] = "INFO",
+    log_level: Annotated[
+        LogLevel, typer.Option("--log-level", help="The least important lines.", case_sensitive=False)
+    ] = LogLevel.INFO,
     log_format: Annotated[
         LogFormat | None,
         typer.Option(
@@ -113,7 +115,7 @@ def worker(
         engine = "openai"
     if judge is None and policy is None:
         judge = "tiny"
-    command = [sys.executable, "-m", "workers", "--engine", engine, "--log-level", log_level]
+    command = [sys.executable, "-m", "workers", "--engine", engine, "--log-level", log_level.value]
     command += [] if log_format is None else ["--log-format", log_format.value]
     command += [] if judge is None else ["--judge", judge]
     command += [] if family is None else ["--family", family]

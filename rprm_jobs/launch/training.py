@@ -9,9 +9,11 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from rprm_jobs.errors import ConfigError, TrainingFailed
+from rprm_jobs.errors import ConfigError, RprmError, TrainingFailed, error_from
 
 _NEEDS = ("accelerate", "datasets", "trl")
+# The program tells its error in a line of JSON on stdout.
+_REPORT = "--report-error"
 
 
 def run_training(
@@ -19,18 +21,27 @@ def run_training(
 ) -> str:
     """Run the training program to its end; returns what it printed on stdout.
 
-    Raises ConfigError without the extra `train`, TrainingFailed with the program's exit status.
+    Raises ConfigError without the extra `train`, the program's own error, else TrainingFailed with its exit status.
     """
     _check_installed()
-    command = [*_launcher(processes, config), "-m", "training", *arguments]
+    command = [*_launcher(processes, config), "-m", "training", *arguments, _REPORT]
     done = subprocess.run(command, env=environment, stdout=subprocess.PIPE, text=True, check=False)
     if done.returncode:
-        # As in a shell: 128 plus the number of the signal that killed it.
-        status = done.returncode if done.returncode > 0 else 128 - done.returncode
-        raise TrainingFailed(
-            f"training exited with status {done.returncode}", hint="read its last lines above", status=status
-        )
+        raise _failure(done)
     return done.stdout
+
+
+def _failure(done: subprocess.CompletedProcess[str]) -> RprmError:
+    """The error that the program has told, or that it died of another."""
+    for line in done.stdout.splitlines():
+        if line.startswith('{"error"'):
+            # Of several processes each may tell it.
+            return error_from(json.loads(line)["error"])
+    # As in a shell: 128 plus the number of the signal that killed it.
+    status = done.returncode if done.returncode > 0 else 128 - done.returncode
+    return TrainingFailed(
+        f"training exited with status {done.returncode}", hint="read its last lines above", status=status
+    )
 
 
 def check_training(arguments: Sequence[str]) -> Mapping[str, Any]:
@@ -39,12 +50,11 @@ def check_training(arguments: Sequence[str]) -> Mapping[str, Any]:
     Raises ConfigError for arguments that it refuses, and without the extra `train`.
     """
     _check_installed()
-    command = [sys.executable, "-m", "training", *arguments, "--check"]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    command = [sys.executable, "-m", "training", *arguments, "--check", _REPORT]
+    done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=False)
     if done.returncode:
-        what = (done.stderr.strip().splitlines() or ["it said nothing"])[-1 if "hint:" not in done.stderr else 0]
-        what = what.removeprefix("python -m training dpo: ").removeprefix("error: ")
-        raise ConfigError(f"the training program refuses its options: {what}", hint="see rprm-jobs train dpo --help")
+        failure = _failure(done)
+        raise ConfigError(f"the training program refuses its options: {failure.what}", hint=failure.hint)
     recipe: Mapping[str, Any] = json.loads(done.stdout)["recipe"]
     return recipe
 

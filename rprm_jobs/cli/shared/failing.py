@@ -48,27 +48,12 @@ def explained(error: Exception) -> RprmError:
 def show_error(error: RprmError, *, as_json: bool = False) -> None:
     """Print what went wrong, where, and the hint; for a refused input also its bad rows, by their faults."""
     if as_json:
-        say(json.dumps({"error": error_json(error)}))
+        say(json.dumps({"error": error.as_dict()}))
         return
     say(f"error: {error}")
     if isinstance(error, InputError):
         for line in fault_lines(error.bad_lines, error.n_bad):
             say(f"  {line}")
-
-
-def error_json(error: RprmError) -> dict[str, Any]:
-    """The error as --json prints it, in one line on stderr."""
-    shown: dict[str, Any] = {
-        "kind": type(error).__name__,
-        "what": error.what,
-        "where": error.where,
-        "hint": error.hint,
-        "status": error.exit_code,
-    }
-    if isinstance(error, InputError):
-        rows = [{"file": bad.file, "line": bad.line, "reason": bad.reason} for bad in error.bad_lines]
-        shown |= {"bad_rows": rows, "n_bad": error.n_bad}
-    return shown
 
 
 def fault_lines(bad_lines: Sequence[BadLine], n_bad: int) -> Iterator[str]:

@@ -15,7 +15,8 @@ from tests.support.critiques import T
 from tests.support.judges import build_drilled_judge
 from tests.support.training import build_set, with_texts
 from training.folder import load_model, load_tokenizer
-from training.preferences import DpoRecipe, train_dpo
+from training.preferences import train_dpo
+from training.recipe import DpoRecipe
 from training.source import from_set
 from training.trainer import TrainingPlan
 

@@ -15,7 +15,7 @@ import typer.main
 from rprm_jobs.cli import app
 from rprm_jobs.settings import TEST_NAMES, VARIABLES
 from tests.support.commands import commands
-from training.__main__ import phase_parser
+from training.options import phase_parser
 
 ROOT = Path(__file__).parents[3]
 # What a hint's own values stand for.

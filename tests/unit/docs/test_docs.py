@@ -12,7 +12,7 @@ from rprm_jobs import errors
 from rprm_jobs import settings as settings_module
 from rprm_jobs.cli import app
 from tests.support.commands import commands
-from training.__main__ import phase_parser
+from training.options import phase_parser
 
 ROOT = Path(__file__).parents[3]
 DOCS = ROOT / "docs"

@@ -9,7 +9,6 @@ import pytest
 from docs.reference import output_schema
 from docs.shapes import SHAPES
 from rprm_jobs.cli import app
-from rprm_jobs.cli.shared.failing import error_json
 from rprm_jobs.errors import BadLine, InputError
 from tests.support.commands import commands
 from tests.support.shapes import SCHEMA, check_shape, command_of, schema
@@ -39,4 +38,4 @@ def test_an_error_has_the_documented_shape() -> None:
     from jsonschema import validate
 
     error = InputError("what", where="here", hint="this", bad_lines=(BadLine("a", 1, "r"),))
-    validate({"error": error_json(error)}, schema()["properties"]["error"])
+    validate({"error": error.as_dict()}, schema()["properties"]["error"])

@@ -37,6 +37,16 @@ def test_an_empty_folder_needs_neither(tmp_path: Path) -> None:
     check_folder(tmp_path, resume=False, restart=False)
 
 
+def test_what_cannot_be_is_refused_before_anything_is_loaded(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="no checkpoint to go on from") as refused:
+        check_folder(tmp_path, resume=True, restart=False)
+    assert "--resume" in refused.value.hint
+    (tmp_path / "file").touch()
+    with pytest.raises(ConfigError, match="the judge cannot be written: Not a directory") as refused:
+        begin(tmp_path / "file", WHAT, resume=False)
+    assert "--out" in refused.value.hint
+
+
 def test_only_the_same_is_resumed(interrupted: Path) -> None:
     begin(interrupted, WHAT, resume=True)
     with pytest.raises(Conflict, match=r"learning_rate was 1e-06, now 0\.1; data was b, now c"):

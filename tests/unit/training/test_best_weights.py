@@ -11,8 +11,9 @@ import pytest
 from rprm_jobs.judge.resolve import Judge, resolve_judge
 from tests.support.judges import render
 from training.folder import load_model, load_tokenizer
-from training.preferences import DpoRecipe, train_dpo
-from training.sft import SftRecipe, train_sft
+from training.preferences import train_dpo
+from training.recipe import DpoRecipe, SftRecipe
+from training.sft import train_sft
 from training.source import VALIDATION, RowSource
 from training.trainer import TrainingPlan
 

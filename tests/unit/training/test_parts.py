@@ -12,8 +12,9 @@ import pytest
 from rprm_jobs.errors import ConfigError, InputError
 from rprm_jobs.pairs.rules import SetKind
 from training import preferences, trainer
-from training.__main__ import phase_parser
-from training.preferences import DpoRecipe, encode_pair
+from training.options import phase_parser
+from training.preferences import encode_pair
+from training.recipe import DpoRecipe
 from training.source import RowSource, from_path
 from training.trainer import TrainingPlan
 

@@ -17,7 +17,8 @@ from rprm_jobs.pairs.rules import SetKind
 from rprm_jobs.services.training.export import SPLITS
 from tests.support.judges import build_drilled_judge, render
 from training import __main__ as command
-from training.preferences import DpoRecipe, encode_pair
+from training.preferences import encode_pair
+from training.recipe import DpoRecipe
 from training.source import from_path
 
 VERDICT = "Verification: Is the step correct (Yes/No)?"

@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from training.preferences import DpoRecipe
 from training.progress import describe, progress_callback, shown
+from training.recipe import DpoRecipe
 from training.source import TRAIN, VALIDATION, RowSource
 from training.trainer import TrainingPlan
 

@@ -12,8 +12,9 @@ from rprm_jobs.errors import ConfigError
 from rprm_jobs.judge.resolve import Judge, resolve_judge
 from tests.support.judges import build_drilled_judge, render
 from training.folder import load_model, load_tokenizer
-from training.preferences import DpoRecipe, train_dpo
-from training.sft import SftRecipe, train_sft
+from training.preferences import train_dpo
+from training.recipe import DpoRecipe, SftRecipe
+from training.sft import train_sft
 from training.source import RowSource
 from training.trainer import TrainingPlan
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import random
 from itertools import islice
 from pathlib import Path
@@ -11,7 +12,8 @@ import pytest
 
 from rprm_jobs.errors import ConfigError
 from rprm_jobs.judge.encode import PromptEncoder
-from training.sft import Example, SftRecipe, by_length, encode_record, train_sft
+from training.recipe import SftRecipe
+from training.sft import Example, by_length, encode_record, train_sft
 from training.splits import TRAINING_SEED
 from training.tiny_base import PROMPT, Shape, generated, new_model, recipe_for, training_records
 from training.tokenizer import build_tokenizer
@@ -32,10 +34,16 @@ def test_examples_are_grouped_by_length_and_none_is_lost() -> None:
 
 
 def test_a_recipe_that_cannot_be_is_refused() -> None:
-    with pytest.raises(ConfigError, match="at least 1"):
-        SftRecipe(batch=0)
-    with pytest.raises(ConfigError, match="not be negative"):
-        SftRecipe(steps=-1)
+    for wrong, words in (
+        ({"batch": 0}, "--batch 0 is not at least 1"),
+        ({"steps": -1}, "--steps -1 is not at least 0"),
+        ({"epochs": math.inf}, "--epochs inf is not above 0"),
+        ({"seed": -1}, "--seed -1 is not in 0..4294967295"),
+        ({"pad_to": -2}, "--pad-to -2 is not at least 0"),
+    ):
+        with pytest.raises(ConfigError, match=words) as refused:
+            SftRecipe(**wrong)  # type: ignore[arg-type]
+        assert words.split()[0] in refused.value.hint
 
 
 def test_training_records_are_the_same_at_every_call() -> None:

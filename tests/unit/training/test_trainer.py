@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from training.sft import SftRecipe
+from training.recipe import SftRecipe
 from training.source import TRAIN, VALIDATION, RowSource
 from training.trainer import TrainingPlan, arguments
 
