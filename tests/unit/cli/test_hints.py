@@ -18,6 +18,7 @@ from tests.support.commands import commands
 from training.options import phase_parser
 
 ROOT = Path(__file__).parents[3]
+BUILT = typer.main.get_command(app)
 # What a hint's own values stand for.
 VALUES = {"kind": "pairs", "kind.value": "pairs", "training_set.kind.value": "sft"}
 OTHER = "7"
@@ -69,7 +70,7 @@ def test_there_are_hints() -> None:
 @pytest.mark.parametrize(("place", "line"), TYPED)
 def test_a_hinted_command_can_be_typed(place: str, line: str) -> None:
     words = shlex.split(re.sub(r"[<>] \S+", "", line))
-    group: Any = typer.main.get_command(app)
+    group: Any = BUILT
     context = typer.Context(group, info_name="rprm-jobs")
     if words[0] == "--debug":
         return
