@@ -11,6 +11,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from rprm_jobs.types import Critique, ItemStatus, SolutionScore, Verdict
+from rprm_jobs.words import counted
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,8 +119,9 @@ def _missing_reason(
         return None
     step = missing[0]
     cut = sum(c.verdict is Verdict.TRUNCATED for c in by_step[step])
-    more = f" (and {len(missing) - 1} more steps)" if len(missing) > 1 else ""
-    return f"step {step + 1}: no verdict in any of {len(by_step[step])} critiques, {cut} cut by the token limit{more}"
+    more = f" (and {counted(len(missing) - 1, 'more step')})" if len(missing) > 1 else ""
+    among = counted(len(by_step[step]), "critique")
+    return f"step {step + 1}: no verdict in any of {among}, {cut} cut by the token limit{more}"
 
 
 def failed_solution(ord_: int, n_steps: int, reason: str, *, judged: tuple[int, ...] | None = None) -> SolutionScore:

@@ -7,6 +7,8 @@ import time
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
+from rprm_jobs.words import counted
+
 if TYPE_CHECKING:
     from training.trainer import TrainingPlan
 
@@ -19,9 +21,9 @@ def describe(plan: TrainingPlan) -> str:
     lowered = ", all there are" if plan.lowered else ""
     passes = plan.steps * seen / rows
     return (
-        f"{rows:,} rows; one step sees {seen:,} of them{lowered} (batch {plan.batch} x accumulation {plan.accumulation}"
-        f" x {plan.processes} process{'es' if plan.processes > 1 else ''});"
-        f" {plan.steps:,} step{'s' if plan.steps > 1 else ''}, which see every row {passes:.4g} times"
+        f"{counted(rows, 'row')}; one step sees {seen:,} of them{lowered} (batch {plan.batch} x accumulation"
+        f" {plan.accumulation} x {plan.processes} process{'es' if plan.processes > 1 else ''});"
+        f" {counted(plan.steps, 'step')}, which see every row {passes:.4g} times"
     )
 
 

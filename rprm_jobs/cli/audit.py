@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from rprm_jobs.cli.shared.command import ANSWERS, add_command
-from rprm_jobs.cli.shared.common import counted, print_json, say
+from rprm_jobs.cli.shared.common import print_json, say
 from rprm_jobs.cli.shared.options import JsonOption
 from rprm_jobs.errors import AuditFailed
 from rprm_jobs.launch.servers import connected
+from rprm_jobs.words import counted
 
 if TYPE_CHECKING:
     from rprm_jobs.services.context import Context

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from rprm_jobs.cli.shared.command import JOBS, add_command, needs
-from rprm_jobs.cli.shared.common import counted, print_json, say
+from rprm_jobs.cli.shared.common import print_json, say
 from rprm_jobs.cli.shared.failing import show_error
 from rprm_jobs.cli.shared.options import (
     WORKER,
@@ -25,6 +25,7 @@ from rprm_jobs.cli.shared.outcome import FailOn, FailOnOption, check_outcome
 from rprm_jobs.cli.shared.submitting import NO_WORKER_RULE
 from rprm_jobs.errors import ConfigError, RprmError, StoreUnavailable
 from rprm_jobs.launch.servers import connected
+from rprm_jobs.words import counted
 
 if TYPE_CHECKING:
     from rprm_jobs.services.context import Context
@@ -71,7 +72,9 @@ def retry(
 
 
 def each_job(jobs: Sequence[int], action: Callable[[Context, int], dict[str, Any]], *, as_json: bool) -> None:
-    """Do it to every job, also after one for which it cannot be done; then raise the first error.
+    """Do it to every job, also after one for which it cannot be done; errors stand in the order of the jobs.
+
+    Raises the last one, so that its exit status is the command's.
 
     With `as_json` prints one list: `job_id` and what the action returned of each job for which it could be done.
     """
@@ -88,10 +91,10 @@ def each_job(jobs: Sequence[int], action: Callable[[Context, int], dict[str, Any
     if as_json:
         print_json(done)
     if failed:
-        first, *others = failed
-        for other in others:
-            show_error(other, as_json=as_json)
-        raise first
+        *before, last = failed
+        for error in before:
+            show_error(error, as_json=as_json)
+        raise last
 
 
 def extend(
@@ -124,7 +127,7 @@ def extend(
     with spare_worker(wait and worker) as spare, connected() as context:
         extended = control.extend(context, job, k, judge=judge)
         result: dict[str, Any] = {"job_id": job, "k": k}
-        say(f"job {job}: up to {k} critiques for each of {extended.n_steps:,} steps")
+        say(f"job {job}: up to {counted(k, 'critique')} for each of {counted(extended.n_steps, 'step')}")
         if wait:
             from rprm_jobs.cli.shared.waiting import wait_for
             from rprm_jobs.launch.workers import WorkerChoice, worker_family

@@ -14,6 +14,7 @@ from rprm_jobs.cli.shared.options import CritiquesOption, EngineOption, JsonOpti
 from rprm_jobs.cli.shared.tables import cell_width, reward_glyph, terminal_width
 from rprm_jobs.errors import NotFound
 from rprm_jobs.launch.servers import connected
+from rprm_jobs.words import counted
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -45,9 +46,8 @@ def demo(
     recipe = make_recipe(resolve_judge("tiny"), k=k)
     with spare_worker(True) as spare, connected() as context:
         submission = submit(context, SubmitRequest((str(examples()),), recipe, ReadOptions()))
-        say(
-            f"job {submission.job_id}: {submission.solutions} solutions, {submission.steps} steps, {k} critiques a step"
-        )
+        size = f"{counted(submission.solutions, 'solution')}, {counted(submission.steps, 'step')}"
+        say(f"job {submission.job_id}: {size}, {counted(k, 'critique')} a step")
         wait_until_done(context, submission.job_id, WorkerChoice("tiny", engine, (), spare=spare))
         rows = list(result_rows(context, submission.job_id, critiques=True, steps=True))
     if as_json:
@@ -129,7 +129,7 @@ def _show_critique(console: Console, row: dict[str, Any]) -> None:
     title = Text(f"{row['id']}, step {step + 1}")
     console.print(Panel(Text(_problem(row, step)), title=title, title_align="left"))
     opinion = critique["verdict"] if critique["p_yes"] is None else f"P(Yes) = {critique['p_yes']:.3f}"
-    title = Text(f"one of {len(critiques)} critiques, {opinion}")
+    title = Text(f"one of {counted(len(critiques), 'critique')}, {opinion}")
     console.print(Panel(Text(critique["text"]), title=title, title_align="left"))
 
 

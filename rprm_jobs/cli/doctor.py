@@ -13,6 +13,7 @@ from rprm_jobs.cli.shared.options import EngineArgOption, EngineOption, JsonOpti
 from rprm_jobs.cli.shared.submitting import NO_WORKER_RULE
 from rprm_jobs.errors import ConfigError
 from rprm_jobs.launch.servers import connected
+from rprm_jobs.words import counted
 
 if TYPE_CHECKING:
     from rprm_jobs.evaluation.canary import CanaryCounts
@@ -101,7 +102,8 @@ def _canary(
 
     with spare_worker(worker) as spare, connected() as context:
         submission = submit_canaries(context, make_recipe(resolve_judge(judge), k=k), solutions)
-        say(f"job {submission.job_id}{'' if submission.created else ' (found)'}: {submission.steps:,} wrong steps")
+        known = "" if submission.created else " (found)"
+        say(f"job {submission.job_id}{known}: {counted(submission.steps, 'wrong step')}")
         choice = WorkerChoice(judge, engine, engine_args, spare=spare) if worker else None
         wait_until_done(context, submission.job_id, choice)
         tallies = count_canaries(context, submission.job_id)

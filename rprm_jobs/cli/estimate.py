@@ -46,6 +46,7 @@ from rprm_jobs.cli.submit import submit
 from rprm_jobs.errors import ConfigError
 from rprm_jobs.launch.servers import connected
 from rprm_jobs.types import KeepCritiques
+from rprm_jobs.words import counted
 
 if TYPE_CHECKING:
     from rprm_jobs.formats import ReadOptions
@@ -180,15 +181,15 @@ def _show(cost: Estimate, *, rate_known: bool) -> None:
     for line in cost.read_as:
         say(line)
     early = cost.critiques_per_step
-    least = f"{cost.critiques:,}" if early else f"at most {cost.most_critiques:,}"
-    print(f"{cost.solutions:,} solutions, {cost.steps:,} steps, {least} critiques")
+    least = counted(cost.critiques, "critique") if early else f"at most {counted(cost.most_critiques, 'critique')}"
+    print(f"{counted(cost.solutions, 'solution')}, {counted(cost.steps, 'step')}, {least}")
     if early:
         print(f"  {early.mean:.1f} critiques a step ({_spread(early, '.1f')}), {cost.most_critiques:,} at most")
     if cost.refused:
-        print(f"  {cost.refused:,} rows would be refused")
+        print(f"  {counted(cost.refused, 'row')} would be refused")
     print(f"  prompts   {cost.prompt_tokens:,} tokens, {cost.distinct_prompt_tokens:,} with a prefix cache")
     if cost.reused:
-        print(f"  reused    {cost.reused:,} critiques that need not be sampled")
+        print(f"  reused    {counted(cost.reused, 'critique')} that need not be sampled")
     print(f"  critiques {_critique_tokens(cost)}")
     time = "unknown; give --tokens-per-s" if cost.seconds is None else human_time(cost.seconds)
     print(f"  time      {time}" + (f" at {cost.tokens_per_s:,.0f} tokens/s" if cost.tokens_per_s else ""))
@@ -209,9 +210,9 @@ def _critique_tokens(cost: Estimate) -> str:
 
 
 def _spread(measured: Measured, form: str, which: str = "like this one") -> str:
-    if measured.jobs == 1:
-        return f"from 1 finished job {which}"
-    return f"{measured.low:{form}} to {measured.high:{form}} in {measured.jobs} finished jobs {which}"
+    low, high = f"{measured.low:{form}}", f"{measured.high:{form}}"
+    between = "" if measured.jobs == 1 else f"{low} " if low == high else f"{low} to {high} "
+    return f"{between}{'from' if measured.jobs == 1 else 'in'} {counted(measured.jobs, 'finished job')} {which}"
 
 
 def _tokenizer(judge: Judge) -> Callable[[str], int] | None:

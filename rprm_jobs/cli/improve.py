@@ -24,6 +24,7 @@ from rprm_jobs.cli.shared.submitting import NO_WORKER_RULE
 from rprm_jobs.cli.shared.waiting import wait_until_done
 from rprm_jobs.errors import ConfigError
 from rprm_jobs.launch.servers import connected
+from rprm_jobs.words import counted
 
 if TYPE_CHECKING:
     from rprm_jobs.launch.improve import Round
@@ -80,7 +81,7 @@ def improve(
     with connected() as context:
         for result in run(context, loop):
             done.append(result)
-            say(f"round {result.number}: F1 {result.f1:.1f} with {eval_k} critiques a step")
+            say(f"round {result.number}: F1 {result.f1:.1f} with {counted(eval_k, 'critique')} a step")
     best = max(done, key=lambda result: result.f1)
     if as_json:
         print_json({"rounds": [asdict(result) for result in done], "best": best.judge})

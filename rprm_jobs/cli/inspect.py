@@ -11,10 +11,13 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from rprm_jobs.cli.shared.command import JOBS, add_command
-from rprm_jobs.cli.shared.common import print_json, say
+from rprm_jobs.cli.shared.common import print_json
+from rprm_jobs.cli.shared.failing import fault_lines
 from rprm_jobs.cli.shared.options import INPUT, FilesArgument, JsonOption
 from rprm_jobs.cli.shared.reading import reading_options
 from rprm_jobs.cli.shared.tables import cell_width, terminal_width
+from rprm_jobs.errors import InputError
+from rprm_jobs.words import counted
 
 if TYPE_CHECKING:
     from rprm_jobs.formats import ReadOptions
@@ -52,13 +55,22 @@ def inspect(
     inspection = inspect_rows(files, reading, load_settings().limits, rows=rows, shown=shown)
     if as_json:
         print_json(_as_json(inspection))
+        _refuse_nothing(inspection)
         return
     width = terminal_width() or _PIPE_WIDTH
     colour = sys.stdout.isatty() and not os.environ.get("NO_COLOR")
     for line in _page(inspection, width, colour=colour):
         print(line)
+    sys.stdout.flush()
+    _refuse_nothing(inspection)
+
+
+def _refuse_nothing(inspection: Inspection) -> None:
+    """Raises InputError where no row can be judged."""
     if not inspection.solutions:
-        say("no row can be judged")
+        raise InputError(
+            "no row can be judged", hint="choose fields with --map, or see docs/formats.md for what is read"
+        )
 
 
 def _as_json(inspection: Inspection) -> dict[str, Any]:
@@ -91,17 +103,16 @@ def _page(inspection: Inspection, width: int, *, colour: bool) -> Iterator[str]:
     if inspection.solutions:
         yield ""
     scope = "" if inspection.complete else " among the first rows"
-    yield f"{inspection.solutions:,} solutions{scope}, {inspection.n_bad:,} rows would be refused"
-    for bad in inspection.bad:
-        yield f"  {bad}"
-    if inspection.n_bad > len(inspection.bad) > 0:
-        yield f"  ... and {inspection.n_bad - len(inspection.bad):,} more"
+    yield f"{counted(inspection.solutions, 'solution')}{scope}, {counted(inspection.n_bad, 'row')} would be refused"
+    yield from (f"  {line}" for line in fault_lines(inspection.bad, inspection.n_bad))
 
 
 def _row(row: InputRow, width: int, *, colour: bool) -> Iterator[str]:
     solution = row.solution
     label = "" if solution.label is None else f", label {solution.label}"
-    yield _painted(f"{solution.id}  ({row.file}:{row.line}, {len(solution.steps)} steps{label})", "1", colour)
+    yield _painted(
+        f"{solution.id}  ({row.file}:{row.line}, {counted(len(solution.steps), 'step')}{label})", "1", colour
+    )
     yield from (_painted(line, "2", colour) for line in _wrapped(solution.problem, width, "  ", lines=2))
     labels = solution.step_labels or ()
     for number, step in enumerate(solution.steps[:_SHOWN_STEPS]):
@@ -110,7 +121,7 @@ def _row(row: InputRow, width: int, *, colour: bool) -> Iterator[str]:
         for line in _wrapped(step, width, head, lines=_STEP_LINES):
             yield _painted(line, _COLOURS[number % len(_COLOURS)], colour)
     if len(solution.steps) > _SHOWN_STEPS:
-        yield f"      ... and {len(solution.steps) - _SHOWN_STEPS} more steps"
+        yield f"      ... and {counted(len(solution.steps) - _SHOWN_STEPS, 'more step')}"
 
 
 def _wrapped(text: str, width: int, head: str, *, lines: int) -> Iterator[str]:

@@ -12,6 +12,7 @@ from rprm_jobs.cli.shared.common import print_json, say
 from rprm_jobs.cli.shared.options import JobArgument, JsonOption
 from rprm_jobs.cli.shared.sets import NameArgument
 from rprm_jobs.launch.servers import connected
+from rprm_jobs.words import counted
 
 if TYPE_CHECKING:
     from rprm_jobs.services.publishing.push import Publication
@@ -92,8 +93,8 @@ def _push(source: Publication, to: str, private: bool, revision: str | None, as_
     if as_json:
         print_json(asdict(done))
     else:
-        rows = ", ".join(f"{count:,} rows ({split})" for split, count in done.rows.items())
-        say(f"{rows} in {done.files} files, commit {done.commit[:12]}")
+        rows = ", ".join(f"{counted(count, 'row')} ({split})" for split, count in done.rows.items())
+        say(f"{rows} in {counted(done.files, 'file')}, commit {done.commit[:12]}")
         print(done.url)
 
 

@@ -12,6 +12,7 @@ from rprm_jobs.cli.shared.common import human_bytes, print_json, say
 from rprm_jobs.cli.shared.options import JobArgument, JsonOption
 from rprm_jobs.errors import ConfigError
 from rprm_jobs.launch.servers import connected
+from rprm_jobs.words import counted
 
 
 def report(
@@ -59,7 +60,7 @@ def report(
         sizes = {"sample": len(data.sample), "shown": len(data.shown), "bytes": size}
         print_json({"job_id": job, "output": str(output), **sizes})
     else:
-        say(f"{human_bytes(size)}, {len(data.shown):,} of {len(data.sample):,} solutions can be read")
+        say(f"{human_bytes(size)}, {len(data.shown):,} of {counted(len(data.sample), 'solution')} can be read")
         print(output)
 
 

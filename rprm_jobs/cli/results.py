@@ -10,10 +10,11 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from rprm_jobs.cli.shared.command import ANSWERS, add_command, excludes
-from rprm_jobs.cli.shared.common import counted, print_json, print_json_rows, say
+from rprm_jobs.cli.shared.common import print_json, print_json_rows, say
 from rprm_jobs.cli.shared.options import JobArgument, JsonOption, OutputOption
 from rprm_jobs.errors import JobCancelled, NotFinished
 from rprm_jobs.launch.servers import connected
+from rprm_jobs.words import counted
 
 if TYPE_CHECKING:
     from rprm_jobs.services.jobs.query import JobStatus
@@ -84,7 +85,8 @@ def _refuse_unfinished(status: JobStatus) -> None:
     job_id, missing = status.job.id, _missing(status)
     if not missing:
         return
-    what = f"job {job_id} is {status.state.value}: {missing:,} of {status.job.n_solutions:,} solutions have no outcome"
+    among = counted(status.job.n_solutions, "solution")
+    what = f"job {job_id} is {status.state.value}: {missing:,} of {among} without an outcome"
     if status.state is JobState.CANCELLED:
         raise JobCancelled(what, hint="submit its files again to judge the rest")
     raise NotFinished(f"{what} yet", hint=f"wait for it: rprm-jobs status {job_id} --watch")

@@ -49,6 +49,7 @@ from rprm_jobs.cli.shared.stopping import (
     stopping_options,
 )
 from rprm_jobs.launch.servers import connected
+from rprm_jobs.words import counted
 
 if TYPE_CHECKING:
     from rprm_jobs.formats import ReadOptions
@@ -128,7 +129,7 @@ def rollout(
         submission = write(context, request)
         announce(submission, "solutions to write")
         if then_score:
-            say(f"  then judged by {judge}, {k} critiques a step")
+            say(f"  then judged by {judge}, {counted(k, 'critique')} a step")
         writer = WorkerChoice(None, "auto", (), policy, policy_engine, tuple(policy_engine_arg or ()), spare=spare)
         then = WorkerChoice(judge, engine, tuple(engine_arg or ()), spare=spare) if then_score else None
         conclude(

@@ -12,6 +12,7 @@ from rprm_jobs.cli.shared.common import print_json, say
 from rprm_jobs.cli.shared.complete import complete_run
 from rprm_jobs.cli.shared.options import JsonOption
 from rprm_jobs.launch.servers import connected
+from rprm_jobs.words import counted
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -95,11 +96,15 @@ def _print_run(run: Run, logged: Sequence[Logged]) -> None:
 
     start = run.started
     print(_head(run))
-    print(f"data: {start.data}, {start.n_train:,} rows, {start.n_validation:,} to validate, {start.data_digest[:12]}")
+    rows = f"{counted(start.n_train, 'row')}, {start.n_validation:,} to validate"
+    print(f"data: {start.data}, {rows}, {start.data_digest[:12]}")
     print(f"folder: {start.folder} on {start.host}")
     print("recipe: " + ", ".join(f"{name} {value}" for name, value in start.recipe.items()))
     if run.error:
         print(f"error: {run.error}")
+    if not logged:
+        say("nothing is logged yet")
+        return
     names = [name for name in _SHOWN if any(name in _bare(entry) for entry in logged)]
     table = Table(("step", "split", *names), left=("split",))
     for entry in logged:

@@ -36,6 +36,7 @@ from rprm_jobs.cli.shared.outcome import FailOn, FailOnOption
 from rprm_jobs.cli.shared.reading import reading_options
 from rprm_jobs.cli.shared.submitting import WAIT_RULES, announce, conclude
 from rprm_jobs.launch.servers import connected
+from rprm_jobs.words import counted
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -141,7 +142,7 @@ def _announce_labels(labels: LabelCounts) -> None:
     if labels.neutral and not labels.wrong:
         say("  warning: no step is labelled wrong, and 0 means neutral; a wrong step is -1 or false")
     if labels.rows_left_out:
-        say(f"  {labels.rows_left_out:,} rows have no step to judge")
+        say(f"  {counted(labels.rows_left_out, 'row')} without a step to judge")
 
 
 def register(app: typer.Typer) -> None:

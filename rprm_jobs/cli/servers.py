@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING
 import typer
 
 from rprm_jobs.cli.shared.command import SERVERS, add_command, new_group
-from rprm_jobs.cli.shared.common import counted, print_json, say
+from rprm_jobs.cli.shared.common import print_json, say
 from rprm_jobs.cli.shared.options import JsonOption
 from rprm_jobs.launch.servers import connected, running
+from rprm_jobs.words import counted
 
 if TYPE_CHECKING:
     from rprm_jobs.local import ServiceStatus

@@ -9,6 +9,7 @@ import typer
 from rprm_jobs.cli.shared.command import ANSWERS, add_command, new_group
 from rprm_jobs.cli.shared.common import print_json, say
 from rprm_jobs.cli.shared.options import JsonOption, ThresholdOption
+from rprm_jobs.words import counted
 
 if TYPE_CHECKING:
     from rprm_jobs.services.evaluation.simulate import Line, Simulation
@@ -54,7 +55,7 @@ def simulate(
     else:
         simulation = simulate_recorded(votes, load_settings().limits, k=k, threshold=threshold, seed=seed)
     if simulation.left_out:
-        say(f"{simulation.left_out:,} steps with fewer than {simulation.k} critiques are left out")
+        say(f"left out: {counted(simulation.left_out, 'step')} with fewer than {counted(simulation.k, 'critique')}")
     if as_json:
         print_json(simulation.as_json())
     else:
@@ -64,7 +65,7 @@ def simulate(
 def _show(simulation: Simulation) -> None:
     from rprm_jobs.cli.shared.tables import Table, print_table
 
-    print(f"{simulation.steps:,} steps of {simulation.k} votes, threshold {simulation.threshold:g}")
+    print(f"{counted(simulation.steps, 'step')} of {simulation.k} votes, threshold {simulation.threshold:g}")
     scored = any(line.score is not None for line in simulation.lines)
     columns = ("score", "from all critiques") if scored else ("first errors changed",)
     table = Table(("rule", "fitted to", "critiques", "changed", *columns), left=("fitted to",))

@@ -12,6 +12,7 @@ from rprm_jobs.errors import Conflict, InputError, MissingExtra, RprmError
 from rprm_jobs.launch.workers import OwnWorker, WorkerChoice, worker_family
 from rprm_jobs.store.records import JobState
 from rprm_jobs.types import ItemStatus
+from rprm_jobs.words import counted
 
 if TYPE_CHECKING:
     import datasets
@@ -175,7 +176,9 @@ class Job:
         """The outcome of a job of one solution. Raises Conflict before it is done, InputError for another job."""
         status = self.status()
         if status.job.n_solutions != 1:
-            raise InputError(f"job {self.id} has {status.job.n_solutions:,} solutions", hint="read job.results()")
+            raise InputError(
+                f"job {self.id} has {counted(status.job.n_solutions, 'solution')}", hint="read job.results()"
+            )
         rows = list(self.results())
         if not rows:
             raise Conflict(f"job {self.id} is {status.state.value} and has no outcome", hint="call job.wait()")

@@ -15,6 +15,7 @@ from rprm_jobs.errors import InputError
 from rprm_jobs.evaluation.answers import final_answer, written_alike
 from rprm_jobs.evaluation.picking import AGGREGATIONS, best, most_voted, pass_at, subsets, weights
 from rprm_jobs.evaluation.processbench_answers import checked_rewards
+from rprm_jobs.words import counted
 
 T = TypeVar("T")
 ByN = Mapping[int, float]
@@ -149,7 +150,7 @@ def _check(problems: Sequence[Problem], ns: Sequence[int]) -> None:
     short = min(problems, key=lambda problem: len(problem.responses))
     if len(short.responses) < max(ns):
         raise InputError(
-            f"problem {short.id!r} has {len(short.responses)} responses, too few for n={max(ns)}",
+            f"problem {short.id!r} has {counted(len(short.responses), 'response')}, too few for n={max(ns)}",
             hint=f"choose a smaller one: --n {','.join(map(str, _powers(len(short.responses))))}",
         )
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from rprm_jobs.errors import InputError
+from rprm_jobs.words import counted
 
 THRESHOLD = 0.5
 NO_ERROR = -1
@@ -30,7 +31,7 @@ def f1(error: float, correct: float) -> float:
 
 def _accuracy(labels: Sequence[int], predictions: Sequence[int | None], *, erroneous: bool) -> float:
     if len(labels) != len(predictions):
-        raise InputError(f"{len(labels)} labels for {len(predictions)} predictions")
+        raise InputError(f"{counted(len(labels), 'label')} for {len(predictions)} predictions")
     hits = [
         label == predicted
         for label, predicted in zip(labels, predictions, strict=True)

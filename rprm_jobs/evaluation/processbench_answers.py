@@ -11,6 +11,7 @@ from rprm_jobs.aggregation import first_error
 from rprm_jobs.errors import InputError
 from rprm_jobs.evaluation.metrics import NO_ERROR, THRESHOLD
 from rprm_jobs.types import ItemStatus
+from rprm_jobs.words import counted
 
 NO_ROW = "no row"
 NO_REWARD = "without a reward"
@@ -83,7 +84,7 @@ def checked_rewards(value: Any, n_steps: int | None) -> list[float | None]:
     if type(value) is not list:
         raise InputError("the rewards are not a list")
     if n_steps is not None and len(value) != n_steps:
-        raise InputError(f"there are {len(value)} rewards for {n_steps} steps")
+        raise InputError(f"{counted(len(value), 'reward')} for {counted(n_steps, 'step')}")
     for number, reward in enumerate(value, 1):
         if reward is not None and (type(reward) not in (int, float) or not 0 <= reward <= 1):
             raise InputError(f"reward {number} is {reward!r}, not a number in 0..1 or null")

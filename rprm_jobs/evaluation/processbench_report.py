@@ -19,6 +19,7 @@ from rprm_jobs.evaluation.bootstrap import Draws, f1_draws, interval, mean_draws
 from rprm_jobs.evaluation.metrics import NO_ERROR, correct_acc, error_acc, f1
 from rprm_jobs.evaluation.processbench import SIZES
 from rprm_jobs.evaluation.processbench_answers import NO_ROW, Answer
+from rprm_jobs.words import counted
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +57,7 @@ class SubsetReport:
         if self.without_prediction:
             remarks.append(f"{self.without_prediction} of {total} without a prediction, which count as misses")
         if self.published is not None and total != self.published:
-            remarks.append(f"{total} solutions, the published subset has {self.published}")
+            remarks.append(f"{counted(total, 'solution')}, the published subset has {self.published}")
         return "; ".join(remarks)
 
 

@@ -15,6 +15,8 @@ from rprm_jobs.settings import Limits
 
 # English and LaTeX have some 3.5 characters a token.
 CHARS_PER_TOKEN = 3.5
+# So many refused rows are kept: a page shows each fault once, with the number of rows that have it.
+MOST_BAD = 1000
 
 
 @dataclass(slots=True)
@@ -77,7 +79,7 @@ def inspect_rows(
             break
         if isinstance(row, BadLine):
             inspection.n_bad += 1
-            if len(inspection.bad) < shown:
+            if len(inspection.bad) < MOST_BAD:
                 inspection.bad.append(row)
             continue
         solution = row.solution

@@ -13,12 +13,15 @@ from typing import Literal
 
 from rprm_jobs.errors import InputError, NotFound
 from rprm_jobs.formats.remote import files_below, is_remote, where_of
+from rprm_jobs.formats.streams import open_stream
 
 _PACKINGS = ("", ".gz", ".zst", ".bz2", ".xz")
 LINE_SUFFIXES = tuple(f"{kind}{packing}" for kind in (".jsonl", ".ndjson", ".json") for packing in _PACKINGS)
 _KNOWN = (
     ".jsonl, .ndjson or .json (also .gz, .zst, .bz2, .xz), .parquet, a folder of these, a saved data set, a URL, or -"
 )
+# Bytes that tell JSON from anything else.
+_BEGIN = 4096
 _PICKLES = (".pt", ".pth", ".pkl", ".pickle")
 _HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*")
 # What `save_to_disk` writes, with a field by which another tool's file of the same name is told apart.
@@ -87,7 +90,20 @@ def _file(file: Path) -> InputSource:
         raise _unreadable(error, str(file)) from error
     if not stat.S_ISREG(mode):
         raise InputError("is no regular file", where=str(file), hint="pipe it in and name - instead")
-    return InputSource(_kind(file.name) or _unknown(str(file)), str(file))
+    return InputSource(_kind(file.name) or _packed(file) or _unknown(str(file)), str(file))
+
+
+def _packed(file: Path) -> Literal["lines"] | None:
+    """Whether a file whose name tells only its packing, such as x.gz, holds JSON."""
+    if not file.name.endswith(_PACKINGS[1:]):
+        return None
+    try:
+        with open_stream(str(file)) as stream:
+            begin = stream.read(_BEGIN).lstrip()
+    except Exception as error:
+        what = f"is damaged or cut off, or no {file.suffix} file: {error}"
+        raise InputError(what, where=str(file), hint=f"name {_KNOWN}") from error
+    return "lines" if begin[:1] in (b"{", b"[") else None
 
 
 def _unknown(where: str) -> Literal["lines"]:

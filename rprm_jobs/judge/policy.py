@@ -17,6 +17,7 @@ import msgspec
 from rprm_jobs.errors import ConfigError, JudgeError, NotFound
 from rprm_jobs.judge.resolve import JUDGE_CARD, POLICY_CARD, Judge, resolve_model
 from rprm_jobs.types import Sampling
+from rprm_jobs.words import counted
 
 PROBLEM = "{problem}"
 _SHIPPED = Path(str(files("rprm_jobs"))) / "policies"
@@ -65,7 +66,7 @@ def check_answer_pattern(pattern: str) -> None:
         raise ConfigError(f"the answer pattern is no regular expression: {error}", where=repr(pattern)) from error
     if pattern and groups != 1:
         raise ConfigError(
-            f"the answer pattern has {groups} groups, and one is needed",
+            f"the answer pattern has {counted(groups, 'group')}, and one is needed",
             where=repr(pattern),
             hint=r"e.g. answer is (\S+)",
         )

@@ -87,7 +87,7 @@ class Recipe(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         self.judge_family.check_threshold(self.threshold)
         checks = [
             (1 <= self.k <= MAX_K, f"k={self.k} is not in 1..{MAX_K}", "choose -k in that range"),
-            (0 <= self.seed < 2**63, f"seed={self.seed} is not in 0..2**63-1", "choose a smaller one"),
+            (0 <= self.seed < 2**63, f"seed={self.seed} is not in 0..2**63-1", "for example --seed 0"),
             (
                 self.sampling.temperature >= 0,
                 f"temperature={self.sampling.temperature} is negative",

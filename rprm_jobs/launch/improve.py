@@ -17,6 +17,7 @@ from rprm_jobs.launch.improve_checks import Checked, check_loop, problem_digest,
 from rprm_jobs.launch.judging import Judging, Wait
 from rprm_jobs.launch.training import run_training
 from rprm_jobs.launch.workers import Say, WorkerChoice, worker_environment
+from rprm_jobs.words import counted
 
 if TYPE_CHECKING:
     from rprm_jobs.services.context import Context
@@ -123,7 +124,7 @@ def _pairs(context: Context, loop: Loop, number: int, job: int) -> Built:
 
     rules = pair_rules(bounds={}, seed=loop.seed + number, validation=0.1)
     built = build(context, BuildRequest(set_name(loop.out, number), (job,), rules))
-    loop.say(f"round {number}: {built.n_train:,} pairs to train on, {built.n_validation:,} to validate")
+    loop.say(f"round {number}: {counted(built.n_train, 'pair')} to train on, {built.n_validation:,} to validate")
     return built
 
 

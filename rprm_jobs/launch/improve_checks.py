@@ -13,6 +13,7 @@ import msgspec
 
 from rprm_jobs.errors import BadLine, ConfigError, Conflict, InputError
 from rprm_jobs.launch.training import check_training
+from rprm_jobs.words import counted
 
 if TYPE_CHECKING:
     from rprm_jobs.judge.resolve import Judge
@@ -154,7 +155,7 @@ def problem_digest(problem: str) -> bytes:
 def _check_shared(loop: Loop, shared: int, solutions: int, problems: int) -> None:
     if not shared:
         return
-    what = f"{shared:,} of {problems:,} problems to train on stand in the validation files too"
+    what = f"{shared:,} of {counted(problems, 'problem')} to train on stand in the validation files too"
     if not loop.skip_shared:
         raise InputError(
             f"{what}: a judge must not be measured on what it was trained on",
@@ -167,7 +168,7 @@ def _check_shared(loop: Loop, shared: int, solutions: int, problems: int) -> Non
             where=", ".join(loop.labelled),
             hint="name other files with --validate",
         )
-    loop.say(f"{what}: their {solutions:,} solutions are left out of training")
+    loop.say(f"{what}: {counted(solutions, 'solution')} left out of training")
 
 
 def _claim_folder(loop: Loop, recipe: dict[str, Any]) -> None:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from rprm_jobs.launch.workers import Say, WorkerChoice
+from rprm_jobs.words import counted
 
 if TYPE_CHECKING:
     from rprm_jobs.formats import InputRow
@@ -95,4 +96,5 @@ class Judging:
 
 def _in_words(submission: Submission) -> str:
     again = "" if submission.created else " (found)"
-    return f"job {submission.job_id}{again}: {submission.solutions:,} solutions, {submission.steps:,} steps"
+    size = f"{counted(submission.solutions, 'solution')}, {counted(submission.steps, 'step')}"
+    return f"job {submission.job_id}{again}: {size}"

@@ -60,7 +60,7 @@ class _Rules(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag_field=
                 hint="for example 0.05, or 20000, or 0 for none",
             )
         if not 0 <= self.seed < 2**63:
-            raise ConfigError(f"seed={self.seed} is not in 0..2**63-1", hint="choose a smaller one")
+            raise ConfigError(f"seed={self.seed} is not in 0..2**63-1", hint="for example --seed 42")
 
     @property
     def digest(self) -> str:

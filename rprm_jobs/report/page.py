@@ -13,6 +13,7 @@ from rprm_jobs.evaluation.processbench_answers import Answer, answer_of_status, 
 from rprm_jobs.evaluation.processbench_report import ProcessBenchItem, SubsetReport, evaluate, subset_of
 from rprm_jobs.report.figures import draw_all
 from rprm_jobs.services.evaluation.report import ReportData, ReportSample
+from rprm_jobs.words import counted
 
 # A real judge's critique is a page long; of the others only the verdicts are listed.
 _TEXTS = 4
@@ -37,7 +38,7 @@ def render(data: ReportData) -> str:
         .render(
             job=job,
             state=data.status.state.value,
-            stopping=f"at most {job.recipe.k} critiques a step, {job.recipe.stopping['kind']}{until}",
+            stopping=f"at most {counted(job.recipe.k, 'critique')} a step, {job.recipe.stopping['kind']}{until}",
             facts=facts,
             subsets=subsets,
             incomplete=any(report.missing for _, report in subsets),

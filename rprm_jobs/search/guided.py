@@ -15,6 +15,7 @@ from typing import Any
 import msgspec
 
 from rprm_jobs.errors import ConfigError
+from rprm_jobs.words import counted
 
 RANKINGS = ("last", "min", "product")
 
@@ -34,7 +35,8 @@ class SearchOptions(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     def __post_init__(self) -> None:
         if not 1 <= self.width <= self.candidates:
             raise ConfigError(
-                f"{self.candidates} candidates cannot serve {self.width} paths", hint="use 1 <= width <= candidates"
+                f"{counted(self.candidates, 'candidate')} cannot serve {counted(self.width, 'path')}",
+                hint="use 1 <= width <= candidates",
             )
         if self.max_steps < 1:
             raise ConfigError("max_steps is below 1", hint="e.g. 30")

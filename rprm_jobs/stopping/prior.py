@@ -9,6 +9,7 @@ import math
 from collections.abc import Iterable, Mapping, Sequence
 
 from rprm_jobs.errors import ConfigError
+from rprm_jobs.words import counted
 
 # Ten votes on each of so many PRMBench steps by R-PRM-7B-SFT.
 PUBLISHED_STEPS = 83_456
@@ -39,7 +40,8 @@ def resized(weights: Sequence[float], k: int) -> tuple[float, ...]:
     most = len(weights) - 1
     if k > most:
         raise ConfigError(
-            f"a prior over {most} votes says nothing about k={k}", hint=f"fit it to {k} critiques a step, or use -k"
+            f"a prior over {most} votes says nothing about k={k}",
+            hint=f"fit it to {counted(k, 'critique')} a step, or use -k",
         )
     return tuple(
         math.fsum(weight * drawn(most, yes, k, y) for yes, weight in enumerate(normalised(weights)))

@@ -1,4 +1,4 @@
-"""Runs a command in a pseudo-terminal of a given width, and says what its screen shows."""
+"""Runs a command in a pseudo-terminal of a given width, or with a pipe, and says what its screen shows."""
 
 from __future__ import annotations
 
@@ -10,10 +10,15 @@ import struct
 import subprocess
 import sys
 import termios
-from collections.abc import Mapping, Sequence
+import threading
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from tests.support import zygote
+
+# A command that does not end by itself is killed, so that its screen can be seen.
+_LONGEST_S = 60.0
 _ESCAPES = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]|\x1b[()][A-Z0-9]|\x1b[=>]")
 
 
@@ -56,6 +61,37 @@ def run_program_in_terminal(
             written += chunk
     finally:
         os.close(outer)
+    return Screen(written.decode(errors="replace"), process.wait(60))
+
+
+def forked_screen(
+    arguments: Sequence[str],
+    env: Mapping[str, str],
+    folder: Path,
+    *,
+    terminal: bool,
+    seen: Callable[[str, zygote.Forked], None] = lambda _, __: None,
+) -> Screen:
+    """`rprm-jobs ARGUMENTS` with all streams in one terminal of 80 columns, or output and errors in one pipe.
+
+    `seen` is told what was written so far whenever there is more, and may send signals.
+    """
+    outer, inner = pty.openpty() if terminal else os.pipe()
+    if terminal:
+        fcntl.ioctl(inner, termios.TIOCSWINSZ, struct.pack("HHHH", 24, 80, 0, 0))
+    plain = {name: value for name, value in env.items() if name not in ("COLUMNS", "LINES", "NO_COLOR", "FORCE_COLOR")}
+    with Path(os.devnull).open("rb") as nothing:
+        streams = (inner if terminal else nothing.fileno(), inner, inner)
+        process = zygote.start("rprm_jobs", arguments, {"TERM": "xterm", **plain}, folder, streams)
+    os.close(inner)
+    written = bytearray()
+    killer = threading.Timer(_LONGEST_S, process.kill)
+    killer.start()
+    while chunk := _read(outer):
+        written += chunk
+        seen(written.decode(errors="replace"), process)
+    killer.cancel()
+    os.close(outer)
     return Screen(written.decode(errors="replace"), process.wait(60))
 
 

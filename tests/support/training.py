@@ -55,15 +55,15 @@ def scripted(
     return job
 
 
-def judge_ready(database: Database, *, shards: int | None = None) -> None:
-    """Judge whatever is ready with the scripted engine, in this process."""
-    asyncio.run(_judge_ready(database, shards))
+def judge_ready(database: Database, *, shards: int | None = None, queue: str = "") -> None:
+    """Judge whatever is ready for the scripted judge, or in `queue`, with the scripted engine, in this process."""
+    asyncio.run(_judge_ready(database, shards, queue))
 
 
-async def _judge_ready(database: Database, shards: int | None) -> None:
+async def _judge_ready(database: Database, shards: int | None, queue: str) -> None:
     engine, done = ScriptedEngine(JUDGE, ScriptedOptions(text_chars=120)), 0
     await engine.start()
-    while (shards is None or done < shards) and (lease := try_claim(database)) is not None:
+    while (shards is None or done < shards) and (lease := try_claim(database, queue=queue)) is not None:
         with database.transaction() as connection:
             recipe = jobs.get(connection, lease.job_id).recipe
         scores: list[SolutionScore] = []

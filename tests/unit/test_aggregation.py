@@ -105,7 +105,7 @@ def test_a_step_without_an_opinion_fails_the_solution_with_its_reason() -> None:
     assert score.status is ItemStatus.FAILED
     assert score.rewards == (0.9, None, None)
     assert score.first_error is None
-    assert score.reason == "step 2: no verdict in any of 2 critiques, 1 cut by the token limit (and 1 more steps)"
+    assert score.reason == "step 2: no verdict in any of 2 critiques, 1 cut by the token limit (and 1 more step)"
     assert len(score.critiques) == 3
 
 
@@ -123,5 +123,5 @@ def test_steps_that_are_not_to_be_judged_are_no_failure_and_no_error() -> None:
     assert score.rewards == (None, 0.9, None, 0.2, None)
     assert score_solution(0, 5, critiques[:1], 0.5, judged=(1,)).first_error == -1
     silent = score_solution(0, 5, [*critiques, critique(Verdict.UNPARSED, step=4)], 0.5, judged=(1, 3, 4))
-    assert silent.reason == "step 5: no verdict in any of 1 critiques, 0 cut by the token limit"
+    assert silent.reason == "step 5: no verdict in any of 1 critique, 0 cut by the token limit"
     assert list(score_solution(0, 2, [YES, critique(Verdict.NO, 0.1, step=1)], 0.5).judged_steps) == [0, 1]

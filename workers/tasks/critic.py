@@ -19,6 +19,7 @@ from rprm_jobs.judge.recipe import critique_seed
 from rprm_jobs.judge.voting import fewest_to_decide, opinions, winner
 from rprm_jobs.store.records import StoredSolution
 from rprm_jobs.types import Critique, Finish, ItemStatus, SolutionScore, Verdict
+from rprm_jobs.words import counted
 from workers.tasks.budget import Budget, Turn
 from workers.tasks.common import sampled
 from workers.tasks.judge import JudgeSpec
@@ -149,14 +150,16 @@ def _first_error(
     answered = [vote for vote in votes if vote.answer is not None or vote.ratings is not None]
     if not answered:
         cut = sum(vote.finish is Finish.LENGTH for vote in votes)
-        return None, f"no answer in any of {len(votes)} critiques, {cut} cut by the token limit"
+        return None, f"no answer in any of {counted(len(votes), 'critique')}, {cut} cut by the token limit"
     if family.protocol == BOXED:
         chosen = winner([vote.answer for vote in votes])
         index = boxed_index(chosen, n_steps)
         shown = repr((chosen or "")[:60])
         return (
             index,
-            None if index is not None else f"the critiques answer {shown}, which names none of {n_steps} steps",
+            None
+            if index is not None
+            else f"the critiques answer {shown}, which names none of {counted(n_steps, 'step')}",
         )
     wrong = (step for step, reward in enumerate(rewards) if reward is not None and reward < threshold)
     return next(wrong, -1), None

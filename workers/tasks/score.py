@@ -15,6 +15,7 @@ from rprm_jobs.judge.families.scoring import ScoreFamily
 from rprm_jobs.judge.recipe import Recipe
 from rprm_jobs.store.records import StoredSolution
 from rprm_jobs.types import Critique, Finish, SolutionScore, Verdict
+from rprm_jobs.words import counted
 from workers.tasks.budget import Budget, Turn
 from workers.tasks.common import AttemptFailed, Emit, run_concurrently
 
@@ -55,7 +56,7 @@ async def rewards_of(scorer: Scorer, family: ScoreFamily, problem: str, steps: S
     prompt = scorer.encode_solution(problem, steps)
     outputs = await _scored(scorer, prompt)
     if len(outputs) != len(steps):
-        raise AttemptFailed(f"the engine gave {len(outputs)} scores for {len(steps)} steps")
+        raise AttemptFailed(f"the engine gave {counted(len(outputs), 'score')} for {counted(len(steps), 'step')}")
     return [family.reward(numbers) for numbers in outputs]
 
 

@@ -22,6 +22,7 @@ from rprm_jobs.judge.recipe import GenerationConfig, critique_seed
 from rprm_jobs.search.guided import Candidate, Path, Search, SearchOptions, advance, candidates_per_path
 from rprm_jobs.store.records import StoredSolution
 from rprm_jobs.types import Finish, Response, SolutionScore
+from rprm_jobs.words import counted
 from workers.tasks.budget import Budget, Turn
 from workers.tasks.common import Emit, run_concurrently, sampled
 from workers.tasks.judge import JudgeClass, JudgeSpec, SolutionJudge
@@ -179,11 +180,11 @@ def _distinct(parent: int, generations: Sequence[Generation], separator: str) ->
 def _why(search: Search, options: SearchOptions) -> str:
     """Why a search has no answer."""
     if search.active:
-        return f"no solution ended within {options.max_steps} steps"
+        return f"no solution ended within {counted(options.max_steps, 'step')}"
     last = search.depths[-1]
     cut = sum(candidate.copies for candidate in last if candidate.cut)
     reason = next((candidate.reason for candidate in last if candidate.reason), None)
-    return (
-        f"step {len(search.depths)}: none of {sum(candidate.copies for candidate in last)} candidates has a reward,"
-        f" {cut} cut by the token limit" + (f"; {reason}" if reason else "")
+    among = counted(sum(candidate.copies for candidate in last), "candidate")
+    return f"step {len(search.depths)}: none of {among} has a reward, {cut} cut by the token limit" + (
+        f"; {reason}" if reason else ""
     )

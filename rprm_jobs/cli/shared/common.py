@@ -48,11 +48,6 @@ def print_json_rows(
     return count
 
 
-def counted(count: int, noun: str, plural: str = "") -> str:
-    """`1 step`, `2,000 steps`."""
-    return f"{count:,} {noun if count == 1 else plural or noun + 's'}"
-
-
 def human_bytes(count: float) -> str:
     """`count` bytes in a readable unit."""
     for unit in ("bytes", "KB", "MB", "GB"):

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from rprm_jobs.cli.shared.common import print_json, say
 from rprm_jobs.cli.shared.tables import Table, print_table
 from rprm_jobs.errors import ConfigError
+from rprm_jobs.words import counted
 
 if TYPE_CHECKING:
     from rprm_jobs.services.evaluation.comparing import Compared
@@ -20,11 +21,12 @@ def show_comparison(compared: Compared, *, as_json: bool) -> None:
     for job in document["jobs"]:
         if job["not_shared"]:
             other = f"; {job['other_content']:,} have a shared id and other content" if job["other_content"] else ""
-            say(f"job {job['job_id']}: {job['not_shared']:,} of {job['solutions']:,} solutions are not shared{other}")
+            of = f"{job['not_shared']:,} of {counted(job['solutions'], 'solution')}"
+            say(f"job {job['job_id']}: not shared: {of}{other}")
         if job["without_prediction"]:
             reasons = ", ".join(f"{count:,} {reason}" for reason, count in job["without_prediction"].items())
             say(f"job {job['job_id']}: {reasons}, which count as misses")
-    say(f"{document['shared']:,} solutions are shared, {document['labelled']:,} of them labelled;"
+    say(f"shared: {counted(document['shared'], 'solution')}, {document['labelled']:,} of them labelled;"
         f" the judges differ on {document['differ']:,}")  # fmt: skip
     if as_json:
         print_json(document)

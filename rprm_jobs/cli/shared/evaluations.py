@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from rprm_jobs.cli.shared.common import print_json, say
 from rprm_jobs.cli.shared.tables import Table, print_table
 from rprm_jobs.errors import ConfigError
+from rprm_jobs.words import counted
 
 if TYPE_CHECKING:
     from rprm_jobs.evaluation import best_of_n, prmbench, processbench_report
@@ -88,9 +89,11 @@ def _prmbench(report: Any) -> Table:
         table.add_row(dimension, "", _percent(report.dimensions[dimension]))
         for name in names:
             table.add_row("", name, _percent(report.classes.get(name)))
-    table.add_row("overall", f"{report.n_items:,} items, {report.n_steps:,} steps", _percent(report.overall))
+    table.add_row(
+        "overall", f"{counted(report.n_items, 'item')}, {counted(report.n_steps, 'step')}", _percent(report.overall)
+    )
     controls = report.controls
-    table.add_row("controls", f"{controls.n_items:,} items, steps called valid", _percent(controls.accuracy))
+    table.add_row("controls", f"{counted(controls.n_items, 'item')}, steps called valid", _percent(controls.accuracy))
     return table
 
 
@@ -135,13 +138,13 @@ def show_compared(read: Rollouts) -> None:
 def show_best_of_n(report: best_of_n.BestOfNReport, *, as_json: bool, more: Mapping[str, int] | None = None) -> None:
     """How often each way to pick is right, by N. `more` is added to the JSON."""
     if report.without_answer:
-        say(f"{report.without_answer:,} responses have no final answer and do not vote")
+        say(f"{counted(report.without_answer, 'response')} without a final answer, left out of the votes")
     if report.n_judged == 0:
         say("no problem has rewards: --judge JUDGE judges the responses, --job JOB takes the rewards of a job")
     elif report.n_judged < report.n_problems:
         say(
-            f"{report.without_reward:,} responses have no reward: rows that need rewards are over"
-            f" {report.n_judged:,} of {report.n_problems:,} problems"
+            f"{counted(report.without_reward, 'response')} without a reward: rows that need rewards are over"
+            f" {report.n_judged:,} of {counted(report.n_problems, 'problem')}"
         )
     if as_json:
         print_json({**report.as_json(), **(more or {})})

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from rprm_jobs.cli.shared.common import counted
+from rprm_jobs.words import counted
 
 
 def fixed() -> Iterator[str]:

@@ -14,6 +14,7 @@ from rprm_jobs.cli.shared.common import say
 from rprm_jobs.cli.shared.plots import strip
 from rprm_jobs.cli.shared.progress import speed, status_lines
 from rprm_jobs.services.jobs.query import JobStatus, rates_between
+from rprm_jobs.words import counted
 
 if TYPE_CHECKING:
     from rprm_jobs.store.records import Progress as Counts
@@ -110,5 +111,5 @@ class LiveStatus:
         if now < self._said_at + _LINE_S and part < self._said_part + _LINE_PART:
             return
         self._said_at, self._said_part = now, part
-        done = f"{status.progress.solutions:,} of {status.job.n_solutions:,} solutions"
+        done = f"{status.progress.solutions:,} of {counted(status.job.n_solutions, 'solution')}"
         say(f"job {status.job.id} {status.state.value}: {part:.0%}, {done}; {speed(status)}")

@@ -8,6 +8,7 @@ from typing import Annotated, Any
 import typer
 
 from rprm_jobs.errors import JobCancelled, NoneSucceeded, SomeFailed
+from rprm_jobs.words import counted
 
 
 class FailOn(StrEnum):
@@ -35,6 +36,6 @@ def check_outcome(job_id: int, summary: dict[str, Any], fail_on: FailOn = FailOn
         return
     hint = f"see why: rprm-jobs results {job_id} --failed; then try again: rprm-jobs retry {job_id}"
     if not ok:
-        raise NoneSucceeded(f"all {failed:,} solutions of job {job_id} failed", hint=hint)
+        raise NoneSucceeded(f"none of the {counted(failed, 'solution')} of job {job_id} succeeded", hint=hint)
     if fail_on is FailOn.ANY:
-        raise SomeFailed(f"{failed:,} of {ok + failed:,} solutions of job {job_id} failed", hint=hint)
+        raise SomeFailed(f"{failed:,} of {counted(ok + failed, 'solution')} of job {job_id} failed", hint=hint)

@@ -10,6 +10,7 @@ from rprm_jobs.launch.workers import worker_family
 from rprm_jobs.services.jobs.query import JobStatus
 from rprm_jobs.store.records import JobState
 from rprm_jobs.types import JobKind
+from rprm_jobs.words import counted
 
 if TYPE_CHECKING:
     from rprm_jobs.store.records import Job
@@ -88,7 +89,7 @@ def status_lines(status: JobStatus, *, coming: bool = False) -> list[str]:
     bar = "█" * round(done * 30)
     lines = [
         f"job {job.id}{name}{kind}  {status.state.value}  {_models(job)}, priority {job.priority}",
-        f"  {bar:░<30} {done:.1%}  {outcomes.solutions:,} of {job.n_solutions:,} solutions",
+        f"  {bar:░<30} {done:.1%}  {outcomes.solutions:,} of {counted(job.n_solutions, 'solution')}",
         f"  ok {outcomes.ok:,}  failed {outcomes.failed:,}  quarantined {outcomes.quarantined:,}",
         *_extension_lines(status),
         *_forced_lines(status),
@@ -97,14 +98,14 @@ def status_lines(status: JobStatus, *, coming: bool = False) -> list[str]:
     ]
     if counts.critiques_reused:
         saved = f"{counts.tokens_reused:,} tokens saved"
-        lines.append(f"  reused {counts.critiques_reused:,} of {counts.critiques:,} critiques, {saved}")
+        lines.append(f"  reused {counts.critiques_reused:,} of {counted(counts.critiques, 'critique')}, {saved}")
     if status.prefix_hit_rate is not None:
         lines.append(f"  prefix cache hit rate {status.prefix_hit_rate:.0%}")
     for worker in status.workers[:_SHOWN_WORKERS]:
-        lines.append(f"  worker {worker.id}: {worker.engine}, {worker.slots} shards at once")
+        lines.append(f"  worker {worker.id}: {worker.engine}, {counted(worker.slots, 'shard')} at once")
         lines += [f"    log {worker.log}"] if worker.log else []
     if len(status.workers) > _SHOWN_WORKERS:
-        lines.append(f"  and {len(status.workers) - _SHOWN_WORKERS} more workers")
+        lines.append(f"  and {counted(len(status.workers) - _SHOWN_WORKERS, 'more worker')}")
     lines += _troubles(status)
     if status.unserved and coming:
         lines.append("  a worker is on its way")
@@ -173,12 +174,14 @@ def _extension_lines(status: JobStatus) -> list[str]:
             f"  the cancellation of an extension is under way; if it was killed, say again: rprm-jobs cancel {job.id}"
         ]
     lines = [
-        f"  extension from {extension.previous_k} to {job.recipe.k} critiques a step: {counts.solutions:,} of"
-        f" {job.n_solutions:,} solutions  ok {counts.ok:,}  failed {counts.failed:,}"
+        f"  extension from {extension.previous_k} to {counted(job.recipe.k, 'critique')} a step: {counts.solutions:,}"
+        f" of {counted(job.n_solutions, 'solution')}  ok {counts.ok:,}  failed {counts.failed:,}"
     ]
     if counts.waiting:
         again = f"rprm-jobs extend {job.id} -k {job.recipe.k}"
-        lines.append(f"  {counts.waiting:,} shards are not queued yet; if the command was killed, say again: {again}")
+        lines.append(
+            f"  not queued yet: {counted(counts.waiting, 'shard')}; if the command was killed, say again: {again}"
+        )
     return lines
 
 
@@ -193,7 +196,7 @@ def _models(job: Job) -> str:
     if job.kind is JobKind.ROLLOUT or generation_config is None:
         return f"policy {policy}" if generation_config is not None else f"judge {model}, {_critiques(job)}"
     search = generation_config.search
-    candidates = "" if search is None else f", {search.candidates} candidates"
+    candidates = "" if search is None else f", {counted(search.candidates, 'candidate')}"
     return f"policy {policy}{candidates}, judge {model}, {_critiques(job)}"
 
 
@@ -201,8 +204,8 @@ def _critiques(job: Job) -> str:
     rule = str(job.recipe.stopping["kind"])
     until = " up to the first error" if job.recipe.until_first_error else ""
     if rule == "fixed":
-        return f"{job.recipe.k} critiques a step{until}"
-    return f"at most {job.recipe.k} critiques a step ({rule}){until}"
+        return f"{counted(job.recipe.k, 'critique')} a step{until}"
+    return f"at most {counted(job.recipe.k, 'critique')} a step ({rule}){until}"
 
 
 def worker_command(job: Job) -> str:

@@ -16,6 +16,7 @@ from rprm_jobs.cli.shared.complete import complete_job, complete_set
 from rprm_jobs.cli.shared.options import JsonOption, OutputOption
 from rprm_jobs.errors import ConfigError
 from rprm_jobs.launch.servers import connected
+from rprm_jobs.words import counted
 
 if TYPE_CHECKING:
     from rprm_jobs.pairs.rules import Rules, SetKind
@@ -106,7 +107,7 @@ def build_set(
 
 def _announce(built: Built) -> None:
     how = "would have" if built.dry_run else "has" if built.created else "(found: the same rules and jobs) has"
-    say(f"set {built.name} {how} {built.n_train:,} rows to train on and {built.n_validation:,} to validate")
+    say(f"set {built.name} {how} {counted(built.n_train, 'row')} to train on and {built.n_validation:,} to validate")
 
 
 # The way of a row: labels, steps and critiques lead to rows, and those go to train or validation.
@@ -228,7 +229,8 @@ def _export(kind: SetKind) -> Callable[..., None]:
         if as_json:
             print_json({"name": name, **asdict(done)})
         else:
-            say(f"{', '.join(f'{count:,} rows ({split})' for split, count in done.rows.items())} in {done.output}")
+            rows = ", ".join(f"{counted(count, 'row')} ({split})" for split, count in done.rows.items())
+            say(f"{rows} in {done.output}")
 
     return command
 

@@ -9,6 +9,7 @@ import typer
 
 from rprm_jobs.cli.shared.command import Rule, excludes, needs
 from rprm_jobs.errors import ConfigError
+from rprm_jobs.words import counted
 
 
 class StoppingKind(StrEnum):
@@ -134,7 +135,7 @@ def stopping_options(kind: StoppingKind, *, k: int, **values: float | None) -> d
     options = {name: value for name, value in values.items() if value is not None}
     if (options.get("min_k") or 0) > k:
         raise ConfigError(
-            f"--min-k {options['min_k']} has no effect: a step gets at most {k} critiques",
+            f"--min-k {options['min_k']} has no effect: a step gets at most {counted(k, 'critique')}",
             hint=f"say --min-k {k} or less, or raise -k",
         )
     return {"kind": kind.value, **options}

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from rprm_jobs.cli.shared.command import Rule, needs
 from rprm_jobs.cli.shared.common import human_bytes, print_json, say
 from rprm_jobs.cli.shared.outcome import FailOn, check_outcome
+from rprm_jobs.words import counted
 
 if TYPE_CHECKING:
     from rprm_jobs.judge.recipe import Recipe
@@ -28,11 +29,10 @@ WAIT_RULES = (needs("wait", "fail_on", "worker", "engine", "engine_arg"), NO_WOR
 def announce(submission: Submission, k: int) -> None:
     """Say what the job is and what it takes, on stderr."""
     known = "" if submission.created else " (found: the same solutions and recipe were submitted before)"
-    say(f"job {submission.job_id}{known}: {submission.solutions:,} solutions, {submission.steps:,} steps")
-    say(
-        f"  at most {submission.critiques:,} critiques ({k} a step), about {human_bytes(submission.bytes)} in the"
-        " database"
-    )
+    size = f"{counted(submission.solutions, 'solution')}, {counted(submission.steps, 'step')}"
+    say(f"job {submission.job_id}{known}: {size}")
+    critiques, stored = counted(submission.critiques, "critique"), human_bytes(submission.bytes)
+    say(f"  at most {critiques} ({k} a step), about {stored} in the database")
     announce_reading(submission)
     announce_refused(submission)
 
@@ -59,7 +59,7 @@ def announce_reading(submission: Submission) -> None:
 def announce_refused(submission: Submission) -> None:
     """Say how many rows --skip-bad left out, and where they are."""
     if submission.refused:
-        say(f"  {submission.refused:,} bad rows left out: {', '.join(submission.refused_files)}")
+        say(f"  {counted(submission.refused, 'bad row')} left out: {', '.join(submission.refused_files)}")
 
 
 def conclude_screened(

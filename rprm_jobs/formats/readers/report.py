@@ -9,6 +9,7 @@ from typing import Any
 
 from rprm_jobs.formats.readers.options import IdRule, ReadOptions
 from rprm_jobs.formats.readers.row_formats.protocol import RowFormat
+from rprm_jobs.words import counted
 
 
 @dataclass(slots=True)
@@ -59,13 +60,13 @@ class ReadReport:
         for name, of_files in formats.items():
             first, rows = of_files[0], sum(seen.rows for seen in of_files)
             by = f" by {', '.join(first.fields)}" if first.fields else ""
-            where = f" in {len(of_files)} files" if len(of_files) > 1 else ""
-            yield f"read as {name} ({first.row_format.about}){by}: {rows:,} rows{where}"
+            where = f" in {counted(len(of_files), 'file')}" if len(of_files) > 1 else ""
+            yield f"read as {name} ({first.row_format.about}){by}: {counted(rows, 'row')}{where}"
         if self._options.fields:
             yield f"mapped: {', '.join(f'{ours} from {theirs}' for ours, theirs in self._options.fields.items())}"
         if self.made_ids:
             source = "content" if self._options.ids is IdRule.CONTENT else "file and line"
-            yield f"{self.made_ids:,} rows had no id and got one made of {source}"
+            yield f"{counted(self.made_ids, 'row')} had no id and got one made of {source}"
         yield from self._cutting()
         for note, count in self.notes.items():
             yield f"{count:,} {note}"
@@ -77,7 +78,7 @@ class ReadReport:
             return
         splitting = self._options.splitting
         part = f", {splitting.part} only" if splitting.part in ("response", "thinking") else ""
-        yield f"{self.texts:,} texts were cut into steps by {shown_splitter(splitting.name)}{part}"
+        yield f"{counted(self.texts, 'text')} cut into steps by {shown_splitter(splitting.name)}{part}"
         if self.uncut == self.texts:
             yield f"warning: {shown_splitter(splitting.name)} cut none of them: each is one step; see --split-steps"
         if self.thinking and splitting.part is None:

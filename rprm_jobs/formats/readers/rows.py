@@ -17,6 +17,7 @@ from rprm_jobs.formats.readers.row_formats.prmbench import prmbench_row
 from rprm_jobs.formats.splitters import NoSuchPart
 from rprm_jobs.settings import Limits
 from rprm_jobs.types import Solution
+from rprm_jobs.words import counted
 
 _MAX_ID_CHARS = 512
 # Booleans are what they say; ratings follow PRM800K: 1 correct, 0 neutral, -1 wrong; null is not labelled.
@@ -137,8 +138,8 @@ def _step_labels(value: Any, n_steps: int) -> tuple[int | None, ...] | None:
     if value is None:
         return None
     if type(value) is not list or len(value) != n_steps:
-        shape = f"has {len(value)} entries" if type(value) is list else f"is {kind_of(value)}"
-        raise BadRow(f"field step_labels {shape}, not one entry for each of the {n_steps} steps")
+        shape = f"has {counted(len(value), 'entry', 'entries')}" if type(value) is list else f"is {kind_of(value)}"
+        raise BadRow(f"field step_labels {shape}, not one entry for each of the {counted(n_steps, 'step')}")
     return tuple(_step_label(number, label) for number, label in enumerate(value, 1))
 
 

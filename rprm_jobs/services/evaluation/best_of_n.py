@@ -18,6 +18,7 @@ from rprm_jobs.settings import Limits
 from rprm_jobs.store.jobs import jobs
 from rprm_jobs.store.results.export import Outcome, read_outcomes
 from rprm_jobs.types import Solution
+from rprm_jobs.words import counted
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,5 +96,5 @@ def _rewards(outcome: Outcome, n_steps: int | None) -> tuple[float, ...] | None:
     if outcome.rewards is None or outcome.status != "ok":
         return None
     if len(outcome.rewards) != n_steps:
-        raise InputError(f"{outcome.id!r} has {len(outcome.rewards)} rewards for {n_steps} steps")
+        raise InputError(f"{outcome.id!r} has {counted(len(outcome.rewards), 'reward')} for {counted(n_steps, 'step')}")
     return complete(outcome.rewards)

@@ -27,12 +27,14 @@ from rprm_jobs.judge.ratings import read_ratings
 from rprm_jobs.services.context import Context
 from rprm_jobs.services.evaluation.benchmark_rows import BadRows, parse_rows
 from rprm_jobs.services.evaluation.calibrated_jobs import outcomes_of
+from rprm_jobs.services.jobs.query import job_status, refuse_unjudged
 from rprm_jobs.settings import Limits
 from rprm_jobs.store.jobs import jobs
 from rprm_jobs.store.records import Job
 from rprm_jobs.store.results.export import Outcome, read_outcomes
 from rprm_jobs.store.texts import unpack_texts
 from rprm_jobs.types import ItemStatus, Solution
+from rprm_jobs.words import counted
 
 Results = dict[str, PrmbenchResult]
 
@@ -65,9 +67,9 @@ class Benchmark:
         n_steps = len(item.steps)
         labels = [kind for kind in (result.validity, result.redundancy) if kind is not None]
         if result.scores is not None and len(result.scores) != n_steps and not labels:
-            raise InputError(f"{key!r} has {len(result.scores)} scores for {n_steps} steps")
+            raise InputError(f"{key!r} has {counted(len(result.scores), 'score')} for {counted(n_steps, 'step')}")
         if max(map(len, (*labels, result.scores or ())), default=0) > n_steps:
-            raise InputError(f"{key!r} has more labels or scores than its {n_steps} steps")
+            raise InputError(f"{key!r} has more labels or scores than its {counted(n_steps, 'step')}")
         return item
 
 
@@ -164,8 +166,9 @@ def read_job(context: Context, job_id: int, benchmark: Benchmark) -> Results:
 
     Raises NotFound, and InputError with every solution that is not the benchmark's.
     """
-    with context.database.transaction() as connection:
-        job = jobs.get(connection, job_id)
+    status = job_status(context, job_id)
+    refuse_unjudged(status)
+    job = status.job
     rates = _rates(job)
     bad = BadRows()
     results: Results = {}

@@ -15,10 +15,11 @@ from rprm_jobs.formats import BadRow, ReadOptions, to_solution
 from rprm_jobs.services.context import Context
 from rprm_jobs.services.evaluation.benchmark_rows import BadRows, FirstSeen, parse_rows, row_id
 from rprm_jobs.services.evaluation.calibrated_jobs import outcomes_of
+from rprm_jobs.services.jobs.query import job_status, refuse_unjudged
 from rprm_jobs.settings import Limits
-from rprm_jobs.store.jobs import jobs
 from rprm_jobs.store.results.export import Outcome
 from rprm_jobs.types import ItemStatus
+from rprm_jobs.words import counted
 
 _NOT_JUDGED = "not judged yet"
 _TWO_VERSIONS = "stands at {} with another text or label: two versions of a benchmark"
@@ -111,7 +112,9 @@ def _check_version(item: ProcessBenchItem, label: Any, n_steps: int | None) -> N
     if label is not None and label != item.label:
         raise InputError(f"id {item.id!r} has label {label}, {item.label} in the benchmark: two versions of it")
     if n_steps is not None and n_steps != item.n_steps:
-        raise InputError(f"id {item.id!r} has {n_steps} steps, {item.n_steps} in the benchmark: two versions of it")
+        raise InputError(
+            f"id {item.id!r} has {counted(n_steps, 'step')}, {item.n_steps} in the benchmark: two versions of it"
+        )
 
 
 def read_job(
@@ -127,8 +130,9 @@ def read_job(
     With a `calibrator` the answers are those of calibrated rewards, at its own threshold. Raises NotFound, ConfigError
     for a threshold off the judge's scale, and InputError with every solution that is not the benchmark's.
     """
-    with context.database.transaction() as connection:
-        job = jobs.get(connection, job_id)
+    status = job_status(context, job_id)
+    refuse_unjudged(status)
+    job = status.job
     if threshold is not None:
         job.recipe.judge_family.check_threshold(threshold)
     bad = BadRows()

@@ -11,13 +11,13 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from rprm_jobs.aggregation import first_error, vote
-from rprm_jobs.errors import InputError
+from rprm_jobs.errors import InputError, NotFinished
 from rprm_jobs.evaluation.calibrated import Calibrator
 from rprm_jobs.evaluation.curves import LabelledVotes
 from rprm_jobs.evaluation.metrics import NO_ERROR
 from rprm_jobs.services.context import Context
 from rprm_jobs.services.evaluation.calibrated_jobs import get_calibrator
-from rprm_jobs.services.jobs.query import JobStatus, job_status
+from rprm_jobs.services.jobs.query import JobStatus, job_status, refuse_unjudged
 from rprm_jobs.store.queue import dependents
 from rprm_jobs.store.records import Job
 from rprm_jobs.store.results.export import Outcome, read_some, read_verdicts
@@ -140,11 +140,13 @@ def read_report(
     job = status.job
     if job.kind.writes:
         _refuse_writing(context, job)
+    refuse_unjudged(status)
     ords = sorted(random.Random(seed).sample(range(job.n_solutions), min(sample, job.n_solutions)))
     sampled = [solution for batch in _batches(ords) for solution in _sampled(context, job, batch, calibrator)]
     if not sampled:
-        raise InputError(
-            f"job {job_id} has judged no solution yet", hint=f"wait for it: rprm-jobs status {job_id} --watch"
+        raise NotFinished(
+            f"none of the {len(ords):,} sampled solutions of job {job_id} is judged yet",
+            hint=f"wait for it: rprm-jobs status {job_id} --watch",
         )
     worth = sorted(sampled, key=lambda solution: (-solution.cost, solution.ord))[:shown]
     return ReportData(status, tuple(sampled), tuple(_show(context, job, worth)))

@@ -17,6 +17,7 @@ from rprm_jobs.stopping import make_rule
 from rprm_jobs.stopping.prior import Seen, fit_prior, fit_wrong, whole_votes
 from rprm_jobs.stopping.recorded import RecordedSolution, read_solution
 from rprm_jobs.stopping.simulate import SimulatedCost, mean_vote, on_votes
+from rprm_jobs.words import counted
 
 _ORDERS = 10
 
@@ -87,7 +88,7 @@ def _read_votes(path: str, limits: Limits, k: int | None) -> tuple[Solutions, in
     kept = [cut for solution in rows if (cut := _cut(solution, size)).votes]
     if not kept:
         most = max((len(step) for solution in rows for step in solution.votes), default=0)
-        what = f"no step has {size} critiques" if most else "no step has a critique"
+        what = f"no step has {counted(size, 'critique')}" if most else "no step has a critique"
         hint = f"a step has {most} at most: -k {most}" if most else "take the rows of a job that is done"
         raise InputError(what, where=path, hint=hint)
     return kept, size, sum(len(solution.votes) for solution in rows) - sum(len(solution.votes) for solution in kept)

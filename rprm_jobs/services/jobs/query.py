@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
 
+from rprm_jobs.errors import JobCancelled, NotFinished
 from rprm_jobs.services.context import Context
 from rprm_jobs.store.jobs import jobs
 from rprm_jobs.store.jobs.jobs import JobFilter
@@ -74,6 +75,18 @@ class JobSummary:
     job: Job
     progress: Progress
     state: JobState
+
+
+def refuse_unjudged(status: JobStatus) -> None:
+    """Raises NotFinished, or JobCancelled, for a job of which nothing is judged."""
+    job_id = status.job.id
+    if status.outcomes.solutions:
+        return
+    if status.state is JobState.CANCELLED:
+        raise JobCancelled(f"job {job_id} was cancelled before anything was judged", hint="submit its files again")
+    raise NotFinished(
+        f"job {job_id} has judged no solution yet", hint=f"wait for it: rprm-jobs status {job_id} --watch"
+    )
 
 
 def job_status(context: Context, job_id: int, *, since: Progress | None = None) -> JobStatus:

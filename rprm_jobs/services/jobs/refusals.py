@@ -14,6 +14,7 @@ from rprm_jobs.errors import BadLine, ConfigError, InputError
 
 # So many are kept: a message shows each fault once, with the number of rows that have it.
 SHOWN = 1000
+_REPEATED_HINT = "number the rows of an id with --id rollout, or keep the first of each with --skip-bad"
 
 
 class Refusals:
@@ -26,7 +27,7 @@ class Refusals:
         self._skip, self._to_files = skip, to_files
         self._shown: list[BadLine] = []
         self._spool: IO[bytes] = tempfile.TemporaryFile()  # noqa: SIM115 - lives as long as this object
-        self.count = 0
+        self.count, self._repeated = 0, 0
         self.files: tuple[str, ...] = ()
 
     def add(self, bad: BadLine) -> None:
@@ -37,6 +38,11 @@ class Refusals:
         elif self.count <= SHOWN:
             # A message shows no rows, and they may be long.
             self._shown.append(replace(bad, row=None))
+
+    def add_repeated(self, bad: BadLine) -> None:
+        """A row whose id another has."""
+        self._repeated += 1
+        self.add(bad)
 
     @property
     def shown(self) -> tuple[BadLine, ...]:
@@ -57,7 +63,7 @@ class Refusals:
         more = " or more" if self.hopeless else ""
         raise InputError(
             f"{self.count:,}{more} bad row{'' if self.count == 1 else 's'}, nothing was stored",
-            hint="correct them, or submit the rest with --skip-bad",
+            hint=_REPEATED_HINT if self._repeated == self.count else "correct them, or submit the rest with --skip-bad",
             bad_lines=tuple(shown),
             n_bad=self.count,
         )

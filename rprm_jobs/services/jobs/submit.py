@@ -273,6 +273,7 @@ def _refuse_repeated(intake: Intake, sources: list[str], refusals: Refusals, *, 
     repeated, _ = intake.repeated_ids(_MANY if skip else SHOWN)
     for row in repeated:
         first = f"{sources[row.first_source]}:{row.first_line}"
-        refusals.add(BadLine(sources[row.source], row.line, f"id {row.id!r} is repeated, it stood first at {first}"))
+        reason = f"id {row.id!r} is repeated, it stood first at {first}"
+        refusals.add_repeated(BadLine(sources[row.source], row.line, reason))
     if repeated and skip:
         intake.drop_repeated_ids()

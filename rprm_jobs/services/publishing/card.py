@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from rprm_jobs import __version__
+from rprm_jobs.words import counted
 
 # In every card that was written here, so that a card of the user's own is known and kept.
 MARK = "<!-- written by rprm-jobs -->"
@@ -41,8 +42,8 @@ class DatasetCard:
     def markdown(self, rows: Mapping[str, int]) -> str:
         """The card of a data set with so many rows by split, whose files are `data/SPLIT-*.parquet`."""
         licence = f"`{self.license}`, as stated by whoever pushed this." if self.license else _NO_LICENCE
-        counted = Section("Splits", facts={split: f"{count:,} rows" for split, count in rows.items()})
-        sections = [counted, *self.sections, Section("Licence", licence)]
+        splits = Section("Splits", facts={split: counted(count, "row") for split, count in rows.items()})
+        sections = [splits, *self.sections, Section("Licence", licence)]
         body = "\n\n".join(map(_section, sections))
         origin = f"Made by rprm-jobs {__version__}."
         return f"---\n{self._yaml(rows)}\n---\n{MARK}\n\n# {self.title}\n\n{self.summary} {origin}\n\n{body}\n"

@@ -6,6 +6,7 @@ The hub's address and token are those of its library (HF_ENDPOINT, HF_TOKEN). It
 from __future__ import annotations
 
 import os
+import re
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -15,8 +16,10 @@ from typing import Any, cast
 
 from rprm_jobs.errors import ConfigError, Conflict, MissingExtra, ServiceError
 from rprm_jobs.services.publishing.card import MARK
+from rprm_jobs.words import counted
 
 _CARD = "README.md"
+_REPO = re.compile(r"[\w.-]+/[\w.-]+")
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +50,8 @@ def upload(folder: Path, target: HubTarget) -> Upload:
         from huggingface_hub import CommitOperationAdd, CommitOperationDelete, HfApi
     except ImportError as error:
         raise MissingExtra("pushing needs huggingface_hub", hint="pip install 'rprm-jobs[hub]'") from error
+    if not _REPO.fullmatch(target.repo):
+        raise ConfigError(f"{target.repo!r} is no name of a data set", hint="write --to ORG/NAME")
     api = HfApi(endpoint=os.environ.get("HF_ENDPOINT"), library_name="rprm-jobs")
     with _as_our_errors(target):
         api.create_repo(target.repo, repo_type="dataset", private=target.private or None, exist_ok=True)
@@ -68,7 +73,7 @@ def upload(folder: Path, target: HubTarget) -> Upload:
         commit = api.create_commit(
             target.repo,
             operations,
-            commit_message=f"Rows and card by rprm-jobs: {len(new)} files",
+            commit_message=f"Rows and card by rprm-jobs: {counted(len(new), 'file')}",
             repo_type="dataset",
             revision=target.revision,
         )

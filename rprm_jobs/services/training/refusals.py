@@ -14,6 +14,7 @@ from rprm_jobs.store.results import judged
 from rprm_jobs.store.session import Database
 from rprm_jobs.store.training.intake import Arranged
 from rprm_jobs.types import KeepCritiques
+from rprm_jobs.words import counted
 
 UsedJobs = Sequence[tuple[Job, int]]
 
@@ -86,8 +87,8 @@ def check_arranged(rules: Rules, arranged: Arranged, counts: Mapping[str, Mappin
         raise InputError(what, hint=_balanced(rules, lacking))
     if not arranged.train:
         raise InputError(
-            f"the validation split takes all {arranged.validation_problems:,} problems"
-            f" ({arranged.validation:,} rows): splitting a problem would put it on both sides",
+            f"the validation split takes all {counted(arranged.validation_problems, 'problem')}"
+            f" ({counted(arranged.validation, 'row')}): splitting a problem would put it on both sides",
             hint="ask for a smaller --validation (0 for none), or add problems",
         )
 
@@ -100,7 +101,9 @@ def _balanced(rules: Rules, lacking: str) -> str:
 
 
 def _said(counts: Mapping[str, int]) -> str:
-    return "; ".join(f"{count:,} steps {reason}" for reason, count in sorted(counts.items(), key=lambda c: -c[1]))
+    return "; ".join(
+        f"{counted(count, 'step')} {reason}" for reason, count in sorted(counts.items(), key=lambda c: -c[1])
+    )
 
 
 def _looser(rules: Rules) -> str:

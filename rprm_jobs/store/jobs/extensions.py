@@ -21,6 +21,7 @@ from rprm_jobs.store.records import Counts, Extension, Job, JobState
 from rprm_jobs.store.schema.partitions import partition
 from rprm_jobs.store.session import Database
 from rprm_jobs.store.training import sets
+from rprm_jobs.words import counted
 
 _REOPEN = text(
     "UPDATE shards SET state = 'ready', extension = :generation, failures = 0, rung_at = NULL, finished_at = NULL,"
@@ -108,7 +109,9 @@ def check_extendable(connection: Connection, job: Job, k: int) -> None:
             f"job {job.id} wrote solutions and has no critiques to add to", hint="extend the score job that judged them"
         )
     if k <= job.recipe.k:
-        raise ConfigError(f"job {job.id} has {job.recipe.k} critiques a step already", hint="choose a larger -k")
+        raise ConfigError(
+            f"job {job.id} has {counted(job.recipe.k, 'critique')} a step already", hint="choose a larger -k"
+        )
 
 
 def _is_interrupted(connection: Connection, job: Job, k: int) -> bool:

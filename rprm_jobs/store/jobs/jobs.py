@@ -181,8 +181,8 @@ def delete(connection: Connection, job_id: int) -> None:
         text("SELECT count(*) FROM shards WHERE job_id = :id AND state IN ('ready', 'leased')"), {"id": job_id}
     ).scalar_one()
     if live:
-        raise Conflict(f"job {job_id} still has {live} live shards", hint=f"first: rprm-jobs cancel {job_id}")
-    sets.refuse_used(connection, job_id, "deleting it would remove critiques that")
+        raise Conflict(f"job {job_id} is not finished", hint=f"first: rprm-jobs cancel {job_id}")
+    sets.refuse_used(connection, job_id, "deleting it would remove critiques")
     dependents.drop_copy(connection, job_id)
     partitions.drop(connection, job_id)
     judgements.forget(connection, job_id)

@@ -79,7 +79,7 @@ def _retry(connection: Connection, job_id: int, kind: JobKind, batch: Batch, sta
     holders = batch.holders(connection.execute(query, {**batch.range, "statuses": statuses}).scalars())
     ords = [ord_ for held in holders.values() for ord_ in held]
     if ords:
-        sets.refuse_used(connection, job_id, "a retry would throw away critiques that")
+        sets.refuse_used(connection, job_id, "a retry would throw away critiques")
         drop_outcomes(connection, job_id, kind, batch, ords)
         connection.execute(_REOPEN, {"ids": list(holders)})
     return len(ords)

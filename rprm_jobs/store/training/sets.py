@@ -96,15 +96,15 @@ def using(connection: Connection, job_id: int) -> Sequence[tuple[str, SetKind]]:
 
 
 def refuse_used(connection: Connection, job_id: int, what: str) -> None:
-    """Raises Conflict when training sets are built on the job's critiques; `what` goes before "... would lack"."""
+    """Raises Conflict when training sets are built on the job's critiques; `what` goes before "the sets use"."""
     sets = using(connection, job_id)
-    if sets:
-        names = ", ".join(repr(name) for name, _ in sets)
-        first, kind = sets[0]
-        raise Conflict(
-            f"{what} the training {'set' if len(sets) == 1 else 'sets'} {names} of job {job_id} would lack",
-            hint=f"first: rprm-jobs {kind.value} delete {first}; build it again afterwards",
-        )
+    if not sets:
+        return
+    names = ", ".join(repr(name) for name, _ in sets)
+    which = f"the training set {names} uses" if len(sets) == 1 else f"the training sets {names} use"
+    commands = "; ".join(f"rprm-jobs {kind.value} delete {name}" for name, kind in sets)
+    again = "it" if len(sets) == 1 else "them"
+    raise Conflict(f"{what} of job {job_id} that {which}", hint=f"first: {commands}; build {again} again afterwards")
 
 
 def delete(connection: Connection, set_id: int) -> None:

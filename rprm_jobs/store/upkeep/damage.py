@@ -64,7 +64,7 @@ def read_damage(connection: Connection, job: Job) -> Damage:
     Raises Conflict where a set has lost what it was built of: judged again the critiques would be others than it chose.
     """
     if sets_broken(connection, job):
-        sets.refuse_used(connection, job.id, "something is gone, and not to be made again, that")
+        sets.refuse_used(connection, job.id, "critiques or verdicts are gone")
     untrusted: set[int] = set()
     for query in outcome_checks(job.recipe).values():
         statement, values = filled(query, job)
@@ -133,7 +133,7 @@ def repair_batch(connection: Connection, job_id: int, damage: Damage, after: int
     within = untrusted[bisect_left(untrusted, batch.range["first"]) : bisect_right(untrusted, batch.range["last"])]
     dropped = batch.holders(within)
     if dropped:
-        sets.refuse_used(connection, job_id, "the repair would throw away critiques that")
+        sets.refuse_used(connection, job_id, "the repair would throw away critiques")
         ords = [ord_ for held in dropped.values() for ord_ in held]
         n_dropped = drop_outcomes(connection, job_id, kind, batch, ords)
     else:

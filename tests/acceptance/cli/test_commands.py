@@ -66,7 +66,7 @@ def test_an_unserved_job_says_so_and_waits(cli: Cli, solutions: Path) -> None:
     assert "no worker serves this job; start one: rprm-jobs worker --judge scripted" in cli("status", job).stdout
     partial = cli("results", job, code=12)
     assert partial.stdout == ""
-    assert "20 of 20 solutions have no outcome yet" in partial.stderr
+    assert "20 of 20 solutions without an outcome yet" in partial.stderr
     assert cli.json("cancel", job) == [{"job_id": int(job), "cancelled": True, "extension": False}]
     assert cli.json("cancel", job)[0]["cancelled"] is False
     assert cli.json("jobs")[0]["state"] == "cancelled"

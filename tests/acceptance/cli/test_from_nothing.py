@@ -60,7 +60,7 @@ def test_servers_start_with_the_first_command_and_stop_when_told(cli: Cli, solut
 @pytest.mark.engine
 def test_the_demo_shows_what_the_judge_says(cli: Cli) -> None:
     done = cli("demo", "-k", "1")
-    assert "24 solutions, 126 steps, 1 critiques a step" in done.stderr
+    assert "24 solutions, 126 steps, 1 critique a step" in done.stderr
     lines = done.stdout.splitlines()
     assert [line.split()[0] for line in lines if line.lstrip().startswith("examples-")] == [
         f"examples-{i:04}" for i in range(24)

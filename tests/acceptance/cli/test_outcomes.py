@@ -36,7 +36,7 @@ def test_the_status_of_a_waiting_command_is_the_outcome_of_the_job(cli: Cli) -> 
     assert (error["what"], error["status"]) == (f"1 of 4 solutions of job {job} failed", 9)
     assert f"rprm-jobs results {job} --failed" in error["hint"]
     result, said = submit(cli, 4, code=10)
-    assert f"all 4 solutions of job {result['job_id']} failed" in said
+    assert f"none of the 4 solutions of job {result['job_id']} succeeded" in said
     # The command that the hint names shows the reasons.
     assert "no verdict" in cli("results", str(result["job_id"]), "--failed").stdout
 
@@ -63,8 +63,8 @@ def test_a_job_that_is_cancelled_elsewhere(cli: Cli, solutions: Path, database: 
 def test_results_of_a_job_that_is_not_finished_are_no_empty_file(cli: Cli, solutions: Path, tmp_path: Path) -> None:
     job = str(cli.json("submit", str(solutions), *SCRIPTED)["job_id"])
     said = cli("results", job, "-o", "r.jsonl", code=12).stderr
-    assert f"error: job {job} is queued: 20 of 20 solutions have no outcome yet" in said
+    assert f"error: job {job} is queued: 20 of 20 solutions without an outcome yet" in said
     assert f"hint: wait for it: rprm-jobs status {job} --watch" in said
     cli("cancel", job)
-    assert "20 of 20 solutions have no outcome\n" in cli("results", job, "-o", "r.jsonl", code=11).stderr
+    assert "20 of 20 solutions without an outcome\n" in cli("results", job, "-o", "r.jsonl", code=11).stderr
     assert not (tmp_path / "r.jsonl").exists()

@@ -1,113 +1,125 @@
-"""Commands with right and wrong input, in a terminal of 80 columns and in a pipe.
+"""Every command with right and wrong input, in a terminal of 80 columns and in a pipe, as `walk.py` has it.
 
 Screens are compared with those in `screens/`, one file a command; UPDATE_SCREENS=1 writes them anew.
 """
 
 from __future__ import annotations
 
-import json
+import difflib
 import os
 import re
-from collections.abc import Mapping
+import shlex
+import signal
+import socket
+from collections.abc import Iterator
+from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from rprm_jobs.cli import app
 from rprm_jobs.services.context import Context
-from rprm_jobs.services.jobs.submit import SubmitRequest, submit
-from tests.support import jobs as made
-from tests.support.forked import forked
-from tests.support.terminal import Screen
-from tests.support.training import judge_ready
+from tests.acceptance.cli.walk import ELSEWHERE, VARYING, WALK
+from tests.support.commands import commands
+from tests.support.hub import TOKEN, fake_hub
+from tests.support.terminal import Screen, forked_screen
+from tests.support.walked import Walked, keep_worker_alive, prepare
+from tests.support.zygote import Forked
 
 pytestmark = [pytest.mark.acceptance, pytest.mark.timeout(600)]
 
 SCREENS = Path(__file__).parent / "screens"
-
-# What differs from run to run, and what stands for it.
-VARYING = (
-    (r"\x1b\[[0-9;?]*[A-Za-z]", ""),
-    (r"/\S*?/test_[^/\s]*/", "FOLDER/"),
-    (r"\d{4}-\d\d-\d\d[ T]\d\d:\d\d(:\d\d)?(\.\d+)?(Z| UTC|\+00:00)?", "TIME"),
-    (r"(took|running for) [^\n]*", r"\1 SOME TIME"),
-    (r"rprm_test_\w+", "DATABASE"),
-    (r"[\d.,]+ (steps|critiques|tokens|solutions)/s", r"N \1/s"),
-    (r"\b00\d\d\b", "REVISION"),
-    (r"\b[0-9a-f]{12,64}\b", "DIGEST"),
-    (r"[\d.]+ (KB|MB|bytes)\b", r"N \1"),
-    (r":\d{4,5}/\d+", ":PORT/N"),
-    (r"[ \t]+$", ""),
-)
-
-# Right input, and what only the state of things makes wrong: by name, the words after `rprm-jobs` and the exit status.
-WALK: Mapping[str, tuple[str, int]] = {
-    "submit": ("submit in.jsonl --judge scripted -k 2 --name walked", 0),
-    "submit bad": ("submit bad.jsonl --judge scripted", 3),
-    "submit missing": ("submit none.jsonl --judge scripted", 4),
-    "submit priority": ("submit in.jsonl --judge scripted --priority 99999999999999", 2),
-    "estimate problems": ("estimate problems.jsonl --judge scripted", 3),
-    "status": ("status 1", 0),
-    "status missing": ("status 99", 4),
-    "cancel done": ("cancel 1", 6),
-    "delete": ("delete 99 --yes", 4),
-    "results": ("results 1", 0),
-    "results unfinished": ("results 2", 12),
-    "audit": ("audit", 0),
-    "stopping simulate": ("stopping simulate -k 50", 2),
-    "pairs build": ("pairs build 1 --name x --dry-run", 3),
-    "pairs list": ("pairs list", 0),
-    "runs": ("runs", 0),
-    "worker log level": ("worker --log-level foo", 2),
-    "logs missing": ("logs nobody", 4),
-    "db current": ("db current", 0),
-}
+ROOT = Path(__file__).parents[3]
+MODES = ("terminal", "pipe")
+# What a process that stays says when it serves; then it is stopped as its manual says.
+SERVES = re.compile(r"ready: |serving on ")
 
 
 def normal(text: str) -> str:
     """The screen without what differs from run to run."""
+    text = text.replace("\r\n", "\n")
     for pattern, instead in VARYING:
-        text = re.sub(pattern, instead, text.replace("\r\n", "\n"), flags=re.MULTILINE)
+        text = re.sub(pattern, instead, text, flags=re.MULTILINE)
     return text.rstrip("\n") + "\n"
 
 
+def typed(words: str, walked: Walked, mode: str, ports: tuple[int, int]) -> str:
+    """The words with the ids of this store, and what is of the mode."""
+
+    def value(match: re.Match[str]) -> str:
+        name = match[1]
+        named: Any = tuple(name.split("|")) if "|" in name else {**asdict(walked), "serve_ports": ports}[name]
+        return str(named[MODES.index(mode)] if isinstance(named, tuple) else named)
+
+    return re.sub(r"\{([^}]*)\}", value, words)
+
+
+def stop(written: str, process: Forked) -> None:
+    """End what serves."""
+    if SERVES.search(written):
+        process.send_signal(signal.SIGTERM)
+
+
+def free_ports() -> tuple[int, int]:
+    with socket.create_server(("127.0.0.1", 0)) as one, socket.create_server(("127.0.0.1", 0)) as other:
+        return one.getsockname()[1], other.getsockname()[1]
+
+
 @pytest.fixture
-def folder(context: Context, tmp_path: Path) -> Path:
-    """Job 1 is judged, job 2 is not; and files to name."""
-    rows = [
-        {"id": f"sums-{i}", "problem": f"{i} plus 1?", "steps": [f"{i} + 1 = {i + 1}.", "Done."], "label": i % 2 - 1}
-        for i in range(4)
-    ]
-    (tmp_path / "in.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
-    (tmp_path / "bad.jsonl").write_text("nonsense\n" * 30 + '{"id": "a", "problem": "p", "steps": []}\n')
-    (tmp_path / "problems.jsonl").write_text('{"id": "a", "problem": "p"}\n')
-    responses = {"id": "a", "responses": [["x"]] * 4, "labels": [True, False, True, False], "final_answers": ["1"] * 4}
-    (tmp_path / "responses.jsonl").write_text(json.dumps(responses) + "\n")
-    path = (str(tmp_path / "in.jsonl"),)
-    submit(context, SubmitRequest(path, made.make_recipe(k=2)))
-    judge_ready(context.database)
-    submit(context, SubmitRequest(path, made.make_recipe(k=3)))
-    return tmp_path
+def env(servers_env: dict[str, str]) -> Iterator[dict[str, str]]:
+    with fake_hub() as hub:
+        yield {
+            **servers_env, "HF_ENDPOINT": hub.url, "HF_TOKEN": TOKEN, "HF_HUB_DISABLE_XET": "1", "HF_HUB_OFFLINE": "0",
+            "PYTHONUNBUFFERED": "1",
+        }  # fmt: skip
 
 
-def screen_of(name: str, screens: list[tuple[str, Screen]]) -> str:
-    return "".join(f"--- {mode}: {name}\n{normal(screen.raw)}" for mode, screen in screens)
+def shown(screens: dict[str, tuple[str, Screen]]) -> str:
+    """What was typed and what came; once where terminal and pipe show the same."""
+    texts = {mode: f"$ rprm-jobs {line}\n{normal(screen.raw)}" for mode, (line, screen) in screens.items()}
+    if texts["terminal"] == texts["pipe"]:
+        return texts["pipe"]
+    return "".join(f"[{mode}] {text}" for mode, text in texts.items())
 
 
-def test_every_command_shows_what_it_did(folder: Path, servers_env: dict[str, str]) -> None:
-    shown: dict[str, list[str]] = {}
-    for name, (words, code) in WALK.items():
-        screens = [
-            (mode, forked(words.split(), servers_env, folder, terminal=mode == "terminal"))
-            for mode in ("terminal", "pipe")
-        ]
-        for mode, screen in screens:
-            assert screen.returncode == code, f"{name} in a {mode}: {screen.returncode}\n{screen.raw}"
-            assert "Traceback" not in screen.raw
-        shown.setdefault(words.split()[0], []).append(screen_of(words, screens))
-    if os.environ.get("UPDATE_SCREENS"):
-        SCREENS.mkdir(exist_ok=True)
-        for command, texts in shown.items():
-            (SCREENS / f"{command}.txt").write_text("\n".join(texts), encoding="utf-8")
-    for command, texts in shown.items():
-        assert "\n".join(texts) == (SCREENS / f"{command}.txt").read_text(encoding="utf-8"), command
-    assert {path.stem for path in SCREENS.glob("*.txt")} == set(shown)
+def walk(name: str, walked: Walked, env: dict[str, str], folder: Path) -> tuple[list[str], list[str]]:
+    """The screens of one command, and what was wrong with them whatever they show."""
+    texts, wrong, ports = [], [], free_ports()
+    for words, code in WALK[name]:
+        screens = {}
+        for mode in MODES:
+            line = typed(words, walked, mode, ports)
+            screen = forked_screen(shlex.split(line), env, folder, terminal=mode == "terminal", seen=stop)
+            screens[mode] = line, screen
+            if screen.returncode != code or "Traceback" in screen.raw:
+                wrong.append(f"{line} in a {mode} exits with {screen.returncode}, not {code}:\n{screen.raw}")
+        texts.append(shown(screens))
+    return texts, wrong
+
+
+def test_every_command_is_walked_with_right_and_wrong_input() -> None:
+    assert set(WALK) == set(commands(app)), "enter the command in walk.py, with right and with wrong input"
+    for name, lines in WALK.items():
+        assert all(words.startswith(name) for words, _ in lines), name
+        if name in ELSEWHERE:
+            file, typed_there, _ = ELSEWHERE[name]
+            assert typed_there in (ROOT / file).read_text(), f"{file} does not type {name}"
+        else:
+            assert {0, -signal.SIGTERM} & {code for _, code in lines}, f"{name} has no right input"
+
+
+def test_every_command_shows_what_it_did(context: Context, tmp_path: Path, env: dict[str, str]) -> None:
+    walked = prepare(context, tmp_path)
+    wrong, updating = [], "UPDATE_SCREENS" in os.environ
+    for name in WALK:
+        keep_worker_alive(context)
+        texts, faults = walk(name, walked, env, tmp_path)
+        wrong += faults
+        now, file = "\n".join(texts), SCREENS / f"{name.replace(' ', '-')}.txt"
+        if updating:
+            file.write_text(now, encoding="utf-8")
+        before = file.read_text(encoding="utf-8") if file.is_file() else ""
+        wrong += list(difflib.unified_diff(before.splitlines(), now.splitlines(), file.name, "now", lineterm=""))
+    assert not wrong, "\n".join(wrong)
+    assert {path.stem for path in SCREENS.glob("*.txt")} == {name.replace(" ", "-") for name in WALK}

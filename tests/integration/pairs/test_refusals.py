@@ -123,7 +123,7 @@ def test_what_a_teacher_wrote_is_trained_on_with_the_judges_prompt(context: Cont
 def test_a_set_that_filtering_leaves_empty(context: Context, database: Database) -> None:
     one = with_texts(database, [Solution("s", "p", ("a",), -1)], lambda *_: (T[0], T[0]))
     error = refused(context, InputError, one, PairRules())
-    assert "1 steps unanimous, right" in error.what
+    assert "1 step unanimous, right" in error.what
     lengths = with_texts(database, [Solution("s", "p", ("a",), -1)], lambda *_: ("long " * 99 + T[0], T[3]))
     assert "--max-length-difference" in refused(context, InputError, lengths, PairRules()).hint
     filtered = with_texts(database, [Solution("s", "p", ("a",), -1)], lambda *_: (T[0], T[3], T[4]))
@@ -197,7 +197,7 @@ def test_a_job_that_a_set_needs_is_neither_deleted_nor_retried(context: Context,
     job = scripted(database, solutions)
     build_set(context, "mine", job, SftRules())
     for act in (control.delete, control.retry):
-        with pytest.raises(Conflict, match=r"training set 'mine' of job \d+ would lack") as caught:
+        with pytest.raises(Conflict, match=r"of job \d+ that the training set 'mine' uses") as caught:
             act(context, job)
         assert "rprm-jobs sft delete mine" in caught.value.hint
     assert_clean(context, job)

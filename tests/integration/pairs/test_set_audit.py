@@ -45,7 +45,7 @@ def test_a_row_without_its_critiques_is_found_and_not_judged_over(
     (found,) = audit(context, [job])
     (finding,) = [one for one in found.findings if check in one.check]
     assert "pairs mine: " in finding.examples[0]
-    with pytest.raises(Conflict, match=f"training set 'mine' of job {job} would lack") as caught:
+    with pytest.raises(Conflict, match=f"of job {job} that the training set 'mine' uses") as caught:
         repair(context, [job])
     assert "rprm-jobs pairs delete mine" in caught.value.hint
     delete_set(context, "mine", SetKind.PAIRS)

@@ -20,13 +20,15 @@ ROWS: list[Any] = [
 ]
 
 
-def inspect(folder: Path, *options: str, rows: list[Any] | None = None) -> str:
+def inspect(folder: Path, *options: str, rows: list[Any] | None = None, code: int = 0) -> str:
     path = folder / "dump.jsonl"
     path.write_text("".join(json.dumps(row) + "\n" for row in (ROWS if rows is None else rows)))
     result = CliRunner().invoke(app, ["inspect", str(path), *options])
-    if result.exception is not None and isinstance(result.exception, RprmError):
-        raise result.exception
-    assert result.exit_code == 0, result.output
+    if isinstance(result.exception, RprmError):
+        if result.exception.exit_code != code:
+            raise result.exception
+        return result.stdout
+    assert result.exit_code == code, result.output
     return result.stdout
 
 
@@ -37,12 +39,19 @@ def test_it_shows_format_rows_lengths_and_refusals(tmp_path: Path) -> None:
     assert "    0   One is long." in page
     assert "... and 3 more steps" in page
     assert "steps a solution: 6.5 on average, 11 at most, 13 in all" in page
-    assert "2 solutions, 1 rows would be refused" in page
+    assert "2 solutions, 1 row would be refused" in page
     assert (
         f"{tmp_path / 'dump.jsonl'}:3: no format fits; nearest is verl (by input, score, step): missing: output" in page
     )
     assert "\x1b[" not in page
     assert max(len(line) for line in page.splitlines() if line.startswith("    ")) <= 100
+
+
+def test_repeated_faults_are_grouped_and_nothing_to_judge_is_refused(tmp_path: Path) -> None:
+    page = inspect(tmp_path, rows=[{"nonsense": 1}] * 40, code=3)
+    assert "0 solutions, 40 rows would be refused" in page
+    assert page.count("dump.jsonl:") == 1
+    assert "(and 39 more like it, the last in line 40)" in page
 
 
 def test_the_histogram_has_its_empty_classes_and_none_beyond() -> None:
@@ -91,5 +100,7 @@ def test_mapped_fields_may_lead_into_a_row(tmp_path: Path) -> None:
     )
     assert (page["rows"][0]["id"], page["rows"][0]["problem"], page["rows"][0]["steps"]) == ("7", "P?", ["One."])
     assert page["reading"]["map"] == {"problem": "task.q", "solution": "out.0.0", "id": "uid"}
-    (refusal,) = json.loads(inspect(tmp_path, "--json", "--map", "problem=a,solution=b", rows=[row]))["refusals"]
+    (refusal,) = json.loads(inspect(tmp_path, "--json", "--map", "problem=a,solution=b", rows=[row], code=3))[
+        "refusals"
+    ]
     assert refusal["reason"] == "--map names a, b, which the row has not; its fields are 'out', 'task', 'uid'"

@@ -142,7 +142,7 @@ def test_a_problem_with_a_missing_reward_is_counted_and_not_judged() -> None:
         ({"labels": [True]}, "labels is not a list of 2"),
         ({"labels": [True, 0]}, "labels is not a list of 2"),
         ({"rewards": [[0.1, 0.2]]}, "rewards is not a list of 2"),
-        ({"rewards": [[0.1], [0.2]]}, "1 rewards for 2 steps"),
+        ({"rewards": [[0.1], [0.2]]}, "1 reward for 2 steps"),
         ({"rewards": [[0.1, 1.5], [0.2]]}, "reward 2 is 1.5"),
         ({"final_answers": ["1"]}, "final_answers is not a list of 2"),
         ({"final_answers": ["1", 2]}, "final_answers"),

@@ -279,10 +279,10 @@ def test_the_report_says_what_was_recognised_made_and_cut(tmp_path: Path) -> Non
     _, report = read(tmp_path, *rows, step_separator="|")
     lines = list(report.lines())
     assert lines[0].startswith(
-        "read as verl (verl's dumps of rollouts and of validation) by input, output, score, step: 1 rows"
+        "read as verl (verl's dumps of rollouts and of validation) by input, output, score, step: 1 row"
     )
     assert "2 rows had no id and got one made of file and line" in lines
-    assert any(line.startswith("1 texts were cut into steps by separator '|'") for line in lines)
+    assert any(line.startswith("1 text cut into steps by separator '|'") for line in lines)
     assert any("1 hold a <think> trace" in line for line in lines)
     stored = report.to_builtins()
     assert stored["splitter"] == {"name": "separator:|", "version": 2}

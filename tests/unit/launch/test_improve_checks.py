@@ -68,7 +68,7 @@ def test_problems_of_both_are_refused_or_left_out(loop: Loop, said: list[str], t
         check_loop(CONTEXT, mixed)
     assert "--skip-shared" in refused.value.hint
     assert check_loop(CONTEXT, replace(mixed, skip_shared=True)).shared == {problem_digest("two ?")}
-    assert "their 2 solutions are left out" in said[-1]
+    assert "2 solutions left out of training" in said[-1]
     with pytest.raises(InputError, match="nothing is left to train on"):
         check_loop(CONTEXT, replace(loop, validation=loop.labelled, skip_shared=True))
 

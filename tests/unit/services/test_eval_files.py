@@ -77,7 +77,7 @@ class TestProcessBench:
             read_predictions(path, read_items([benchmark], LIMITS), LIMITS, 0.5)
         assert reasons(error) == [
             (1, "id 'gsm8k-9' is not in the benchmark"),
-            (2, "there are 2 rewards for 3 steps"),
+            (2, "2 rewards for 3 steps"),
             (3, "id 'gsm8k-0' has label 2, 1 in the benchmark: two versions of it"),
             (4, "id 'gsm8k-0' has 4 steps, 3 in the benchmark: two versions of it"),
             (5, "the row has no id"),
@@ -183,8 +183,8 @@ class TestPRMBench:
             read_prm_predictions(path, found, LIMITS)
         assert [reason for _, reason in reasons(error)] == [
             "'circular_2' is not in the benchmark",
-            "'circular_1' has 1 scores for 2 steps",
-            "'circular_3' has more labels or scores than its 1 steps",
+            "'circular_1' has 1 score for 2 steps",
+            "'circular_3' has more labels or scores than its 1 step",
             "the row has no idx",
         ]
 
@@ -277,7 +277,7 @@ class TestBestOfN:
             read_problems([path], LIMITS)
         assert reasons(error) == [
             (2, f"id '7' is repeated, it stood first at {path}:1"),
-            (3, "there are 1 rewards for 2 steps"),
+            (3, "1 reward for 2 steps"),
             (4, "response 1: field problem is empty"),
         ]
 

@@ -11,6 +11,7 @@ from typing import Any
 
 from rprm_jobs.formats.readers.bad_row import BadRow, kind_of
 from rprm_jobs.formats.readers.row_formats.protocol import Plain, ReadContext, RowFormat, needs, plain
+from rprm_jobs.words import counted
 
 _TAG = "\u043a\u0438"
 _FIRST_STEP = re.compile(r"\s*Step 1\s*:")
@@ -41,7 +42,7 @@ def _convert(row: dict[str, Any], _context: ReadContext) -> Iterator[Plain]:
 def _labels(value: Any, head: str, steps: list[str]) -> list[bool]:
     marks = value if type(value) is list else _marks(value, head, steps)
     if len(marks) != len(steps):
-        raise BadRow(f"there are {len(marks)} labels for {len(steps)} steps")
+        raise BadRow(f"{counted(len(marks), 'label')} for {counted(len(steps), 'step')}")
     labels = [_LABELS.get(mark) if type(mark) in (str, int) else None for mark in marks]
     if None in labels:
         raise BadRow(f"label {labels.index(None) + 1} is neither + nor -")
