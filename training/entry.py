@@ -20,15 +20,18 @@ from training.recipe import TrainingRecipe
 from training.source import RowSource, from_path, from_set
 from training.trainer import check_names
 
+# The one schedule that has these options.
+_DECAYING = "warmup_stable_decay"
+
 
 def run(options: argparse.Namespace) -> dict[str, Any] | None:
     """Train, and return what was trained; with --check the recipe. None in all processes but the first."""
     phase = Phase(options.phase)
     recipe = RECIPES[phase](**{field.name: getattr(options, field.name) for field in fields(RECIPES[phase])})
+    _refuse_without_effect(options)
     if options.check:
         check_names(recipe)
         return {"recipe": asdict(recipe)}
-    _refuse_without_effect(options)
     if options.out is None:
         raise ConfigError("--out is missing", hint="name the new judge's folder: --out FOLDER")
     if (options.set is None) == (options.data is None):
@@ -49,6 +52,8 @@ def _refuse_without_effect(options: argparse.Namespace) -> None:
         ("--off-policy", options.data is not None, "with --data: who wrote those rows is not known"),
         ("--lora-alpha", not options.lora_rank, "without --lora-rank"),
         ("--epochs", bool(options.steps), "with --steps"),
+        ("--decay", options.schedule != _DECAYING, f"without --schedule {_DECAYING}"),
+        ("--floor", options.schedule != _DECAYING, f"without --schedule {_DECAYING}"),
     ):
         if option in words and idle:
             raise ConfigError(f"{option} has no effect {why}", hint=f"leave out {option}")

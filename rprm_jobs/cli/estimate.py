@@ -42,6 +42,7 @@ from rprm_jobs.cli.shared.stopping import (
     refuse_old_policy,
     stopping_options,
 )
+from rprm_jobs.cli.shared.submitting import GREEDY_RULE
 from rprm_jobs.cli.submit import submit
 from rprm_jobs.errors import ConfigError
 from rprm_jobs.launch.servers import connected
@@ -238,5 +239,5 @@ def register(app: typer.Typer) -> None:
         "rprm-jobs estimate solutions.jsonl --judge tiny -k 16",
         "rprm-jobs estimate rollouts/ --judge ORG/MODEL --stopping adaptive",
         group=JOBS,
-        rules=(excludes("from_job", "files", *READING), *STOPPING_RULES),
+        rules=(excludes("from_job", "files", *READING), *STOPPING_RULES, GREEDY_RULE),
     )

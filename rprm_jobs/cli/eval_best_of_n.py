@@ -28,13 +28,18 @@ from rprm_jobs.launch.judging import Judging
 from rprm_jobs.launch.servers import connected
 from rprm_jobs.types import JobKind
 
+_NUMBERS = "1,2,4,8"
+
 
 def best_of_n(
     file: Annotated[
         str,
         typer.Argument(metavar="FILE|JOB", help="Problems with responses and labels, or the id of a rollout job."),
     ],
-    n: Annotated[str, typer.Option("--n", metavar="N,N,...", help="Numbers of responses to pick among.")] = "1,2,4,8",
+    n: Annotated[
+        str | None,
+        typer.Option("--n", metavar="N,N,...", help="Numbers of responses to pick among.", show_default="1,2,4,8"),
+    ] = None,
     job: JudgedJobOption = None,
     judge: Annotated[
         str | None,
@@ -60,9 +65,9 @@ def best_of_n(
     from rprm_jobs.settings import load_settings
 
     if file.isdecimal() and not Path(file).exists():
-        _of_rollouts(int(file), _numbers(n), job, judge, seed, as_json)
+        _of_rollouts(int(file), n, job, judge, seed, as_json)
         return
-    ns = _numbers(n)
+    ns = _numbers(n or _NUMBERS)
     read = read_problems([file], load_settings().limits)
     problems = list(read.problems)
     if job is not None or judge is not None:
@@ -78,7 +83,7 @@ def best_of_n(
     show_best_of_n(report, as_json=as_json)
 
 
-def _of_rollouts(rollouts: int, ns: list[int], scores: int | None, judge: str | None, seed: int, as_json: bool) -> None:
+def _of_rollouts(rollouts: int, n: str | None, scores: int | None, judge: str | None, seed: int, as_json: bool) -> None:
     from rprm_jobs.cli.shared.evaluations import show_best_of_n, show_compared
     from rprm_jobs.evaluation.best_of_n import evaluate
     from rprm_jobs.services.evaluation.rollouts import read_rollouts
@@ -88,11 +93,16 @@ def _of_rollouts(rollouts: int, ns: list[int], scores: int | None, judge: str | 
             "--judge has no effect on a rollout job: it judges the responses of a file",
             hint="rprm-jobs rollout ... --then-score judges the solutions of a rollout job",
         )
+    ns = _numbers(n or _NUMBERS)
     with connected() as context:
         read = read_rollouts(context, rollouts, scores)
+    if read.kind is JobKind.SEARCH:
+        if n is not None:
+            raise ConfigError(
+                f"--n has no effect: job {rollouts} is a search, which has one answer a problem", hint="leave out --n"
+            )
+        ns = [1]
     show_compared(read)
-    # A search has one answer a problem.
-    ns = [1] if read.kind is JobKind.SEARCH else ns
     show_best_of_n(evaluate(read.problems, ns, seed=seed), as_json=as_json, more=read.counts)
 
 

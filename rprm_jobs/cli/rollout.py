@@ -9,6 +9,7 @@ import typer
 from rprm_jobs.cli.shared.command import JOBS, Rule, add_command, needs
 from rprm_jobs.cli.shared.common import say
 from rprm_jobs.cli.shared.generating import (
+    GREEDY_TOP_P_RULE,
     NO_WORKER_RULE,
     AnswerPatternOption,
     PolicyOption,
@@ -127,7 +128,7 @@ def rollout(
     )  # fmt: skip
     with spare_worker(wait and worker) as spare, connected() as context:
         submission = write(context, request)
-        announce(submission, "solutions to write")
+        announce(submission, "solution to write", "solutions to write")
         if then_score:
             say(f"  then judged by {judge}, {counted(k, 'critique')} a step")
         writer = WorkerChoice(None, "auto", (), policy, policy_engine, tuple(policy_engine_arg or ()), spare=spare)
@@ -160,6 +161,13 @@ def register(app: typer.Typer) -> None:
             ),
             needs("then_score", "judge", "k", *STOPPING_OPTIONS),
             *STOPPING_RULES,
+            GREEDY_TOP_P_RULE,
+            Rule(
+                ("seed",),
+                lambda values: values["temperature"] != 0 or bool(values["then_score"]),
+                "with --temperature 0",
+                "leave out --temperature 0 or {option}",
+            ),
             needs("wait", "fail_on", "worker", "engine", "engine_arg", "policy_engine", "policy_engine_arg"),
             NO_WORKER_RULE,
         ),

@@ -34,7 +34,7 @@ from rprm_jobs.cli.shared.options import (
 )
 from rprm_jobs.cli.shared.outcome import FailOn, FailOnOption
 from rprm_jobs.cli.shared.reading import reading_options
-from rprm_jobs.cli.shared.submitting import WAIT_RULES, announce, conclude
+from rprm_jobs.cli.shared.submitting import GREEDY_RULE, WAIT_RULES, announce, conclude
 from rprm_jobs.launch.servers import connected
 from rprm_jobs.words import counted
 
@@ -152,5 +152,5 @@ def register(app: typer.Typer) -> None:
         sample,
         "rprm-jobs sample labelled.jsonl --judge tiny -k 8 --wait",
         group=TRAINING,
-        rules=(excludes("teacher", "prompt"), *WAIT_RULES),
+        rules=(excludes("teacher", "prompt"), GREEDY_RULE, *WAIT_RULES),
     )

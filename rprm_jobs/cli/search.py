@@ -8,6 +8,7 @@ import typer
 
 from rprm_jobs.cli.shared.command import JOBS, Rule, add_command, needs
 from rprm_jobs.cli.shared.generating import (
+    GREEDY_TOP_P_RULE,
     NO_WORKER_RULE,
     AnswerPatternOption,
     PolicyOption,
@@ -128,7 +129,7 @@ def search(
         paths = model_paths(judge=judging, policy=resolved.model)
         request = WriteRequest(tuple(files), recipe, 1, reading, priority, new, skip_bad, name=name, model_paths=paths)
         submission = write(context, request)
-        announce(submission, "problems to search")
+        announce(submission, "problem to search", "problems to search")
         choice = WorkerChoice(
             judge,
             engine,
@@ -158,6 +159,7 @@ def register(app: typer.Typer) -> None:
         group=JOBS,
         rules=(
             beam,
+            GREEDY_TOP_P_RULE,
             needs("wait", "fail_on", "worker", "engine", "engine_arg", "policy_engine", "policy_engine_arg"),
             NO_WORKER_RULE,
         ),

@@ -54,7 +54,14 @@ from rprm_jobs.cli.shared.stopping import (
     refuse_old_policy,
     rule_options,
 )
-from rprm_jobs.cli.shared.submitting import WAIT_RULES, announce, announce_proposal, conclude, conclude_screened
+from rprm_jobs.cli.shared.submitting import (
+    GREEDY_RULE,
+    WAIT_RULES,
+    announce,
+    announce_proposal,
+    conclude,
+    conclude_screened,
+)
 from rprm_jobs.errors import ConfigError
 from rprm_jobs.launch.servers import connected
 from rprm_jobs.types import KeepCritiques
@@ -173,5 +180,11 @@ def register(app: typer.Typer) -> None:
         "rprm-jobs submit --from-job 7 --judge ORG/OTHER",
         "rprm-jobs submit solutions.jsonl --judge ORG/MODEL --screen Qwen/Qwen2.5-Math-PRM-7B --until-first-error",
         group=JOBS,
-        rules=(excludes("from_job", "files", "skip_bad", *READING), *SCREEN_RULES, *STOPPING_RULES, *WAIT_RULES),
+        rules=(
+            excludes("from_job", "files", "skip_bad", *READING),
+            *SCREEN_RULES,
+            *STOPPING_RULES,
+            GREEDY_RULE,
+            *WAIT_RULES,
+        ),
     )

@@ -27,6 +27,7 @@ from rprm_jobs.types import Sampling
 SCRIPTED = "scripted"
 JUDGE_CARD, POLICY_CARD = "rprm_judge.json", "rprm_policy.json"
 ENDPOINT = "endpoint:"
+_POLICIES = Path(str(files("rprm_jobs"))) / "policies"
 _HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*(@[\w.-]+)?")
 _WEIGHT_SUFFIXES = {".safetensors", ".bin", ".pt", ".gguf"}
 _WHOLE = 64 * 1024 * 1024
@@ -102,6 +103,8 @@ def resolve_judge(name: str, family: str | None = None) -> Judge:
     A hub id is pinned to the commit that it stands for now, which its `name` then holds: `org/model@COMMIT`. Of
     `endpoint:MODEL` the server alone knows the weights: no hub is asked, and the name is all that tells two apart.
     """
+    if re.fullmatch(r"[\w-]+", name) and (_POLICIES / name / "config.json").is_file():
+        raise JudgeError(f"{name} is a policy: it writes solutions and judges none", hint="name a judge: --judge tiny")
     judge = resolve_model(name, None if family is None else find_family(family), recognised=True)
     folder = Path(judge.location)
     if (folder / POLICY_CARD).is_file() and not (folder / JUDGE_CARD).is_file():

@@ -58,7 +58,12 @@ class Paths:
 
 
 def find_paths(home: Path) -> Paths:
-    """The paths for this home; makes nothing. Raises ServiceError if root has no unprivileged user to run Postgres."""
+    """The paths for this home; makes nothing.
+
+    Raises ServiceError for a home that is no folder, or if root has no unprivileged user to run Postgres.
+    """
+    if home.exists() and not home.is_dir():
+        raise ServiceError("is not a folder", where=str(home), hint="set RPRM_HOME to a folder that you can write")
     digest = hashlib.sha256(os.fsencode(home)).hexdigest()[:16]
     user = None
     base = home / "embedded"
@@ -130,7 +135,7 @@ def _may_enter(folder: Path, user: pwd.struct_passwd) -> bool:
 def _passes(folder: Path, user: pwd.struct_passwd) -> bool:
     try:
         info = folder.stat()
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         # It does not exist yet, so its parents decide.
         return True
     bit = 0o100 if info.st_uid == user.pw_uid else 0o010 if info.st_gid == user.pw_gid else 0o001
@@ -141,7 +146,7 @@ def _unprivileged(folder: Path) -> pwd.struct_passwd:
     """The owner of `folder` if it exists, else `postgres`, else `nobody`: the data must keep its owner."""
     try:
         owner = folder.stat().st_uid
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         owner = 0
     users = {user.pw_name: user for user in pwd.getpwall()}
     named = [users[name] for name in ("postgres", "nobody") if name in users]

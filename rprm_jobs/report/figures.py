@@ -6,7 +6,8 @@ The colours are those of Okabe and Ito, which readers with any colour vision can
 from __future__ import annotations
 
 import io
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -41,30 +42,38 @@ class Figure:
 
 def draw_all(sample: Sequence[ReportSample], threshold: float) -> list[Figure]:
     """All plots of the sample. Raises ConfigError when matplotlib is not installed."""
+    ok = [row for row in sample if row.status == "ok"]
+    known = [row.known for row in ok if row.known is not None]
+    better = [row.known_calibrated for row in ok if row.known_calibrated is not None]
+    judged = [row.known for row in ok if row.known is not None and row.label is not None]
+    whole = [row for row in judged if all(row.votes)]
+    with drawing():
+        return [
+            figure("f1-by-k", "F1 against critiques a step", lambda axes: _f1_by_k(axes, whole, judged, threshold)),
+            figure("f1-by-threshold", "F1 against threshold", lambda axes: _by_threshold(axes, judged, threshold)),
+            figure("calibration", "Reliability of the reward", lambda axes: _calibration(axes, known, better)),
+            figure("position", "Accuracy against position", lambda axes: _position(axes, known, threshold)),
+            figure("rewards", "Rewards", lambda axes: _rewards(axes, sample, threshold)),
+            figure("votes", "Agreement of a step's critiques", lambda axes: _votes(axes, sample)),
+        ]
+
+
+@contextmanager
+def drawing() -> Iterator[None]:
+    """How plots look. Raises ConfigError when matplotlib is not installed."""
     try:
         import matplotlib as mpl
     except ImportError as error:
         raise ConfigError(
             "the report needs matplotlib, which is not installed", hint="pip install 'rprm-jobs[report]'"
         ) from error
-    ok = [row for row in sample if row.status == "ok"]
-    known = [row.known for row in ok if row.known is not None]
-    better = [row.known_calibrated for row in ok if row.known_calibrated is not None]
-    judged = [row.known for row in ok if row.known is not None and row.label is not None]
-    whole = [row for row in judged if all(row.votes)]
     # Text stays text, so that it can be searched and has the page's font. The salt makes ids reproducible.
     with mpl.rc_context({"svg.fonttype": "none", "svg.hashsalt": "rprm-jobs", "font.size": 9}):
-        return [
-            _figure("f1-by-k", "F1 against critiques a step", lambda axes: _f1_by_k(axes, whole, judged, threshold)),
-            _figure("f1-by-threshold", "F1 against threshold", lambda axes: _by_threshold(axes, judged, threshold)),
-            _figure("calibration", "Reliability of the reward", lambda axes: _calibration(axes, known, better)),
-            _figure("position", "Accuracy against position", lambda axes: _position(axes, known, threshold)),
-            _figure("rewards", "Rewards", lambda axes: _rewards(axes, sample, threshold)),
-            _figure("votes", "Agreement of a step's critiques", lambda axes: _votes(axes, sample)),
-        ]
+        yield
 
 
-def _figure(name: str, title: str, draw: Callable[[Axes], str]) -> Figure:
+def figure(name: str, title: str, draw: Callable[[Axes], str]) -> Figure:
+    """Draw one plot; `draw` fills the axes and returns the caption, or raises InputError with why it cannot."""
     from matplotlib.figure import Figure as Canvas
 
     canvas = Canvas(figsize=_SIZE, layout="constrained")

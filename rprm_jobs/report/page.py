@@ -12,6 +12,7 @@ from rprm_jobs.errors import ConfigError, InputError
 from rprm_jobs.evaluation.processbench_answers import Answer, answer_of_status, predict
 from rprm_jobs.evaluation.processbench_report import ProcessBenchItem, SubsetReport, evaluate, subset_of
 from rprm_jobs.report.figures import draw_all
+from rprm_jobs.report.training import draw_training
 from rprm_jobs.services.evaluation.report import ReportData, ReportSample
 from rprm_jobs.words import counted
 
@@ -42,6 +43,8 @@ def render(data: ReportData) -> str:
             facts=facts,
             subsets=subsets,
             incomplete=any(report.missing for _, report in subsets),
+            training=[] if data.trained is None else draw_training(*data.trained),
+            trained=None if data.trained is None else data.trained[0],
             figures=draw_all(data.sample, job.recipe.threshold),
             sampled=f"{len(data.sample):,}",
             labelled=any(row.label is not None or row.step_labels is not None for row in data.sample),

@@ -47,14 +47,14 @@ class Walked:
 
 
 def prepare(context: Context, folder: Path) -> Walked:
-    """Fill the store and the folder."""
+    """Fill the store and the folder, which is the working folder, as the commands' is."""
     write_files(folder)
     database = context.database
 
     def judged(prefix: str, **recipe: Any) -> int:
         return take_in(database, make_solutions(3, prefix=prefix), make_recipe(**recipe)).job_id
 
-    in_file = SubmitRequest((str(folder / "in.jsonl"),), make_recipe(k=2), name="walked")
+    in_file = SubmitRequest(("in.jsonl",), make_recipe(k=2), name="walked")
     walked = submit(context, in_file).job_id
     other = submit(context, replace(in_file, recipe=make_recipe(k=2, seed=7), name=None)).job_id
     demo = submit(context, SubmitRequest((str(examples()),), recipe_of(resolve_judge("tiny"), k=4), ReadOptions()))
@@ -72,7 +72,7 @@ def prepare(context: Context, folder: Path) -> Walked:
     queued = submit(context, replace(in_file, recipe=make_recipe(k=3), name=None)).job_id
     to_cancel, cancelled = (judged("c1"), judged("c2")), judged("c3")
     control.cancel(context, cancelled)
-    _enter_runs(context, folder)
+    _enter_runs(context)
     _enter_calibrations(context)
     _enter_worker(context)
     return Walked(
@@ -81,10 +81,10 @@ def prepare(context: Context, folder: Path) -> Walked:
     )  # fmt: skip
 
 
-def _enter_runs(context: Context, folder: Path) -> None:
+def _enter_runs(context: Context) -> None:
     def run(phase: Phase, data: str) -> NewRun:
         recipe = {"batch": 1, "accumulation": 128, "learning_rate": 5e-7}
-        return NewRun(phase, "tiny", "0" * 64, data, "1" * 64, recipe, 30, 90, 10, "walker", str(folder / data))
+        return NewRun(phase, "tiny", "0" * 64, data, "1" * 64, recipe, 30, 90, 10, "walker", f"/judges/{data}")
 
     with context.database.transaction() as connection:
         done = runs.start(connection, run(Phase.DPO, "first"), resumed=False)
@@ -112,7 +112,7 @@ def _enter_worker(context: Context) -> None:
     log.write_text("12:00:01 INFO job 1: 3 of 8 done\n12:00:02 INFO job 2: 1 of 8 done\n")
     worker = WorkerInfo(
         "walker-77", "rprm.other.0123456789ab", "other", "scripted 1", "walker", 77, 4, datetime.now(UTC), 0.0, 0, 0,
-        None, log=str(log),
+        None, log="/var/log/worker-77.log",
     )  # fmt: skip
     with context.database.transaction() as connection:
         workers.announce(connection, worker)
@@ -144,6 +144,8 @@ def write_files(folder: Path) -> None:
     _write(folder / "prmbench.jsonl", [{**item, **steps}])
     scores = {"step_level_validity_labels": [True, False], "step_level_redundancy_labels": [False, True]}
     _write(folder / "prm-predictions.jsonl", [{"idx": "circular_own_0", "scores": scores}])
+    _write(folder / "twice.jsonl", [{**sums[0], "id": "twice"}, {**sums[1], "id": "twice"}])
+    (folder / "some.jsonl").write_text(json.dumps(sums[0]) + "\nnonsense\n")
     (folder / "prompt.txt").write_text("Judge it.\n")
 
 

@@ -13,6 +13,7 @@ from rprm_jobs.cli.shared.complete import complete_policy
 from rprm_jobs.cli.shared.options import POLICY
 from rprm_jobs.cli.shared.outcome import FailOn, check_outcome
 from rprm_jobs.cli.shared.submitting import announce_reading, announce_refused
+from rprm_jobs.words import counted
 
 if TYPE_CHECKING:
     from rprm_jobs.launch.workers import WorkerChoice
@@ -57,10 +58,19 @@ NO_WORKER_RULE = Rule(
 )
 
 
-def announce(submission: Submission, what: str) -> None:
-    """Say what the job is, on stderr."""
+# Greedy decoding draws nothing.
+GREEDY_TOP_P_RULE = Rule(
+    ("top_p",),
+    lambda values: values["temperature"] != 0,
+    "with --temperature 0",
+    "leave out --temperature 0 or {option}",
+)
+
+
+def announce(submission: Submission, one: str, more: str) -> None:
+    """Say what the job is, on stderr; `one` and `more` name what is to be done, as in "1 solution to write"."""
     known = "" if submission.created else " (found: the same problems and recipe were submitted before)"
-    say(f"job {submission.job_id}{known}: {submission.solutions:,} {what}")
+    say(f"job {submission.job_id}{known}: {counted(submission.solutions, one, more)}")
     announce_reading(submission)
     announce_refused(submission)
 

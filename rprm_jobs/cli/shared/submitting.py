@@ -23,6 +23,13 @@ NO_WORKER_RULE = Rule(
     "with --no-worker",
     "leave out --no-worker or {option}",
 )
+# Greedy decoding draws nothing.
+GREEDY_RULE = Rule(
+    ("top_p", "seed"),
+    lambda values: values["temperature"] != 0,
+    "with --temperature 0",
+    "leave out --temperature 0 or {option}",
+)
 WAIT_RULES = (needs("wait", "fail_on", "worker", "engine", "engine_arg"), NO_WORKER_RULE)
 
 

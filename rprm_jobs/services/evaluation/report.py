@@ -22,6 +22,8 @@ from rprm_jobs.store.queue import dependents
 from rprm_jobs.store.records import Job
 from rprm_jobs.store.results.export import Outcome, read_some, read_verdicts
 from rprm_jobs.store.texts import unpack_texts
+from rprm_jobs.store.training import runs
+from rprm_jobs.store.training.runs import Logged, Run
 from rprm_jobs.types import Critique, Finish, JobKind, Verdict
 
 _BATCH = 500
@@ -104,11 +106,15 @@ class Shown:
 
 @dataclass(frozen=True, slots=True)
 class ReportData:
-    """All that a page needs; `shown` are the solutions most worth reading, first those of the highest cost."""
+    """All that a page needs; `shown` are the solutions most worth reading, first those of the highest cost.
+
+    `trained` is how the judge was trained, where the store has seen that.
+    """
 
     status: JobStatus
     sample: tuple[ReportSample, ...]
     shown: tuple[Shown, ...]
+    trained: tuple[Run, Sequence[Logged]] | None = None
 
 
 def _single(rewards: Sequence[float | None]) -> Votes:
@@ -149,7 +155,16 @@ def read_report(
             hint=f"wait for it: rprm-jobs status {job_id} --watch",
         )
     worth = sorted(sampled, key=lambda solution: (-solution.cost, solution.ord))[:shown]
-    return ReportData(status, tuple(sampled), tuple(_show(context, job, worth)))
+    return ReportData(status, tuple(sampled), tuple(_show(context, job, worth)), _trained(context, job))
+
+
+def _trained(context: Context, job: Job) -> tuple[Run, Sequence[Logged]] | None:
+    folder = job.model_paths.get("judge")
+    if folder is None:
+        return None
+    with context.database.transaction() as connection:
+        run = runs.of_folder(connection, folder)
+        return None if run is None else (run, runs.metrics(connection, run.id))
 
 
 def _batches(ords: Sequence[int]) -> Iterator[Sequence[int]]:

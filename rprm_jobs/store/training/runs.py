@@ -157,6 +157,13 @@ def get(connection: Connection, run_id: int) -> Run:
     return _from_row(dict(row))
 
 
+def of_folder(connection: Connection, folder: str) -> Run | None:
+    """The newest finished run that wrote its judge to this folder."""
+    query = text(f"{_SELECT} WHERE r.folder = :folder AND r.state = 'done' ORDER BY r.id DESC LIMIT 1")
+    row = connection.execute(query, {"folder": folder}).mappings().one_or_none()
+    return None if row is None else _from_row(dict(row))
+
+
 def metrics(connection: Connection, run_id: int) -> Sequence[Logged]:
     """All that was logged, by step."""
     rows = connection.execute(

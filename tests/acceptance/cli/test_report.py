@@ -101,6 +101,22 @@ def test_a_hostile_rollout_stays_text(page: Chrome) -> None:
     assert len(page.find_elements(By.CSS_SELECTOR, "main img")) == 0
 
 
+def test_it_fits_a_phone_and_a_dark_room(page: Chrome) -> None:
+    light = page.execute_script("return getComputedStyle(document.body).backgroundColor")
+    page.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": [{"name": "prefers-color-scheme", "value": "dark"}]})
+    assert page.execute_script("return getComputedStyle(document.body).backgroundColor") != light
+    phone = {"width": 390, "height": 800, "deviceScaleFactor": 1, "mobile": True}
+    page.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", phone)
+    first = page.find_element(By.CSS_SELECTOR, "details.solution")
+    page.execute_script("arguments[0].open = true", first)
+    assert page.execute_script("return document.documentElement.scrollWidth") <= 390
+    cells = page.find_elements(By.CSS_SELECTOR, "#subsets td, .step pre, .facts b")
+    assert all(cell.rect["x"] + cell.rect["width"] <= 390 for cell in cells if cell.is_displayed())
+    assert [number.text for number in first.find_elements(By.CLASS_NAME, "number")] == ["step 1", "step 2", "step 3"]
+    page.execute_cdp_cmd("Emulation.clearDeviceMetricsOverride", {})
+    page.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": []})
+
+
 def test_the_page_loads_nothing(page: Chrome) -> None:
     assert page.execute_script("return performance.getEntriesByType('resource').length") == 0
 

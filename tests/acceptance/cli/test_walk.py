@@ -106,10 +106,13 @@ def test_every_command_is_walked_with_right_and_wrong_input() -> None:
             file, typed_there, _ = ELSEWHERE[name]
             assert typed_there in (ROOT / file).read_text(), f"{file} does not type {name}"
         else:
-            assert {0, -signal.SIGTERM} & {code for _, code in lines}, f"{name} has no right input"
+            assert 0 in {code for _, code in lines}, f"{name} has no right input"
 
 
-def test_every_command_shows_what_it_did(context: Context, tmp_path: Path, env: dict[str, str]) -> None:
+def test_every_command_shows_what_it_did(
+    context: Context, tmp_path: Path, env: dict[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
     walked = prepare(context, tmp_path)
     wrong, updating = [], "UPDATE_SCREENS" in os.environ
     for name in WALK:

@@ -132,3 +132,13 @@ def test_somebody_elses_servers_are_not_taken_by_root(top: Path) -> None:
     os.chown(top / "home" / "embedded", nobody.pw_uid, nobody.pw_gid)
     with pytest.raises(ServiceError, match="run as the user who made it"), locked(top / "home"):
         pass
+
+
+def test_a_home_that_is_a_file_or_below_one_is_refused(top: Path) -> None:
+    (top / "file").touch()
+    with pytest.raises(ServiceError, match="is not a folder") as refused:
+        find_paths(top / "file")
+    assert "RPRM_HOME" in refused.value.hint
+    with pytest.raises(ServiceError, match="cannot be made") as refused, locked(top / "file" / "home"):
+        pass
+    assert "RPRM_HOME" in refused.value.hint

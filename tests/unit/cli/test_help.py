@@ -98,7 +98,8 @@ REQUIRED = {
 }  # fmt: skip
 # What makes a rule fail where that is no option of its own, by the words that the error uses.
 BREAKS = {
-    "with --width 1": [], "with --no-worker": ["--no-worker"], "without --rule distinct": ["--rule", "all"],
+    "with --width 1": [], "with --temperature 0": ["--temperature", "0"],
+    "with --no-worker": ["--no-worker"], "without --rule distinct": ["--rule", "all"],
     "with --policy and without --judge": ["--policy", "p"], "with several judges": ["--judge", "a", "--judge", "b"],
 }  # fmt: skip
 HOLDS = {
@@ -115,7 +116,7 @@ RULES = [
 
 # A value that each option accepts; others take any text.
 VALUES = {
-    "k": "3", "fail_on": "none", "job": "3", "from_job": "3", "min_chars": "3", "shown": "3",
+    "k": "3", "top_p": "0.9", "fail_on": "none", "job": "3", "from_job": "3", "min_chars": "3", "shown": "3",
     "ids": "line", "seed": "3", "lines": "3", "confidence": "0.9", "min_k": "2",
     "changed": "0.1",
     "price": "9", "pilot": "9", "weight": "2", "threshold": "0.5",
