@@ -52,8 +52,11 @@ class SpeedStrip:
             return []
         newest = max(self._cells)
         values = [self._cells.get(cell, 0) / _CELL_S for cell in range(max(0, newest - _CELLS + 1), newest + 1)]
-        minutes = len(values) * _CELL_S / 60
-        return [f"  {strip(values)}  last {minutes:.0f} min, at most {max(values):,.0f} tokens/s"]
+        return [f"  {strip(values)}  last {_span(len(values) * _CELL_S)}, at most {max(values):,.0f} tokens/s"]
+
+
+def _span(seconds: float) -> str:
+    return f"{seconds:.0f} s" if seconds < 60 else f"{seconds / 60:.0f} min"
 
 
 _STATE_STYLES = {"queued": "yellow", "running": "cyan", "done": "green", "cancelled": "red"}

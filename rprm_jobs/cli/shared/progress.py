@@ -102,7 +102,7 @@ def status_lines(status: JobStatus, *, coming: bool = False) -> list[str]:
     if status.prefix_hit_rate is not None:
         lines.append(f"  prefix cache hit rate {status.prefix_hit_rate:.0%}")
     for worker in status.workers[:_SHOWN_WORKERS]:
-        lines.append(f"  worker {worker.id}: {worker.engine}, {counted(worker.slots, 'shard')} at once")
+        lines += [f"  worker {worker.id}: {worker.engine}", f"    {counted(worker.slots, 'shard')} at once"]
         lines += [f"    log {worker.log}"] if worker.log else []
     if len(status.workers) > _SHOWN_WORKERS:
         lines.append(f"  and {counted(len(status.workers) - _SHOWN_WORKERS, 'more worker')}")

@@ -135,8 +135,10 @@ def reward_glyph(reward: float | None) -> str:
 
 def has_bars() -> bool:
     """Whether standard output can carry bars of eighths."""
+    # A live display stands before the stream, and has no encoding of its own.
+    stream = getattr(sys.stdout, "rich_proxied_file", sys.stdout)
     try:
-        _EIGHTHS.encode(sys.stdout.encoding or "ascii")
+        _EIGHTHS.encode(stream.encoding or "ascii")
     except UnicodeEncodeError:
         return False
     return True

