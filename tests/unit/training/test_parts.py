@@ -12,7 +12,6 @@ import pytest
 from rprm_jobs.errors import ConfigError, InputError
 from rprm_jobs.pairs.rules import SetKind
 from training import preferences, trainer
-from training.options import phase_parser
 from training.preferences import encode_pair
 from training.recipe import DpoRecipe
 from training.source import RowSource, from_path
@@ -57,12 +56,6 @@ def test_names_that_nobody_knows_are_refused(recipe: DpoRecipe, words: str) -> N
     with pytest.raises(ConfigError) as refused:
         trainer.check_names(recipe)
     assert words in str(refused.value)
-
-
-def test_an_unknown_type_of_weights_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
-    with pytest.raises(SystemExit):
-        phase_parser("dpo").parse_args(["--out", "x", "--dtype", "float99"])
-    assert "invalid choice: 'float99'" in capsys.readouterr().err
 
 
 @pytest.mark.engine
