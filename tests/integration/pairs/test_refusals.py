@@ -182,7 +182,7 @@ def test_a_repair_throws_nothing_away_that_a_set_holds(context: Context, databas
     build_set(context, "mine", job, SftRules())
     scores = partitions.partition("scores", job)
     run(database, f"UPDATE {scores} SET first_error = first_error + 90 WHERE ord = 3 RETURNING ord")
-    with pytest.raises(Conflict, match="the repair would throw away critiques of job \d+ that the training set 'mine' uses") as caught:
+    with pytest.raises(Conflict, match=r"throw away critiques of job \d+ that the training set 'mine' uses") as caught:
         repair(context, [job])
     assert "rprm-jobs sft delete mine" in caught.value.hint
     assert len(run(database, f"SELECT 1 FROM {scores}")) == 11
