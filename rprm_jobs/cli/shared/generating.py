@@ -67,10 +67,10 @@ GREEDY_TOP_P_RULE = Rule(
 )
 
 
-def announce(submission: Submission, one: str, more: str) -> None:
-    """Say what the job is, on stderr; `one` and `more` name what is to be done, as in "1 solution to write"."""
+def announce(submission: Submission, singular: str, plural: str) -> None:
+    """Say what the job is, on stderr; what is to be done is named as in "1 solution to write"."""
     known = "" if submission.created else " (found: the same problems and recipe were submitted before)"
-    say(f"job {submission.job_id}{known}: {counted(submission.solutions, one, more)}")
+    say(f"job {submission.job_id}{known}: {counted(submission.solutions, singular, plural)}")
     announce_reading(submission)
     announce_refused(submission)
 
