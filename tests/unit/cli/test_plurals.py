@@ -12,7 +12,7 @@ from rprm_jobs.words import counted
 
 ROOT = Path(__file__).parents[3]
 NOUNS = (
-    "solutions|steps|critiques|rows|files|problems|jobs|pairs|items|workers|responses|shards|texts|labels|rewards"
+    "solutions|steps|critiques|rows|files|problems|jobs|pairs|items|workers|responses|shards|texts|rewards"
     "|candidates|paths|entries|rounds|wrong steps|bad rows|finished jobs|more steps|more workers|more rows"
 )
 PLURAL = re.compile(rf"^ ({NOUNS})\b(?!/s)")
