@@ -100,7 +100,7 @@ def training_parser() -> argparse.ArgumentParser:
     return parser
 
 
-def phase_parser(phase: str) -> argparse.ArgumentParser:
+def phase_parser(phase: str) -> _Parser:
     """The options of one phase."""
     parser = _Parser(add_help=False, allow_abbrev=False)
     _add_options(parser, phase)

@@ -95,7 +95,7 @@ def main() -> None:
     _check(_libc.prctl(_NO_NEW_PRIVILEGES, 1, 0, 0, 0), "no new privileges")
     _close_the_files(str(Path.cwd()))
     _forbid_processes()
-    names = {"__name__": "__main__"}
+    names: dict[str, object] = {"__name__": "__main__"}
     for code in blocks:
         printed = _run(code, names)
     os.write(1, printed.strip().encode("utf-8", errors="replace")[:output])

@@ -92,8 +92,8 @@ def each_job(jobs: Sequence[int], action: Callable[[Context, int], dict[str, Any
         print_json(done)
     if failed:
         *before, last = failed
-        for error in before:
-            show_error(error, as_json=as_json)
+        for earlier in before:
+            show_error(earlier, as_json=as_json)
         raise last
 
 

@@ -84,7 +84,7 @@ def _wait(requests: int) -> NoReturn:
             message = pipe.read()
         status = _become(json.loads(message)) if message else 0
     except BaseException:  # noqa: BLE001 - nothing of the command may go on in its fork
-        sys.excepthook(*sys.exc_info())  # type: ignore[arg-type]
+        sys.excepthook(*sys.exc_info())
     finally:
         for stream in (sys.stdout, sys.stderr):
             stream.flush()

@@ -155,9 +155,10 @@ class WorkerProcess:
     def exit_status(self) -> int | None:
         """As the system has it (negative: the signal that killed it); None while it runs."""
         try:
-            return self._process.wait(0)
+            status: int | None = self._process.wait(0)
         except psutil.TimeoutExpired:
             return None
+        return status
 
     def was_ready(self) -> bool:
         """Whether it came to serve, so that its end is not the fault of how it was started."""
