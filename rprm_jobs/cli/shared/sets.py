@@ -229,8 +229,8 @@ def _export(kind: SetKind) -> Callable[..., None]:
         if as_json:
             print_json({"name": name, **asdict(done)})
         else:
-            told = ", ".join(f"{counted(count, 'row')} ({split})" for split, count in done.rows.items())
-            say(f"{told} in {done.output}")
+            counts = ", ".join(f"{counted(count, 'row')} ({split})" for split, count in done.rows.items())
+            say(f"{counts} in {done.output}")
 
     return command
 
