@@ -60,7 +60,6 @@ def test_scores_are_those_of_the_published_code(running: Running, runner: asynci
     for steps, rewards in zip(SOLUTIONS.values(), scored, strict=True):
         assert rewards == pytest.approx(reference.rewards(family.name, PROBLEM, steps), abs=1e-4)
     assert len(hostile) == len(HOSTILE)
-    assert scorer.stats().prompt_tokens > 0
 
 
 def test_a_solution_beyond_the_window_is_refused_and_never_cut(running: Running, runner: asyncio.Runner) -> None:
