@@ -85,6 +85,7 @@ class Command(TyperCommand):
     def invoke(self, ctx: Any) -> Any:
         """Raises ConfigError for an option that was given and has no effect, and for a name that is not UTF-8."""
         for parameter in self.params:
+            _refuse_empty(ctx, parameter)
             _refuse_foreign_bytes(parameter, ctx.params.get(parameter.name))
         for rule in self.rules:
             if not rule.holds(ctx.params):
@@ -100,6 +101,20 @@ class Command(TyperCommand):
         positional = parameter.param_type_name == "argument"
         option = "the file argument" if positional else max(parameter.opts, key=len)
         raise ConfigError(f"{option} has no effect {rule.otherwise}", hint=rule.hint.format(option=option))
+
+
+# Texts that may be empty.
+MAY_BE_EMPTY = ("system_prompt", "answer_pattern", "step_separator")
+
+
+def _refuse_empty(ctx: Any, parameter: Any) -> None:
+    """An empty name is mostly a variable of the shell that is not set; as a path it would be the working folder."""
+    value, source = ctx.params.get(parameter.name), ctx.get_parameter_source(parameter.name)
+    if source is None or source.name != "COMMANDLINE" or parameter.name in MAY_BE_EMPTY:
+        return
+    if "" in (value if isinstance(value, list | tuple) else [value]):
+        option = "an argument" if parameter.param_type_name == "argument" else max(parameter.opts, key=len)
+        raise ConfigError(f"{option} is empty", hint="give it a value, or leave it out")
 
 
 def _refuse_foreign_bytes(parameter: Any, value: Any) -> None:

@@ -6,6 +6,7 @@ import shlex
 from typing import TYPE_CHECKING, Any
 
 from rprm_jobs.cli.shared.common import human_time
+from rprm_jobs.cli.shared.tables import has_bars
 from rprm_jobs.launch.workers import worker_family
 from rprm_jobs.services.jobs.query import JobStatus
 from rprm_jobs.store.records import JobState
@@ -86,10 +87,11 @@ def status_lines(status: JobStatus, *, coming: bool = False) -> list[str]:
     kind = "" if job.kind is JobKind.SCORE else f" ({job.kind.value})"
     name = "" if job.name is None else f" {job.name!r}"
     done = outcomes.solutions / job.n_solutions
-    bar = "█" * round(done * 30)
+    full, empty = ("█", "░") if has_bars() else ("#", ".")
+    bar = full * round(done * 30)
     lines = [
         f"job {job.id}{name}{kind}  {status.state.value}  {_models(job)}, priority {job.priority}",
-        f"  {bar:░<30} {done:.1%}  {outcomes.solutions:,} of {counted(job.n_solutions, 'solution')}",
+        f"  {bar:{empty}<30} {done:.1%}  {outcomes.solutions:,} of {counted(job.n_solutions, 'solution')}",
         f"  ok {outcomes.ok:,}  failed {outcomes.failed:,}  quarantined {outcomes.quarantined:,}",
         *_extension_lines(status),
         *_forced_lines(status),
@@ -102,7 +104,7 @@ def status_lines(status: JobStatus, *, coming: bool = False) -> list[str]:
     if status.prefix_hit_rate is not None:
         lines.append(f"  prefix cache hit rate {status.prefix_hit_rate:.0%}")
     for worker in status.workers[:_SHOWN_WORKERS]:
-        lines += [f"  worker {worker.id}: {worker.engine}", f"    {counted(worker.slots, 'shard')} at once"]
+        lines.append(f"  worker {worker.id}: {worker.engine}, {counted(worker.slots, 'shard')}")
         lines += [f"    log {worker.log}"] if worker.log else []
     if len(status.workers) > _SHOWN_WORKERS:
         lines.append(f"  and {counted(len(status.workers) - _SHOWN_WORKERS, 'more worker')}")

@@ -81,7 +81,7 @@ def env(servers_env: dict[str, str]) -> Iterator[dict[str, str]]:
 
 def shown(screens: dict[str, tuple[str, Screen]]) -> str:
     """What was typed and what came; once where terminal and pipe show the same."""
-    texts = {mode: f"$ rprm-jobs {line}\n{normal(screen.raw)}" for mode, (line, screen) in screens.items()}
+    texts = {mode: normal(f"$ rprm-jobs {line}\n{screen.raw}") for mode, (line, screen) in screens.items()}
     if texts["terminal"] == texts["pipe"]:
         return texts["pipe"]
     return "".join(f"[{mode}] {text}" for mode, text in texts.items())

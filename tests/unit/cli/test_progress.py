@@ -51,7 +51,7 @@ def test_a_running_job_in_lines() -> None:
     assert "ok 97  failed 2  quarantined 1" in text
     assert "3.0 steps/s, 12 critiques/s, 600 tokens/s, 1 min 40 s left" in text
     assert "prefix cache hit rate 60%" in text
-    assert "worker host:2: scripted 1\n    4 shards at once" in text
+    assert "worker host:2: scripted 1, 4 shards" in text
     assert "started 2030-01-01 00:00:00 UTC, running for 1 min 40 s" in text
     assert text.endswith("last error: engine: lost")
     assert "no worker serves" not in text

@@ -14,6 +14,7 @@ import typer.main
 
 from rprm_jobs import cli
 from rprm_jobs.cli import app
+from rprm_jobs.cli.shared.command import MAY_BE_EMPTY
 from tests.support.commands import commands
 
 BUILT = typer.main.get_command(app)
@@ -107,6 +108,16 @@ def test_a_value_that_cannot_be_is_said_to_be_one(name: str, failing: Failing) -
             first, hint = failing(*name.split(), *needed(OWN[name], but=parameter), *own)
             assert words in first, (first, value)
             assert hint.startswith("  hint: ")
+
+
+@pytest.mark.parametrize("name", OWN)
+def test_an_empty_value_is_refused_where_a_name_is_meant(name: str, failing: Failing) -> None:
+    for parameter in OWN[name].params:
+        checked = parameter.type_descriptor.parameter_info.callback
+        if kind_of(parameter) is str and parameter.name not in MAY_BE_EMPTY and not checked:
+            own = [""] if parameter.param_type_name == "argument" else [f"{spelled(parameter)}="]
+            first, _ = failing(*name.split(), *needed(OWN[name], but=parameter), *own)
+            assert first.endswith(" is empty"), (first, parameter.name)
 
 
 @pytest.mark.parametrize("name", sorted(COMMANDS))
