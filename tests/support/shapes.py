@@ -31,4 +31,4 @@ def check_shape(arguments: Sequence[str], printed: Any) -> None:
     name = command_of(arguments)
     validator = Draft202012Validator({**schema()["properties"][name], "$defs": schema()["$defs"]})
     faults = [f"{'/'.join(map(str, fault.absolute_path))}: {fault.message}" for fault in validator.iter_errors(printed)]
-    assert not faults, f"{name} --json is not as docs/shapes.py has it: {faults[:5]}"
+    assert not faults, f"{name} --json is not as docs/shapes has it: {faults[:5]}"

@@ -249,3 +249,9 @@ def test_an_extension_shows_its_progress_beside_the_jobs() -> None:
 @pytest.mark.parametrize(("k", "waiting", "command"), [(6, 5, "rprm-jobs extend 7 -k 6"), (2, 5, "rprm-jobs cancel 7")])
 def test_an_interrupted_extension_says_how_to_go_on(k: int, waiting: int, command: str) -> None:
     assert any(line.endswith(command) for line in status_lines(extended(k, waiting)))
+
+
+def test_the_bar_is_of_characters_that_the_output_has(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert "█" in status_lines(status(HALF))[1]
+    monkeypatch.setattr("rprm_jobs.cli.shared.progress.has_bars", lambda: False)
+    assert status_lines(status(HALF))[1].isascii()

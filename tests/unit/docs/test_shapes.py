@@ -19,7 +19,7 @@ WITH_JSON = {
 
 
 def test_each_command_with_json_has_a_shape() -> None:
-    assert set(SHAPES) == WITH_JSON, "add the command's output to docs/shapes.py, then: python -m docs.reference"
+    assert set(SHAPES) == WITH_JSON, "add the command's output to docs/shapes, then: python -m docs.reference"
     assert json.loads(SCHEMA.read_text()) == output_schema()
 
 
