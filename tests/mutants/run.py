@@ -128,7 +128,8 @@ def run_break(broken: Break, root: Path) -> Outcome:
         _outdate(path)
     fell = tuple(re.findall(r"^FAILED (\S+)", done.stdout, re.MULTILINE))
     missed = [test for test in broken.tests if not any(_is_of(name, test) for name in fell)]
-    broke = done.returncode not in (0, _FAILED) or re.search(r"^ERROR ", done.stdout, re.MULTILINE)
+    # What cannot be imported is such a line, and so is what a test that fell left behind; a line of a log is none.
+    broke = done.returncode not in (0, _FAILED) or (missed and re.search(r"^ERROR \S+\.py", done.stdout, re.MULTILINE))
     result = ERROR if broke else SURVIVED if missed else KILLED
     output = "" if result == KILLED else done.stdout[-2000:]
     return Outcome(broken.room, broken.name, result, fell, round(time.monotonic() - began, 1), output)

@@ -35,9 +35,12 @@ def test_a_break_can_be_applied_and_names_tests_that_exist(broken: Break) -> Non
 
 MODULE = "def double(x):\n    return 2 * x\n"
 TESTS = """\
+import logging
+
 from module import double
 
 def test_two():
+    logging.getLogger().error("a line of a log")
     assert double(1) == 2
 
 def test_none():
