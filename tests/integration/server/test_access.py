@@ -42,7 +42,8 @@ def client(app: FastAPI, tokens: dict[Scope, str]) -> Iterator[TestClient]:
 
 
 def bearer(token: str) -> dict[str, str]:
-    return {"Authorization": f"Bearer {token}"}
+    # As a browser sends it with the forms of the service's own pages.
+    return {"Authorization": f"Bearer {token}", "Sec-Fetch-Site": "same-origin"}
 
 
 def flat(routes: list[BaseRoute]) -> Iterator[tuple[str, str, Any]]:
