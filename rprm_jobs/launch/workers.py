@@ -169,7 +169,9 @@ class WorkerProcess:
         return self._said().strip().splitlines()[-5:]
 
     def stop(self) -> None:
-        """Send SIGTERM and wait until the worker has handed back its work."""
+        """Send SIGTERM and wait until the worker has handed back its work; nothing where it has ended."""
+        if self.exit_status() is not None:
+            return
         self._process.terminate()
         try:
             self._process.wait(_STOP_S)

@@ -107,7 +107,7 @@ def test_simulations(offline: Cli, tmp_path: Path) -> None:
     ("rows", "said"),
     [
         ([{"id": "gsm8k-999", "prediction": 0}], "p.jsonl:1: id 'gsm8k-999' is not in the benchmark"),
-        ([{"id": "gsm8k-0", "rewards": [0.5]}], "p.jsonl:1: there are 1 rewards for 4 steps"),
+        ([{"id": "gsm8k-0", "rewards": [0.5]}], "p.jsonl:1: 1 reward for 4 steps"),
         ([{"id": "gsm8k-0", "prediction": 0, "label": 4}], "two versions of it"),
     ],
 )

@@ -27,7 +27,7 @@ def test_results_go_to_a_hub_and_into_arrow_and_a_saved_data_set(cli: Cli, job: 
         assert hub.repos["org/scored"].private
         shown = cli("push", "results", job, "--to", "org/scored")
         assert shown.stdout == f"{hub.url}/datasets/org/scored\n"
-        assert "4 rows (train) in 1 files" in shown.stderr
+        assert "4 rows (train) in 1 file" in shown.stderr
         cli.env["HF_TOKEN"] = "wrong"
         refused = cli("push", "results", job, "--to", "org/other", code=2).stderr
         assert "the hub refuses (401)" in refused

@@ -66,6 +66,9 @@ def test_a_search_is_a_job_with_its_tree(cli: Cli, tmp_path: Path) -> None:
         assert all(sum(one["copies"] for one in depth) == 4 for depth in row["tree"]["depths"])
     report = cli.json("eval", "best-of-n", str(made["job_id"]))
     assert report["pass@1"] == sum(row["answer"] == row["metadata.answer"] for row in rows) / 6
+    refused = cli("eval", "best-of-n", str(made["job_id"]), "--n", "4", code=2).stderr
+    assert "--n has no effect" in refused
+    assert "which has one answer a problem" in refused
     assert "policy scripted, 4 candidates, judge scripted" in cli("status", str(made["job_id"])).stdout
     cli("audit")
 

@@ -46,6 +46,18 @@ def test_every_packing_reads_the_same(tmp_path: Path) -> None:
     assert [one.line for one in found] == [2, 3, 6] * 3
 
 
+def test_a_file_whose_name_tells_its_packing_alone_is_known_by_its_content(tmp_path: Path) -> None:
+    (tmp_path / "x.gz").write_bytes(gzip.compress(b"\n" + lines("a", "b")))
+    (tmp_path / "x.zst").write_bytes(zstandard.compress(lines("c")))
+    assert ids(read(tmp_path / "x.gz", tmp_path / "x.zst")) == ["a", "b", "c"]
+    (tmp_path / "table.gz").write_bytes(gzip.compress(b"id,problem\n1,p\n"))
+    with pytest.raises(InputError, match="kind is not known"):
+        read(tmp_path / "table.gz")
+    (tmp_path / "cut.gz").write_bytes(gzip.compress(lines("a"))[:20])
+    with pytest.raises(InputError, match="damaged or cut off"):
+        read(tmp_path / "cut.gz")
+
+
 texts = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\x00"), min_size=1).filter(str.strip)
 values = st.recursive(
     st.none() | st.booleans() | st.integers(-(2**53), 2**53) | texts, lambda v: st.lists(v, max_size=3)
