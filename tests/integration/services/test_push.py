@@ -147,8 +147,10 @@ def test_what_the_hub_refuses_is_told_in_a_line(
     context: Context, hub: FakeHub, job: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     source = of_job(context, job)
-    with pytest.raises(ConfigError, match="no name on a hub"):
+    with pytest.raises(ConfigError, match="no name of a data set"):
         push(source, HubTarget("a/b/c"))
+    with pytest.raises(ConfigError, match="no name on a hub"):
+        push(source, HubTarget("org/a..b"))
     hub.fail_with = 403
     with pytest.raises(ConfigError, match=r"refuses \(403\)") as refused:
         push(source, REPO)

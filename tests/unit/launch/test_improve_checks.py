@@ -80,7 +80,7 @@ def test_the_rest_is_refused_before_the_folder_is_made(loop: Loop, tmp_path: Pat
         ({"seed": -1}, ConfigError, "no seed for every round"),
         ({"k": 0}, ConfigError, "k=0"),
         ({"judge": "scripted"}, JudgeError, "weights are needed"),
-        ({"judge": "tiny-policy"}, Exception, "unknown judge"),
+        ({"judge": "tiny-policy"}, JudgeError, "is a policy"),
         ({"validation": (rows(tmp_path / "r.jsonl", ["x"], [-1]),)}, InputError, "give no F1"),
         ({"labelled": (rows(tmp_path / "n.jsonl", ["x"], [7]),)}, InputError, "2 bad rows|1 bad row"),
     ]  # fmt: skip
