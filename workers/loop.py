@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+import math
 import threading
+import time
 from collections.abc import Coroutine
-from concurrent.futures import Future
+from concurrent.futures import Future, wait
 from typing import Any, TypeVar
 
 T = TypeVar("T")
+# The system may hand a signal to any thread, and Python's handler runs when the main thread wakes.
+_WAKE_S = 0.5
 
 
 class EngineLoop:
@@ -35,8 +39,12 @@ class EngineLoop:
         return asyncio.run_coroutine_threadsafe(coroutine, self._loop)
 
     def run(self, coroutine: Coroutine[Any, Any, T], timeout: float | None = None) -> T:
-        """Run `coroutine` on the loop and wait for its result."""
-        return self.submit(coroutine).result(timeout)
+        """Run `coroutine` on the loop and wait for its result, awake for signals. Raises TimeoutError."""
+        future = self.submit(coroutine)
+        deadline = time.monotonic() + (math.inf if timeout is None else timeout)
+        while not future.done() and (left := deadline - time.monotonic()) > 0:
+            wait([future], min(left, _WAKE_S))
+        return future.result(0)
 
     def stop(self, timeout: float = 10.0) -> None:
         """End the loop; safe to call twice."""
