@@ -145,8 +145,8 @@ def _generate(llm: Any, prompts: list[list[int]], tokens: int, way: str) -> None
             {"prompt_token_ids": ids + list(output.outputs[0].token_ids[:-1])}
             for ids, output in zip(prompts, outputs, strict=True)
         ]
-        one = SamplingParams(temperature=0.0, max_tokens=1, detokenize=False, **read)
-        llm.generate(places, one, use_tqdm=False)
+        last_token = SamplingParams(temperature=0.0, max_tokens=1, detokenize=False, **read)
+        llm.generate(places, last_token, use_tqdm=False)
 
 
 if __name__ == "__main__":
