@@ -7,13 +7,13 @@ from __future__ import annotations
 
 import json
 import re
-import threading
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 from urllib.parse import parse_qs, unquote, urlsplit
+
+from tests.support.json_server import JsonHandler, running
 
 BUCKET = "rollouts"
 _OBJECT = re.compile(rf"(?:/download)?/storage/v1/b/{BUCKET}/o(?:/(.+))?")
@@ -32,22 +32,8 @@ class FakeGcs:
     refuses: int | None = None
 
 
-class _Handler(BaseHTTPRequestHandler):
+class _Handler(JsonHandler):
     gcs: FakeGcs
-
-    def log_message(self, *_: Any) -> None:
-        """Quiet."""
-
-    def _answer(self, status: int, value: Any = None, headers: dict[str, str] | None = None) -> None:
-        body = value if isinstance(value, bytes) else json.dumps(value).encode()
-        self.send_response(status)
-        for name, text in (headers or {}).items():
-            self.send_header(name, text)
-        self.send_header("Content-Length", str(len(body)))
-        self.end_headers()
-        # gcsfs does not always read a listing to its end.
-        with suppress(ConnectionError):
-            self.wfile.write(body)
 
     def _fails(self) -> bool:
         status, message = self.gcs.refuses, "Anonymous caller does not have access to the bucket."
@@ -55,7 +41,7 @@ class _Handler(BaseHTTPRequestHandler):
             self.gcs.failures -= 1
             status, message = 503, "Backend Error"
         if status is not None:
-            self._answer(status, {"error": {"code": status, "message": message}})
+            self.answer(status, {"error": {"code": status, "message": message}})
         return status is not None
 
     def do_GET(self) -> None:
@@ -64,45 +50,40 @@ class _Handler(BaseHTTPRequestHandler):
         if self._fails():
             return
         if match is None or (match[1] and unquote(match[1]) not in self.gcs.objects):
-            self._answer(404, {"error": {"code": 404, "message": "Not Found"}})
+            self.answer(404, {"error": {"code": 404, "message": "Not Found"}})
         elif match[1] is None:
             prefix = parse_qs(asked.query).get("prefix", [""])[0]
             names = sorted(name for name in self.gcs.objects if name.startswith(prefix))
-            self._answer(200, {"items": [self._described(name) for name in names]})
+            self.answer(200, {"items": [self._described(name) for name in names]})
         elif "alt=media" in asked.query:
-            self._send(self.gcs.objects[unquote(match[1])])
+            self.answer_content(self.gcs.objects[unquote(match[1])])
         else:
-            self._answer(200, self._described(unquote(match[1])))
+            self.answer(200, self._described(unquote(match[1])))
 
     def _described(self, name: str) -> dict[str, Any]:
         size = str(len(self.gcs.objects[name]))
         return {"kind": "storage#object", "name": name, "bucket": BUCKET, "size": size, "generation": "1"}
 
-    def _send(self, content: bytes) -> None:
-        first, _, last = self.headers.get("Range", f"bytes=0-{len(content)}").removeprefix("bytes=").partition("-")
-        part = content[int(first) : int(last) + 1]
-        self._answer(206, part, {"Content-Range": f"bytes {first}-{int(first) + len(part) - 1}/{len(content)}"})
-
     def do_POST(self) -> None:
-        body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
+        body = self.body()
         asked = urlsplit(self.path)
         query = {name: values[0] for name, values in parse_qs(asked.query).items()}
         if self._fails():
             return
         if _UPLOAD.fullmatch(asked.path) is None:
-            self._answer(404, {"error": {"code": 404, "message": "The specified bucket does not exist."}})
+            self.answer(404, {"error": {"code": 404, "message": "The specified bucket does not exist."}})
         elif query.get("uploadType") == "multipart":
             boundary = b"--" + self.headers["Content-Type"].partition("boundary=")[2].strip('"').encode()
             _, about, content, _ = body.split(boundary, 3)
             name = json.loads(about.partition(b"\n\n")[2])["name"]
             self.gcs.objects[name] = content.partition(b"\n\n")[2][:-1]
-            self._answer(200, self._described(name))
+            self.answer(200, self._described(name))
         elif "upload_id" in query:
             self._add(query["upload_id"], body)
         else:
             upload_id = f"u{len(self.gcs.uploads)}"
             self.gcs.uploads[upload_id] = (query["name"], bytearray())
-            self._answer(200, {}, {"Location": f"{self.gcs.url}{asked.path}?upload_id={upload_id}"})
+            self.answer(200, {}, {"Location": f"{self.gcs.url}{asked.path}?upload_id={upload_id}"})
 
     do_PUT = do_POST
 
@@ -111,28 +92,20 @@ class _Handler(BaseHTTPRequestHandler):
         content += body
         self.gcs.parts += 1
         if self.headers["Content-Range"].endswith("/*"):
-            self._answer(308, {}, {"Range": f"bytes=0-{len(content) - 1}"})
+            self.answer(308, {}, {"Range": f"bytes=0-{len(content) - 1}"})
         else:
             self.gcs.objects[name] = bytes(content)
             del self.gcs.uploads[upload_id]
-            self._answer(200, self._described(name))
+            self.answer(200, self._described(name))
 
     def do_DELETE(self) -> None:
         del self.gcs.uploads[parse_qs(urlsplit(self.path).query)["upload_id"][0]]
-        self._answer(499, {})
+        self.answer(499, {})
 
 
 @contextmanager
 def fake_gcs() -> Iterator[FakeGcs]:
     """The bucket, while the block runs."""
     gcs = FakeGcs()
-    server = ThreadingHTTPServer(("127.0.0.1", 0), type("Handler", (_Handler,), {"gcs": gcs}))
-    gcs.url = f"http://127.0.0.1:{server.server_address[1]}"
-    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05})
-    thread.start()
-    try:
+    with running(type("Handler", (_Handler,), {"gcs": gcs})) as gcs.url:
         yield gcs
-    finally:
-        server.shutdown()
-        thread.join()
-        server.server_close()

@@ -8,13 +8,13 @@ from __future__ import annotations
 import base64
 import json
 import re
-import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 from urllib.parse import parse_qs, unquote
+
+from tests.support.json_server import JsonHandler, running
 
 TOKEN = "hf_test"
 _REPO = re.compile(r"/api/datasets/([^/]+/[^/]+)(?:/(.*))?")
@@ -45,24 +45,8 @@ class FakeHub:
     unavailable: int = 0
 
 
-class _Handler(BaseHTTPRequestHandler):
+class _Handler(JsonHandler):
     hub: FakeHub
-
-    def log_message(self, *_: Any) -> None:
-        """Quiet."""
-
-    def _answer(self, status: int, value: Any = None, headers: dict[str, str] | None = None) -> None:
-        body = value if isinstance(value, bytes) else json.dumps(value).encode()
-        self.send_response(status)
-        for name, text in (headers or {}).items():
-            self.send_header(name, text)
-        self.send_header("Content-Length", str(len(body)))
-        self.end_headers()
-        if self.command != "HEAD":
-            self.wfile.write(body)
-
-    def _body(self) -> bytes:
-        return self.rfile.read(int(self.headers.get("Content-Length", 0)))
 
     def do_GET(self) -> None:
         path = unquote(self.path.partition("?")[0])
@@ -72,18 +56,18 @@ class _Handler(BaseHTTPRequestHandler):
         match = _REPO.fullmatch(path)
         repo_now = self.hub.repos.get(match[1]) if match else None
         if match is None or repo_now is None:
-            self._answer(404, {"error": "no such data set"}, {"X-Error-Code": "RepoNotFound"})
+            self.answer(404, {"error": "no such data set"}, {"X-Error-Code": "RepoNotFound"})
             return
         what, _, rest = (match[2] or "revision/main").partition("/")
         branch, _, folder = rest.partition("/")
         files = repo_now.branches.get(branch)
         if files is None:
-            self._answer(404, {"error": "no such revision"}, {"X-Error-Code": "RevisionNotFound"})
+            self.answer(404, {"error": "no such revision"}, {"X-Error-Code": "RevisionNotFound"})
         elif what == "tree":
             self._list(files, f"{folder}/" if folder else "")
         else:
             siblings = [{"rfilename": name} for name in files]
-            self._answer(200, {"id": match[1], "sha": repo_now.sha, "private": repo_now.private, "siblings": siblings})
+            self.answer(200, {"id": match[1], "sha": repo_now.sha, "private": repo_now.private, "siblings": siblings})
 
     def _list(self, files: dict[str, bytes], below: str) -> None:
         tree: dict[str, dict[str, Any]] = {}
@@ -94,9 +78,9 @@ class _Handler(BaseHTTPRequestHandler):
             else:
                 tree[below + inside] = {"type": "directory", "path": below + inside, "oid": "0"}
         if below and not tree:
-            self._answer(404, {"error": "no such folder"}, {"X-Error-Code": "EntryNotFound"})
+            self.answer(404, {"error": "no such folder"}, {"X-Error-Code": "EntryNotFound"})
         else:
-            self._answer(200, list(tree.values()))
+            self.answer(200, list(tree.values()))
 
     do_HEAD = do_GET
 
@@ -104,53 +88,50 @@ class _Handler(BaseHTTPRequestHandler):
         content = self.hub.repos[repo].branches[branch].get(name)
         headers = {"ETag": '"1"', "X-Repo-Commit": self.hub.repos[repo].sha}
         if content is None:
-            self._answer(404, {"error": "no such file"}, {"X-Error-Code": "EntryNotFound"})
+            self.answer(404, {"error": "no such file"}, {"X-Error-Code": "EntryNotFound"})
         elif self.hub.unavailable > 0:
             self.hub.unavailable -= 1
-            self._answer(503, {"error": "not now"})
-        elif asked := self.headers.get("Range"):
-            first, _, last = asked.removeprefix("bytes=").partition("-")
-            self._answer(206, content[int(first) : int(last) + 1], headers)
+            self.answer(503, {"error": "not now"})
         else:
-            self._answer(200, content, headers)
+            self.answer_content(content, headers)
 
     def do_POST(self) -> None:
-        body, path = self._body(), unquote(self.path.partition("?")[0])
+        body, path = self.body(), unquote(self.path.partition("?")[0])
         if self.headers.get("Authorization") != f"Bearer {TOKEN}":
-            self._answer(401, {"error": "who are you?"})
+            self.answer(401, {"error": "who are you?"})
         elif self.hub.fail_with is not None:
-            self._answer(self.hub.fail_with, {"error": "not now"})
+            self.answer(self.hub.fail_with, {"error": "not now"})
         elif path == "/api/repos/create":
             self._create(json.loads(body))
         elif path == "/api/validate-yaml":
-            self._answer(200, {"errors": [], "warnings": []})
+            self.answer(200, {"errors": [], "warnings": []})
         elif (match := _REPO.fullmatch(path)) is not None:
             self._post_to(match[1], match[2], body)
         else:
-            self._answer(404, {"error": path})
+            self.answer(404, {"error": path})
 
     def _create(self, asked: dict[str, Any]) -> None:
         name = f"{asked['organization']}/{asked['name']}" if asked.get("organization") else asked["name"]
         if name in self.hub.repos:
-            self._answer(409, {"url": f"{self.hub.url}/datasets/{name}"})
+            self.answer(409, {"url": f"{self.hub.url}/datasets/{name}"})
             return
         self.hub.repos[name] = Repo(asked.get("private") is True or asked.get("visibility") == "private")
-        self._answer(200, {"url": f"{self.hub.url}/datasets/{name}"})
+        self.answer(200, {"url": f"{self.hub.url}/datasets/{name}"})
 
     def _post_to(self, name: str, action: str, body: bytes) -> None:
         repo, (what, _, branch) = self.hub.repos[name], action.partition("/")
         if what == "branch":
             known = branch in repo.branches
             repo.branches.setdefault(branch, dict(repo.branches["main"]))
-            self._answer(409 if known else 200, {})
+            self.answer(409 if known else 200, {})
         elif what == "paths-info":
             files, asked = repo.branches[branch], parse_qs(body.decode())["paths"]
             infos = [{"type": "file", "path": n, "size": len(files[n]), "oid": "0"} for n in asked if n in files]
-            self._answer(200, infos)
+            self.answer(200, infos)
         elif what == "preupload":
             files = json.loads(body)["files"]
             answer = [{"path": file["path"], "uploadMode": "regular", "shouldIgnore": False} for file in files]
-            self._answer(200, {"files": answer})
+            self.answer(200, {"files": answer})
         else:
             for line in map(json.loads, body.splitlines()):
                 if line["key"] == "file":
@@ -159,20 +140,12 @@ class _Handler(BaseHTTPRequestHandler):
                     del repo.branches[branch][line["value"]["path"]]
             repo.commits += 1
             url = f"{self.hub.url}/datasets/{name}/commit/{repo.sha}"
-            self._answer(200, {"success": True, "commitUrl": url, "commitOid": repo.sha})
+            self.answer(200, {"success": True, "commitUrl": url, "commitOid": repo.sha})
 
 
 @contextmanager
 def fake_hub() -> Iterator[FakeHub]:
     """The hub, while the block runs."""
     hub = FakeHub()
-    server = ThreadingHTTPServer(("127.0.0.1", 0), type("Handler", (_Handler,), {"hub": hub}))
-    hub.url = f"http://127.0.0.1:{server.server_address[1]}"
-    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05})
-    thread.start()
-    try:
+    with running(type("Handler", (_Handler,), {"hub": hub})) as hub.url:
         yield hub
-    finally:
-        server.shutdown()
-        thread.join()
-        server.server_close()
