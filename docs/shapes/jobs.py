@@ -69,8 +69,8 @@ class Inspected(TypedDict):
     refusals: list[Row]
 
 
-class Estimated(TypedDict):
-    """What a job would cost; what is measured is null where no finished job is like it."""
+class Cost(TypedDict):
+    """What a job would cost; what is measured is null where no finished job is like it. `writes`: it has critiques."""
 
     solutions: int
     steps: int
@@ -89,8 +89,15 @@ class Estimated(TypedDict):
     critiques_per_step: Measured | None
     measured_tokens_per_s: Measured | None
     reused: int
-    recommended: Row | None
     read_as: list[str]
+    writes: bool
+
+
+class Estimated(Cost):
+    """The cost of a job, of its `screen` before it, and what would cost less."""
+
+    recommended: Row | None
+    screen: Cost | None
 
 
 class Status(TypedDict):

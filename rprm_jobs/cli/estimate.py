@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Annotated, Any, get_args
 import typer
 
 from rprm_jobs.cli.shared.command import JOBS, add_command, excludes
-from rprm_jobs.cli.shared.common import human_bytes, human_time, print_json, say
+from rprm_jobs.cli.shared.common import print_json
+from rprm_jobs.cli.shared.costs import as_json_row, show_cost, show_estimate
 from rprm_jobs.cli.shared.options import (
     FamilyCritiquesOption,
     FamilyOption,
@@ -29,6 +30,7 @@ from rprm_jobs.cli.shared.options import (
 )
 from rprm_jobs.cli.shared.reading import READING, reading_options
 from rprm_jobs.cli.shared.stopping import (
+    SCREEN_RULES,
     STOPPING_RULES,
     ChangedOption,
     ConfidenceOption,
@@ -36,32 +38,30 @@ from rprm_jobs.cli.shared.stopping import (
     OldPolicyOption,
     PilotOption,
     PriceOption,
+    ScreenFamilyOption,
+    ScreenOption,
     StoppingKind,
     StoppingOption,
     UntilOption,
+    WeightOption,
     refuse_old_policy,
-    stopping_options,
+    rule_options,
 )
 from rprm_jobs.cli.shared.submitting import GREEDY_RULE
 from rprm_jobs.cli.submit import submit
 from rprm_jobs.errors import ConfigError
 from rprm_jobs.launch.servers import connected
 from rprm_jobs.types import KeepCritiques
-from rprm_jobs.words import counted
 
 if TYPE_CHECKING:
     from rprm_jobs.formats import ReadOptions
     from rprm_jobs.judge.resolve import Judge
-    from rprm_jobs.services.jobs.estimate import Estimate
-    from rprm_jobs.services.jobs.like import Measured
 
 # Options of `submit` that change no cost. They are taken, so that a command can be estimated before it is given.
 COSTLESS = (
     "seed", "priority", "name", "skip_bad", "new", "wait", "fail_on", "worker", "engine", "engine_arg", "force_verdict",
     "reuse",
 )  # fmt: skip
-# Those of a screen before the judge. How many critiques it saves shows only when it has scored the steps.
-SCREEN = ("screen", "screen_family", "weight")
 # Types are computed here, which a type checker cannot follow.
 _ANNOTATED: Any = Annotated
 
@@ -70,7 +70,7 @@ def _as_submit(command: Callable[..., None]) -> Callable[..., None]:
     """The command with the options of `submit` that it does not look at, which its help does not list."""
     theirs, own = inspect.signature(submit).parameters, inspect.signature(command).parameters
     costless = []
-    for name in (*COSTLESS, *SCREEN):
+    for name in COSTLESS:
         kind, info = get_args(theirs[name].annotation)
         hidden = copy.copy(info)
         hidden.hidden = True
@@ -78,10 +78,7 @@ def _as_submit(command: Callable[..., None]) -> Callable[..., None]:
         costless.append(theirs[name].replace(annotation=annotation, kind=inspect.Parameter.KEYWORD_ONLY))
 
     def accepting(**values: Any) -> None:
-        if values.get("screen"):
-            say("with --screen fewer critiques are sampled than this; what the screen itself costs is not in it")
-            values["confidence"] = None
-        command(**{name: value for name, value in values.items() if name not in (*COSTLESS, *SCREEN)})
+        command(**{name: value for name, value in values.items() if name not in COSTLESS})
 
     accepting.__name__, accepting.__doc__ = command.__name__, command.__doc__
     parameters = [*own.values(), *costless]
@@ -104,6 +101,9 @@ def estimate(
     changed: ChangedOption = None,
     price: PriceOption = None,
     pilot: PilotOption = None,
+    weight: WeightOption = None,
+    screen: ScreenOption = None,
+    screen_family: ScreenFamilyOption = None,
     until_first_error: UntilOption = False,
     prompt: PromptOption = None,
     system_prompt: SystemPromptOption = None,
@@ -145,8 +145,16 @@ def estimate(
     recipe = make_recipe(
         resolved,
         k=k,
-        stopping=stopping_options(
-            stopping, k=k, confidence=confidence, min_k=min_k, changed=changed, price=price, pilot=pilot
+        stopping=rule_options(
+            stopping,
+            k=k,
+            screen=screen,
+            weight=weight,
+            confidence=confidence,
+            min_k=min_k,
+            changed=changed,
+            price=price,
+            pilot=pilot,
         ),
         threshold=threshold,
         template=resolved.asked_with(prompt, system_prompt),
@@ -155,65 +163,32 @@ def estimate(
         max_new_tokens=max_new_tokens,
         until_first_error=until_first_error,
     )
+    scorer = None if screen is None else resolve_judge(screen, screen_family)
     with connected() as context:
+        common: Any = {"from_job": from_job, "keep": keep_critiques}
         cost = estimate_cost(
-            context,
-            tuple(files or ()),
-            recipe,
-            reading,
-            from_job=from_job,
-            keep=keep_critiques,
-            tokens_per_s=tokens_per_s,
-            count_tokens=_tokenizer(resolved),
-        )
+            context, tuple(files or ()), recipe, reading, tokens_per_s=tokens_per_s, count_tokens=_tokenizer(resolved),
+            **common,
+        )  # fmt: skip
+        screening = None
+        if scorer is not None:
+            own = make_recipe(scorer, k=None)
+            screening = estimate_cost(
+                context, tuple(files or ()), own, reading, count_tokens=_tokenizer(scorer), **common
+            )
     proposal = propose(recipe.stopping, recipe.k, cost.steps, recipe.threshold) if recipe.family is None else None
     if as_json:
         recommended = None if proposal is None else asdict(proposal)
-        print_json({**asdict(cost), "critique_tokens_range": cost.critique_tokens_range, "recommended": recommended})
+        print_json({**as_json_row(cost), "recommended": recommended, "screen": screening and as_json_row(screening)})
         return
-    _show(cost, rate_known=tokens_per_s is not None)
+    show_estimate(cost, rate_known=tokens_per_s is not None)
+    if screening is not None:
+        print(f"before it the screen {screen}:")
+        show_cost(screening, rate_known=False)
     if proposal is not None:
         low, high = proposal.score_change
         print(f"  with {proposal.options}: about {cost.critique_tokens * proposal.fraction:,.0f} tokens of critiques;")
         print(f"            on PRMBench it moved the score by {low:+.2f} to {high:+.2f} (95%)")
-
-
-def _show(cost: Estimate, *, rate_known: bool) -> None:
-    for line in cost.read_as:
-        say(line)
-    early = cost.critiques_per_step
-    least = counted(cost.critiques, "critique") if early else f"at most {counted(cost.most_critiques, 'critique')}"
-    print(f"{counted(cost.solutions, 'solution')}, {counted(cost.steps, 'step')}, {least}")
-    if early:
-        print(f"  {early.mean:.1f} critiques a step ({_spread(early, '.1f')}), {cost.most_critiques:,} at most")
-    if cost.refused:
-        print(f"  {counted(cost.refused, 'row')} would be refused")
-    print(f"  prompts   {cost.prompt_tokens:,} tokens, {cost.distinct_prompt_tokens:,} with a prefix cache")
-    if cost.reused:
-        print(f"  reused    {counted(cost.reused, 'critique')} that need not be sampled")
-    print(f"  critiques {_critique_tokens(cost)}")
-    time = "unknown; give --tokens-per-s" if cost.seconds is None else human_time(cost.seconds)
-    print(f"  time      {time}" + (f" at {cost.tokens_per_s:,.0f} tokens/s" if cost.tokens_per_s else ""))
-    if cost.measured_tokens_per_s and not rate_known:
-        print(f"            tokens/s: {_spread(cost.measured_tokens_per_s, ',.0f', 'of this judge')}")
-    print(f"  database  {human_bytes(cost.bytes)}")
-
-
-def _critique_tokens(cost: Estimate) -> str:
-    length, ends = cost.tokens_per_critique, cost.critique_tokens_range
-    if length is None or ends is None:
-        return f"{cost.critique_tokens:,} tokens (as published; no finished job here is like this one)"
-    between = "" if ends[0] == ends[1] else f", {ends[0]:,} to {ends[1]:,}"
-    return (
-        f"{cost.critique_tokens:,} tokens{between}\n"
-        f"            {length.mean:,.0f} tokens a critique ({_spread(length, ',.0f')})"
-    )
-
-
-def _spread(measured: Measured, form: str, which: str = "like this one") -> str:
-    low, high = f"{measured.low:{form}}", f"{measured.high:{form}}"
-    between = "" if measured.jobs == 1 else f"{low} " if low == high else f"{low} to {high} "
-    return f"{between}{'from' if measured.jobs == 1 else 'in'} {counted(measured.jobs, 'finished job')} {which}"
 
 
 def _tokenizer(judge: Judge) -> Callable[[str], int] | None:
@@ -239,5 +214,5 @@ def register(app: typer.Typer) -> None:
         "rprm-jobs estimate solutions.jsonl --judge tiny -k 16",
         "rprm-jobs estimate rollouts/ --judge ORG/MODEL --stopping adaptive",
         group=JOBS,
-        rules=(excludes("from_job", "files", *READING), *STOPPING_RULES, GREEDY_RULE),
+        rules=(excludes("from_job", "files", *READING), *SCREEN_RULES, *STOPPING_RULES, GREEDY_RULE),
     )

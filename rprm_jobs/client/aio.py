@@ -66,6 +66,10 @@ class AsyncJob:
     pairs = _of_job(Job.pairs)
     judgement = _of_job(Job.judgement)
 
+    async def judged(self) -> AsyncJob:
+        """As `Job.judged`."""
+        return AsyncJob(await asyncio.to_thread(self.plain.judged))
+
     async def extend(self, k: int) -> Self:
         """As `Job.extend`."""
         await asyncio.to_thread(self.plain.extend, k)

@@ -57,6 +57,10 @@ class Backend(Protocol):
         """Create the job, or find the equal one; returns its id. `rows` are judged in place of `paths`."""
         ...
 
+    def judged(self, job_id: int) -> int:
+        """The id of the job that judges what this job has screened. Raises InputError while there is none."""
+        ...
+
     def rewards(self, request: RewardRequest) -> list[Reward]:
         """A reward for each row. Raises ServiceError when the judge does not answer within the timeout."""
         ...
@@ -122,9 +126,10 @@ class LocalBackend:
         report: ReadReport,
         options: SubmitOptions,
     ) -> int:
-        """Create the job, or find the equal one; returns its id."""
+        """Create the job, or find the equal one; returns its id. With a screen it is the job that screens."""
         from rprm_jobs.judge.places import model_paths
-        from rprm_jobs.services.jobs.submit import SubmitRequest, submit
+        from rprm_jobs.services.jobs.submit import SubmitRequest, make_recipe, submit
+        from rprm_jobs.services.upkeep.dependents import submit_screened
 
         judge, keep = options.resolve(), KeepCritiques(options.keep_critiques)
         request = SubmitRequest(
@@ -132,7 +137,17 @@ class LocalBackend:
             report,
             name=options.name, model_paths=model_paths(judge=judge), reuse=options.reuse,
         )  # fmt: skip
-        return submit(self.context, request).job_id
+        screen = options.resolve_screen()
+        if screen is None:
+            return submit(self.context, request).job_id
+        screening = make_recipe(screen, k=None, seed=options.seed)
+        return submit_screened(self.context, request, screening, screen_paths=model_paths(judge=screen)).job_id
+
+    def judged(self, job_id: int) -> int:
+        """The id of the job that judges what this job has screened; it is created now if it is due."""
+        from rprm_jobs.services.upkeep.dependents import dependent_job_of
+
+        return dependent_job_of(self.context, job_id)
 
     def rewards(self, request: RewardRequest) -> list[Reward]:
         """A reward for each row; equal ones of a run are judged once."""

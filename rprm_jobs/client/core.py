@@ -62,6 +62,8 @@ class Client:
         *,
         judge: str = "tiny",
         family: str | None = None,
+        screen: str | None = None,
+        screen_family: str | None = None,
         k: int | None = None,
         stopping: str | Mapping[str, Any] = "fixed",
         until_first_error: bool = False,
@@ -92,13 +94,14 @@ class Client:
         of any format that files may have, or `fields` says where they have what: `{"problem": "prompt", "solution":
         "output"}`; `format`, `ids`, `split_steps`, `step_separator`, `part` and `min_chars` are the options of the
         command. `stopping` is a rule's name, or a mapping such as `{"kind": "planned", "price": 30}`. With `reuse`,
-        judgements that are there already are not sampled again. Raises InputError with the refused rows, ConfigError,
+        judgements that are there already are not sampled again. With a `screen` the returned job is that of this
+        cheaper judge, and `Job.judged` the one behind it. Raises InputError with the refused rows, ConfigError,
         JudgeError, NotFound.
         """
         options = SubmitOptions(
             judge, family, k, {"kind": stopping} if isinstance(stopping, str) else stopping, until_first_error,
             threshold, seed, prompt, temperature, top_p, max_new_tokens, priority, keep_critiques, new, skip_bad,
-            name, reuse,
+            name, reuse, screen, screen_family,
         )  # fmt: skip
         reading = make_read_options(
             format=format, fields=fields, ids=ids, split_steps=split_steps, step_separator=step_separator, part=part,
@@ -107,7 +110,8 @@ class Client:
         paths, report = as_paths(solutions), ReadReport()
         rows = None if paths is not None else solutions_of(as_rows(solutions), reading, self._backend.limits, report)
         job_id = self._backend.submit(paths or (ROWS,), rows, reading, report, options)
-        return Job(self._backend, job_id, judge, family)
+        own = Job(self._backend, job_id, judge, family)
+        return own if screen is None else Job(self._backend, job_id, screen, screen_family, behind=own)
 
     def judge(
         self,

@@ -53,10 +53,18 @@ class Judgement:
 class Job:
     """A job of the store. Made by `Client.submit` and `Client.job`; usable as long as its client is open."""
 
-    def __init__(self, backend: Backend, job_id: int, judge: str | None = None, family: str | None = None) -> None:
+    def __init__(
+        self,
+        backend: Backend,
+        job_id: int,
+        judge: str | None = None,
+        family: str | None = None,
+        *,
+        behind: Job | None = None,
+    ) -> None:
         self._backend, self.id = backend, job_id
-        # As the user named it: a folder's judge is found by its path alone.
-        self._judge, self._family = judge, family
+        # As the user named it: a folder's judge is found by its path alone. That of `behind` judges after this screen.
+        self._judge, self._family, self._behind = judge, family, behind
 
     def __repr__(self) -> str:
         return f"Job({self.id})"
@@ -102,6 +110,15 @@ class Job:
             finally:
                 if own is not None:
                     own.stop()
+
+    def judged(self) -> Job:
+        """The job that judges what this one has screened: `submit` was given a `screen`.
+
+        Raises InputError before this job is done, and for one that screens for nobody.
+        """
+        known = self._behind
+        judge, family = (None, None) if known is None else (known._judge, known._family)
+        return Job(self._backend, self._backend.judged(self.id), judge, family)
 
     def results(
         self, *, critiques: bool = False, steps: bool = False, follow: bool = False

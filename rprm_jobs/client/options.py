@@ -7,9 +7,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from rprm_jobs.errors import ConfigError
+
 if TYPE_CHECKING:
     from rprm_jobs.judge.recipe import Recipe
     from rprm_jobs.judge.resolve import Judge
+
+CASCADE = "cascade"
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,12 +37,36 @@ class SubmitOptions:
     skip_bad: bool = False
     name: str | None = None
     reuse: bool = True
+    screen: str | None = None
+    screen_family: str | None = None
 
     def resolve(self) -> Judge:
         """The judge, looked up here. Raises NotFound, JudgeError."""
         from rprm_jobs.judge.resolve import resolve_judge
 
         return resolve_judge(self.judge, self.family)
+
+    def resolve_screen(self) -> Judge | None:
+        """The cheaper judge that scores first, None without one. Raises NotFound, JudgeError, ConfigError."""
+        from rprm_jobs.judge.resolve import resolve_judge
+
+        if self.screen is not None:
+            return resolve_judge(self.screen, self.screen_family)
+        if self.screen_family is not None:
+            raise ConfigError("screen_family without a screen", hint='name the judge too: screen="ORG/MODEL"')
+        return None
+
+    def rule(self) -> Mapping[str, Any]:
+        """The stopping rule: behind a screen that of a cascade. Raises ConfigError for one that is none."""
+        kind = self.stopping.get("kind")
+        if self.screen is None or kind == CASCADE:
+            return self.stopping
+        if dict(self.stopping) != {"kind": "fixed"}:
+            raise ConfigError(
+                f"behind a screen critiques end by its own rule, not by {kind!r}",
+                hint='leave out stopping, or give {"kind": "cascade", "confidence": 0.95, "weight": 2.2}',
+            )
+        return {"kind": CASCADE}
 
     def recipe(self, judge: Judge) -> Recipe:
         """How this judge judges. Raises ConfigError."""
@@ -49,7 +77,7 @@ class SubmitOptions:
             judge,
             template=None if self.prompt is None else PromptTemplate.load(Path(self.prompt)),
             k=self.k, threshold=self.threshold, seed=self.seed, temperature=self.temperature, top_p=self.top_p,
-            max_new_tokens=self.max_new_tokens, until_first_error=self.until_first_error, stopping=self.stopping,
+            max_new_tokens=self.max_new_tokens, until_first_error=self.until_first_error, stopping=self.rule(),
         )  # fmt: skip
 
 

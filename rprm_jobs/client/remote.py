@@ -18,7 +18,7 @@ import msgspec
 from rprm_jobs.client.backend import Rows
 from rprm_jobs.client.http import AGAIN_FOR_S, Http
 from rprm_jobs.client.options import RewardRequest, SubmitOptions
-from rprm_jobs.errors import BadLine, Conflict, InputError
+from rprm_jobs.errors import BadLine, ConfigError, Conflict, InputError
 from rprm_jobs.formats import ReadOptions, ReadReport, read_solutions
 from rprm_jobs.services.jobs.refusals import Refusals
 from rprm_jobs.settings import Limits
@@ -35,6 +35,7 @@ if TYPE_CHECKING:
 _CHECKED = "rows.checked.jsonl"
 _PIECE_BYTES = 4 * 1024 * 1024
 _CALLS_AT_ONCE = 32
+_SCREEN_HINT = "use Client() beside the store, or there: rprm-jobs submit --screen"
 _encode = msgspec.json.Encoder().encode
 
 
@@ -55,13 +56,19 @@ class RemoteBackend:
         report: ReadReport,
         options: SubmitOptions,
     ) -> int:
-        """Send the rows and create the job; a request that is sent again finds it."""
+        """Send the rows and create the job; a request that is sent again finds it. Raises ConfigError for a screen."""
+        if options.screen is not None or options.screen_family is not None:
+            raise ConfigError("a service takes no screen", hint=_SCREEN_HINT)
         checked = rows if rows is not None else read_solutions(paths, reading, self.limits, report)
         refusals = Refusals(skip=options.skip_bad)
         try:
             return self._create(self._upload(checked, refusals), options, refusals)
         finally:
             refusals.close()
+
+    def judged(self, job_id: int) -> int:
+        """Raises ConfigError: a service has no jobs that screen for others."""
+        raise ConfigError(f"a service does not tell what judges behind job {job_id}", hint=_SCREEN_HINT)
 
     def _create(self, upload: str, options: SubmitOptions, refusals: Refusals) -> int:
         body = {

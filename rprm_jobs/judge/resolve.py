@@ -20,6 +20,7 @@ from rprm_jobs.judge.architecture import architectures_in, check_family, check_w
 from rprm_jobs.judge.families.family import Family
 from rprm_jobs.judge.families.rprm import RPRM
 from rprm_jobs.judge.families.table import find_family, own_family, recognise
+from rprm_jobs.judge.folder import WEIGHTS, check_files
 from rprm_jobs.judge.hub import architectures_of, pin, repo_of_snapshot
 from rprm_jobs.judge.prompt import PromptTemplate
 from rprm_jobs.types import Sampling
@@ -29,7 +30,6 @@ JUDGE_CARD, POLICY_CARD = "rprm_judge.json", "rprm_policy.json"
 ENDPOINT = "endpoint:"
 _POLICIES = Path(str(files("rprm_jobs"))) / "policies"
 _HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*(@[\w.-]+)?")
-_WEIGHT_SUFFIXES = {".safetensors", ".bin", ".pt", ".gguf"}
 _WHOLE = 64 * 1024 * 1024
 _SAMPLE = 4 * 1024 * 1024
 
@@ -166,16 +166,7 @@ def _family_on_hub(repo: str, commit: str) -> Family:
 
 
 def _from_folder(name: str, folder: Path, family: Family | None) -> Judge:
-    if not (folder / "config.json").is_file():
-        if (folder / "adapter_config.json").is_file():
-            raise JudgeError(
-                "it is an adapter without the model that it belongs to",
-                where=str(folder),
-                hint="merge it into its base first (PEFT's merge_and_unload), and name the folder of the merged model",
-            )
-        raise JudgeError("no model: config.json is missing", where=str(folder), hint="name a model's own folder")
-    if not any(p.suffix in _WEIGHT_SUFFIXES for p in folder.iterdir()):
-        raise JudgeError("the folder holds no weights", where=str(folder), hint="put model.safetensors there")
+    check_files(folder)
     card = _read_card(folder / JUDGE_CARD)
     family = family or _family_of(folder, card)
     if family.writes:
@@ -234,7 +225,7 @@ def _counts(path: Path) -> bool:
         "chat_template.jinja",
         "generation_config.json",
     }
-    return path.is_file() and (path.name in names or path.suffix in _WEIGHT_SUFFIXES)
+    return path.is_file() and (path.name in names or path.suffix in WEIGHTS)
 
 
 def _digest_file(file: Any, size: int, digest: Any) -> None:

@@ -1,143 +1,208 @@
-"""Judges' folders as the hub has them: remote code, old fields, shards, other widths and heads that stand apart.
-
-Each is a tiny model of a published kind, changed as published folders differ from what `save_pretrained` writes today.
-"""
+"""Folders as they are published and copied about: each variant is scored as the plain one, or refused in one line."""
 
 from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from rprm_jobs.errors import JudgeError
+from rprm_jobs.judge.encode_solution import SolutionEncoder
 from rprm_jobs.judge.families.scoring import ScoreFamily
 from rprm_jobs.judge.resolve import resolve_judge
-from tests.support.score_models import BY_FAMILY, PROBLEM, SOLUTIONS, build_folder
+from tests.support.score_models import BY_FAMILY, CHAT, PROBLEM, SOLUTIONS, build_folder
 from workers.engines import create_engine
+from workers.engines.transformers.scorer import TransformersScorer
 from workers.tasks.score import rewards_of
 
 pytestmark = pytest.mark.engine
-STEPS = SOLUTIONS["plain"]
+Change = Callable[[Path], object]
+POINTER = "version https://git-lfs.github.com/spec/v1\noid sha256:abc\nsize 5\n"
 
 
-def rewards(folder: Path, runner: asyncio.Runner, **options: str) -> list[float]:
+def rewards(folder: Path, runner: asyncio.Runner, options: Mapping[str, str] | None = None) -> list[float]:
     judge = resolve_judge(str(folder))
-    scorer: Any = create_engine("transformers", judge, {"device": "cpu", "threads": "1", **options})
-    family = judge.family
-    assert isinstance(family, ScoreFamily)
+    scorer = create_engine("transformers", judge, {"device": "cpu", "threads": "1", **(options or {})})
+    assert isinstance(scorer, TransformersScorer)
+    assert isinstance(judge.family, ScoreFamily)
     runner.run(scorer.start())
     try:
-        return runner.run(rewards_of(scorer, family, PROBLEM, STEPS))
+        return runner.run(rewards_of(scorer, judge.family, PROBLEM, SOLUTIONS["plain"]))
     finally:
         runner.run(scorer.close())
 
 
-def configured(folder: Path, **fields: Any) -> None:
-    path = folder / "config.json"
-    config = {**json.loads(path.read_text()), **fields}
-    path.write_text(json.dumps({name: value for name, value in config.items() if value != "gone"}))
+def stating(name: str = "config.json", **fields: object) -> Change:
+    """Other fields in a file of JSON; None takes one away."""
+
+    def change(folder: Path) -> None:
+        path = folder / name
+        stated = json.loads(path.read_text()) | fields
+        path.write_text(json.dumps({key: value for key, value in stated.items() if value is not None}))
+
+    return change
 
 
-def weights(folder: Path) -> dict[str, Any]:
-    from safetensors.torch import load_file
+def with_weights(change: Callable[[dict[str, Any]], Mapping[str, dict[str, Any]]]) -> Change:
+    """The weights in other files: `change` maps all of them to those of each file."""
 
-    return load_file(folder / "model.safetensors")
+    def apply(folder: Path) -> None:
+        import torch
+        from safetensors.torch import load_file, save_file
 
+        files = change(load_file(folder / "model.safetensors"))
+        (folder / "model.safetensors").unlink()
+        for name, weights in files.items():
+            if name.endswith(".bin"):
+                torch.save(weights, folder / name)
+            else:
+                save_file(weights, folder / name, metadata={"format": "pt"})
+        if len(files) > 1 and any("-of-" in name for name in files):
+            index = "pytorch_model.bin.index.json" if "bin" in next(iter(files)) else "model.safetensors.index.json"
+            placed = {weight: name for name, weights in files.items() for weight in weights}
+            (folder / index).write_text(json.dumps({"metadata": {}, "weight_map": placed}))
 
-def written(folder: Path, tensors: dict[str, Any], name: str = "model.safetensors") -> None:
-    from safetensors.torch import save_file
-
-    save_file(tensors, folder / name, metadata={"format": "pt"})
-
-
-def remote_code(folder: Path) -> None:
-    """Qwen2.5-Math-PRM's: code of its own, which is not there, and the language head that it no longer uses."""
-    modules = {"AutoConfig": "configuration_qwen2_rm.Qwen2RMConfig", "AutoModel": "modeling_qwen2_rm.Qwen2ForX"}
-    configured(folder, auto_map=modules)
-    held = weights(folder)
-    written(folder, {**held, "lm_head.weight": held["model.embed_tokens.weight"].clone()})
-
-
-def old_fields(folder: Path) -> None:
-    """As transformers 4.37 wrote it."""
-    config = json.loads((folder / "config.json").read_text())
-    theta = config["rope_parameters"]["rope_theta"]
-    configured(
-        folder, rope_theta=theta, rope_parameters="gone", dtype="gone", torch_dtype="float32", layer_types="gone",
-        sliding_window=4096, use_sliding_window=False, max_window_layers=28, transformers_version="4.37.0",
-    )  # fmt: skip
+    return apply
 
 
-def shards(folder: Path) -> None:
-    """Two files and their index, the head in the last one."""
-    held = weights(folder)
-    names = sorted(held, key=lambda name: name.startswith("score"))
-    files = {name: f"model-0000{1 + (at >= len(names) // 2)}-of-00002.safetensors" for at, name in enumerate(names)}
-    for file in set(files.values()):
-        written(folder, {name: held[name] for name in names if files[name] == file}, file)
-    (folder / "model.safetensors.index.json").write_text(json.dumps({"metadata": {}, "weight_map": files}))
-    (folder / "model.safetensors").unlink()
+def sharded(form: str) -> Change:
+    def split(weights: dict[str, Any]) -> dict[str, dict[str, Any]]:
+        names = sorted(weights)
+        halves = names[: len(names) // 2], names[len(names) // 2 :]
+        return {form.format(i): {name: weights[name] for name in half} for i, half in enumerate(halves, 1)}
+
+    return with_weights(split)
 
 
-def files_beside(folder: Path) -> None:
-    """What repositories hold besides: a readme, code, logs of a training, a second copy in another format."""
-    for name in ("README.md", "modeling_qwen2_rm.py", ".gitattributes", "trainer_state.json", "training_args.bin"):
-        (folder / name).write_bytes(b"not to be read")
-    (folder / "runs").mkdir()
+def renamed(rename: Callable[[str], str]) -> Change:
+    return with_weights(lambda weights: {"model.safetensors": {rename(name): w for name, w in weights.items()}})
 
 
-@pytest.mark.parametrize("change", [remote_code, old_fields, shards, files_beside])
-def test_a_published_folder_scores_as_the_plain_one(
-    tmp_path: Path, runner: asyncio.Runner, change: Callable[[Path], None]
+def without(*parts: str) -> Change:
+    return with_weights(
+        lambda all_: {"model.safetensors": {n: w for n, w in all_.items() if not any(part in n for part in parts)}}
+    )
+
+
+def head_apart(weights: dict[str, Any]) -> dict[str, dict[str, Any]]:
+    head = {name for name in weights if name.startswith("v_head")}
+    return {
+        "model.safetensors": {name: weight for name, weight in weights.items() if name not in head},
+        "value_head.safetensors": {name: weights[name] for name in head},
+    }
+
+
+def written(name: str, text: str) -> Change:
+    return lambda folder: (folder / name).write_text(text)
+
+
+def removed(*names: str) -> Change:
+    return lambda folder: [(folder / name).unlink() for name in names]
+
+
+REMOTE = {"AutoConfig": "configuration_qwen2_rm.Qwen2RMConfig", "AutoModel": "modeling_qwen2_rm.Qwen2RM"}
+PICKLES = {"allow_pickle": "true"}
+
+
+@pytest.mark.parametrize(
+    ("family", "change", "options"),
+    [
+        pytest.param("qwen-prm", stating(auto_map=REMOTE), {}, id="code of its own, which is not run"),
+        pytest.param("qwen-prm", stating(rope_theta=10000.0, rope_parameters=None), {}, id="an older config.json"),
+        pytest.param("qwen-prm", stating(use_sliding_window=False, sliding_window=131072), {}, id="no window is used"),
+        pytest.param("skywork-prm", stating(architectures=["Qwen2ForCausalLM"]), {}, id="of its base's architecture"),
+        pytest.param("skywork-prm", sharded("model-{:05}-of-00002.safetensors"), {}, id="in parts"),
+        pytest.param("skywork-prm", sharded("pytorch_model-{:05}-of-00002.bin"), PICKLES, id="in pickled parts"),
+        pytest.param("skywork-prm", with_weights(head_apart), {}, id="its head in a file of its own"),
+        pytest.param(
+            "skywork-prm",
+            renamed(lambda name: name if name.startswith("v_head") else f"pretrained_model.{name}"),
+            {},
+            id="saved with its wrapper",
+        ),
+        pytest.param(
+            "pure-prm",
+            renamed(lambda name: f"model.{name}" if name.startswith("score") else name),
+            {},
+            id="its head below the model",
+        ),
+        pytest.param("math-minos", stating(id2label=None, label2id=None, num_labels=1), {}, id="a number of labels"),
+    ],
+)
+def test_it_is_scored_as_the_plain_folder(
+    tmp_path: Path, runner: asyncio.Runner, family: str, change: Change, options: dict[str, str]
 ) -> None:
-    folder = build_folder(tmp_path, BY_FAMILY["qwen-prm"])
-    expected = rewards(folder, runner)
+    folder = build_folder(tmp_path, BY_FAMILY[family], seed=1)
+    plain = rewards(folder, runner)
     change(folder)
-    assert rewards(folder, runner) == pytest.approx(expected, abs=1e-6)
+    assert rewards(folder, runner, options) == pytest.approx(plain, abs=1e-6)
 
 
-def test_an_ensemble_has_as_many_heads_as_it_has(tmp_path: Path, runner: asyncio.Runner) -> None:
-    folder = build_folder(tmp_path, BY_FAMILY["act-prm"])
-    expected, held = rewards(folder, runner), weights(folder)
-    heads = {name for name in held if name.startswith("score.")}
-    # ActPRM's own script trains 32. Those here say the same four times over.
-    written(folder, {n: t.repeat(4, *[1] * (t.dim() - 1)) if n in heads else t for n, t in held.items()})
-    assert rewards(folder, runner) == pytest.approx(expected, abs=1e-6)
+@pytest.mark.parametrize(
+    ("family", "change", "words"),
+    [
+        pytest.param("math-shepherd", sharded("pytorch_model-{:05}-of-2.bin"), "are pickled", id="pickles"),
+        pytest.param(
+            "skywork-prm",
+            lambda folder: (
+                sharded("model-{:05}-of-00002.safetensors")(folder),
+                removed("model-00002-of-00002.safetensors")(folder),
+            ),
+            "No such file",
+            id="a part is missing",
+        ),
+        pytest.param("qwen-prm", without("score."), "it has no head", id="its body alone"),
+        pytest.param("math-psa", without("lm_head."), "the file lacks 1 weights", id="no vocabulary"),
+        pytest.param("qwen-prm", stating(vocab_size=600), "other shapes than config.json", id="another vocabulary"),
+        pytest.param("qwen-prm", stating(model_type=None), "model_type", id="no type"),
+        pytest.param("reason-eval", stating(model_type="mine"), "`mine`", id="a type of its own"),
+        pytest.param("llemma-prm", removed("tokenizer.json"), "has no tokenizer", id="no tokenizer"),
+        pytest.param(
+            "qwen-prm",
+            stating(quantization_config={"quant_method": "awq", "bits": 4, "group_size": 128, "zero_point": True}),
+            "cannot be loaded",
+            id="AWQ",
+        ),
+        pytest.param(
+            "math-shepherd",
+            stating(quantization_config={"quant_method": "gptq", "bits": 4, "group_size": 128}),
+            "cannot be loaded",
+            id="GPTQ",
+        ),
+        pytest.param("rlhflow-prm", written("chat_template.jinja", "{{ raise_exception('no') }}"), "no", id="template"),
+        pytest.param("pure-prm", stating(architectures=["Qwen2ForSequenceClassification"]), "classifier", id="ORM"),
+        pytest.param("math-psa", stating(architectures=["Qwen3Model"]), "bare encoder", id="embeddings"),
+        pytest.param("qwen-prm", written("model.safetensors", POINTER), "Git LFS pointer", id="a pointer to weights"),
+        pytest.param("qwen-prm", written("tokenizer.json", POINTER), "Git LFS pointer", id="a pointer to a tokenizer"),
+        pytest.param("qwen-prm", written("config.json", POINTER), "Git LFS pointer", id="a pointer to a config"),
+        pytest.param("qwen-prm", written("model.safetensors", ""), "cannot be loaded", id="empty"),
+    ],
+)
+def test_it_is_refused_in_one_line(
+    tmp_path: Path, runner: asyncio.Runner, family: str, change: Change, words: str
+) -> None:
+    folder = build_folder(tmp_path, BY_FAMILY[family])
+    change(folder)
+    with pytest.raises(JudgeError, match=words) as caught:
+        rewards(folder, runner)
+    assert caught.value.hint
+    assert "\n" not in caught.value.what
 
 
-def test_a_head_in_a_file_of_its_own_is_found(tmp_path: Path, runner: asyncio.Runner) -> None:
-    folder = build_folder(tmp_path, BY_FAMILY["pqm"])
-    expected, held = rewards(folder, runner), weights(folder)
-    heads = {name for name in held if name.startswith("v_head.")}
-    written(folder, {name: tensor for name, tensor in held.items() if name not in heads})
-    # As LLaMA-Factory and TRL write it beside the weights of the language model.
-    written(folder, {name: held[name] for name in heads}, "value_head.safetensors")
-    assert rewards(folder, runner) == pytest.approx(expected, abs=1e-6)
+def test_a_template_that_cuts_answers_cuts_no_step(tmp_path: Path) -> None:
+    """As Qwen3's: of an assistant's turn it keeps what stands behind the last `</think>`."""
+    from transformers import AutoTokenizer
 
-
-def test_a_snapshot_in_the_hubs_cache_is_known_by_its_repository(tmp_path: Path) -> None:
-    built = build_folder(tmp_path, BY_FAMILY["math-shepherd"])
-    snapshots = tmp_path / "hub" / "models--peiyi9979--math-shepherd-mistral-7b-prm" / "snapshots"
-    snapshots.mkdir(parents=True)
-    folder = built.rename(snapshots / ("0123456789" * 4))
-    assert resolve_judge(str(folder)).family.name == "math-shepherd"
-
-
-def test_an_adapter_alone_is_no_judge(tmp_path: Path) -> None:
-    (tmp_path / "adapter_config.json").write_text("{}")
-    (tmp_path / "adapter_model.safetensors").write_bytes(b"")
-    with pytest.raises(JudgeError, match="an adapter without the model") as caught:
-        resolve_judge(str(tmp_path))
-    assert "merge_and_unload" in caught.value.hint
-
-
-def test_a_value_head_of_a_published_family_is_not_taken_for_a_critic(tmp_path: Path) -> None:
-    # The architecture is a language model's, so only the name says what it is.
-    folder = build_folder(tmp_path, BY_FAMILY["pqm"])
-    with pytest.raises(JudgeError, match="trained to score, not to write") as caught:
-        resolve_judge(str(folder.rename(tmp_path / "mine")))
-    assert "--family" in caught.value.hint
+    family = BY_FAMILY["qwen-prm"]
+    folder = build_folder(tmp_path, family)
+    judge = resolve_judge(str(folder))
+    assert isinstance(judge.family, ScoreFamily)
+    steps = ["1 + 1 = 3 </think>", "so </think> 3"]
+    plain = SolutionEncoder(AutoTokenizer.from_pretrained(folder), judge.family).encode(PROBLEM, steps)
+    cutting = CHAT.replace("message['content']", "(message['content'].split('</think>')|last|trim)")
+    (folder / "chat_template.jinja").write_text(cutting)
+    assert SolutionEncoder(AutoTokenizer.from_pretrained(folder), judge.family).encode(PROBLEM, steps) == plain

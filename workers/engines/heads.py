@@ -71,39 +71,54 @@ def _linear_layers(family: ScoreFamily, layers: list[tuple[Tensor, Tensor | None
     """One linear layer, or two with a ReLU between them (as Qwen2.5-Math-PRM)."""
     outputs = int(layers[-1][0].shape[0])
     _check_outputs(family, outputs, where)
+    moved = [_Moved(weight, bias) for weight, bias in layers]
 
     def read(hidden: Tensor) -> Tensor:
         from torch.nn.functional import linear, relu
 
         values = hidden
-        for number, (weight, bias) in enumerate(layers):
+        for number, layer in enumerate(moved):
             # Beside the hidden states, in their precision, as the published code computes it.
-            values = linear(
-                relu(values) if number else values, weight.to(hidden), None if bias is None else bias.to(hidden)
-            )
+            values = linear(relu(values) if number else values, *layer.like(hidden))
         return values
 
     return read
+
+
+class _Moved:
+    """A layer's weight and bias, kept where they were used last: they move once, and not at every batch."""
+
+    def __init__(self, weight: Tensor, bias: Tensor | None) -> None:
+        self._weight, self._bias = weight, bias
+
+    def like(self, hidden: Tensor) -> tuple[Tensor, Tensor | None]:
+        """Both beside `hidden` and in its precision."""
+        self._weight = self._weight.to(hidden)
+        self._bias = None if self._bias is None else self._bias.to(hidden)
+        return self._weight, self._bias
 
 
 def _ensemble(weights: Mapping[str, Tensor], where: str) -> ReadHead:
     """Several small networks of three layers each (ActPRM), however many; the numbers are their logits."""
     names = [f"score.model.{layer}" for layer in ("nn1", "nn2", "nn_out")]
     try:
-        layers = [(weights[f"{name}.weight"].float(), weights[f"{name}.bias"].float()) for name in names]
+        layers = [_Moved(weights[f"{name}.weight"].float(), weights[f"{name}.bias"].float()) for name in names]
     except KeyError as error:
         raise JudgeError(
             f"its head is no ensemble: {error.args[0]} is missing", where=where, hint="name its family with --family"
         ) from error
 
+    members = len(weights[f"{names[0]}.weight"])
+
     def read(hidden: Tensor) -> Tensor:
         import torch
 
         # float32, as the published code computes it: the weights are stored so.
-        values = hidden.float().expand(len(layers[0][0]), *hidden.shape)
-        for number, (weight, bias) in enumerate(layers):
-            values = torch.einsum("enh,ehm->enm", values.relu() if number else values, weight.to(values.device))
-            values = values + bias.to(values.device)[:, None, :]
+        values = hidden.float().expand(members, *hidden.shape)
+        for number, layer in enumerate(layers):
+            weight, bias = layer.like(values)
+            values = torch.einsum("enh,ehm->enm", values.relu() if number else values, weight)
+            values = values if bias is None else values + bias[:, None, :]
         return values[..., 0].T
 
     return read

@@ -16,7 +16,11 @@ from rprm_jobs.judge.architecture import check_architectures, check_heads
 from rprm_jobs.judge.resolve import Judge
 
 T = TypeVar("T")
+# What a model that TRL gave a value head is called in weights that were not saved by TRL.
+WRAPPER = "pretrained_model."
 _PICKLES = ("*.bin", "*.pt", "*.pth")
+# One of them is enough; tokenizer_config.json alone has no vocabulary.
+_TOKENIZERS = ("tokenizer.json", "tokenizer.model", "tekken.json", "vocab.json", "vocab.txt", "spiece.model")
 _OUT_OF_MEMORY = ("out of memory", "not enough memory", "can't allocate memory")
 
 
@@ -46,6 +50,13 @@ def load_tokenizer(judge: Judge, *, trust_remote_code: bool) -> Any:
     """The judge's tokenizer. Raises JudgeError when there is none or it cannot be read."""
     from transformers import AutoTokenizer
 
+    folder = Path(judge.location)
+    if folder.is_dir() and not any((folder / name).is_file() for name in _TOKENIZERS):
+        raise JudgeError(
+            "the folder has no tokenizer",
+            where=str(folder),
+            hint="put tokenizer.json and tokenizer_config.json of the model that it was trained from there",
+        )
     return _load(
         judge,
         "the tokenizer cannot be loaded",
@@ -53,6 +64,20 @@ def load_tokenizer(judge: Judge, *, trust_remote_code: bool) -> Any:
             judge.location, revision=judge.revision, trust_remote_code=trust_remote_code
         ),
     )
+
+
+def model_type_of(judge: Judge, *, trust_remote_code: bool) -> str:
+    """What its configuration says the judge is, such as `qwen2`. Raises JudgeError when it cannot be read."""
+    from transformers import AutoConfig
+
+    config = _load(
+        judge,
+        "the configuration cannot be loaded",
+        lambda: AutoConfig.from_pretrained(
+            judge.location, revision=judge.revision, trust_remote_code=trust_remote_code
+        ),
+    )
+    return str(config.model_type)
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,12 +108,12 @@ def load_base_model(judge: Judge, how: Loading) -> Any:
     """The judge's weights without any head, in evaluation mode, on the CPU. Raises as `load_model`."""
     from transformers import AutoModel
 
-    model, report = _load_weights(AutoModel, judge, how)
+    model, report = _load_weights(AutoModel, judge, how, key_mapping={f"^{WRAPPER}": ""})
     _check_complete(report, judge.location)
     return model.eval()
 
 
-def _load_weights(library: Any, judge: Judge, how: Loading) -> tuple[Any, dict[str, Any]]:
+def _load_weights(library: Any, judge: Judge, how: Loading, **more: Any) -> tuple[Any, dict[str, Any]]:
     """The model, and what transformers says of the weights that it found."""
     check_weights(judge, allow_pickle=how.allow_pickle)
     loaded: tuple[Any, dict[str, Any]] = _load(
@@ -102,6 +127,7 @@ def _load_weights(library: Any, judge: Judge, how: Loading) -> tuple[Any, dict[s
             dtype=how.dtype,
             attn_implementation=how.attention,
             output_loading_info=True,
+            **more,
         ),
     )
     return loaded
@@ -149,6 +175,9 @@ def _load(judge: Judge, what: str, load: Callable[[], T]) -> T:
 
 
 def _first_line(error: Exception) -> str:
+    if "ignore_mismatched_sizes" in str(error):
+        # The report that transformers has printed names them.
+        return "they have other shapes than config.json says"
     lines = str(error).strip().splitlines()
     return lines[0] if lines else type(error).__name__
 
@@ -156,6 +185,8 @@ def _first_line(error: Exception) -> str:
 def _hint(judge: Judge, error: Exception) -> str:
     if "trust_remote_code" in str(error):
         return "the judge brings its own code: read it, then trust it with --engine-arg trust_remote_code=true"
+    if isinstance(error, ImportError):
+        return "install what it names, or name the folder of the model's unquantised weights"
     if Path(judge.location).is_dir():
         return "name a folder as `save_pretrained` writes it: config.json, model.safetensors, tokenizer.json"
     return "check the model id and the network, or download the judge and name its folder"

@@ -147,11 +147,16 @@ class KnownBy:
 
 @dataclass(frozen=True, slots=True)
 class Published:
-    """A row of the table: a family, its models, and what they are in a few words."""
+    """A row of the table: a family, its models, and what they are in a few words.
+
+    `prmbench_change`: PRMBench's own runner calls a step of this family valid when its reward less the one before it
+    (the first: its reward) is above that; None where a threshold of the rewards decides. It is no part of a recipe.
+    """
 
     family: Family
     known_by: KnownBy
     about: str
+    prmbench_change: float | None = None
 
 
 def changed(family: Family, changes: dict[str, Any], *, where: str) -> Family:

@@ -118,6 +118,11 @@ class ScoreFamily(Family, frozen=True, kw_only=True, forbid_unknown_fields=True,
             raise ValueError(f"place={self.place.value!r} needs a tag")
 
     @property
+    def frame_characters(self) -> int:
+        """About how many characters stand before the first step besides the problem."""
+        return len(self.system or "") + len(self.question) - len("{problem}")
+
+    @property
     def reward_source(self) -> str:
         """The head's own number, which is no P(Yes) of a critique."""
         return "scores"

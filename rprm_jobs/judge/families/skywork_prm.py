@@ -22,4 +22,5 @@ ROW = Published(
     ),
     KnownBy(("Qwen2ForPrmModel", "Qwen2ForCausalLM"), names=r"skywork-o1-open-prm"),
     "value head at line breaks: Skywork-o1-Open-PRM-Qwen-2.5-1.5B, -7B",
+    prmbench_change=-0.05,
 )

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
+from itertools import pairwise
 from typing import Any
 
 from rprm_jobs.errors import BadLine, ConfigError, InputError
@@ -23,7 +24,9 @@ from rprm_jobs.evaluation.prmbench_rows import (
 )
 from rprm_jobs.formats import BadRow, InputRow, RawRow, ReadOptions, to_solution
 from rprm_jobs.judge.families.critic import SCORES, CriticFamily
+from rprm_jobs.judge.families.table import FAMILIES
 from rprm_jobs.judge.ratings import read_ratings
+from rprm_jobs.judge.recipe import Recipe
 from rprm_jobs.services.context import Context
 from rprm_jobs.services.evaluation.benchmark_rows import BadRows, parse_rows
 from rprm_jobs.services.evaluation.calibrated_jobs import outcomes_of
@@ -159,10 +162,11 @@ def _rates(job: Job) -> bool:
 
 
 def read_job(context: Context, job_id: int, benchmark: Benchmark) -> Results:
-    """The rewards of a job, by key; a solution that failed has none.
+    """The rewards and labels of a job, by key; a solution that failed has none.
 
-    Critics that rate every step give labels, of redundancy too where their texts were kept; an answer of theirs that
-    cannot be read is marked as none, as PRMBench's own runner marks it.
+    Labels are those of PRMBench's own runner for the job's family, or else what the job's threshold says. Critics that
+    rate every step give labels of redundancy too where their texts were kept; an answer of theirs that cannot be read
+    is marked as none, as PRMBench's own runner marks it.
 
     Raises NotFound, and InputError with every solution that is not the benchmark's.
     """
@@ -176,7 +180,9 @@ def read_job(context: Context, job_id: int, benchmark: Benchmark) -> Results:
         for outcome in batch:
             try:
                 result = _checked(outcome, benchmark)
-                results[outcome.id] = _rated(outcome, result, job.recipe.threshold) if rates else result
+                results[outcome.id] = (
+                    _rated(outcome, result, job.recipe.threshold) if rates else _labelled(result, job.recipe)
+                )
             except InputError as error:
                 bad.add(BadLine(job.sources[outcome.source], outcome.line, error.what))
     bad.check(f"name all benchmark files that job {job_id} judged")
@@ -187,6 +193,18 @@ def _checked(outcome: Outcome, benchmark: Benchmark) -> PrmbenchResult:
     result = PrmbenchResult(None if outcome.rewards is None else tuple(outcome.rewards))
     benchmark.find(outcome.id, result)
     return result if outcome.status == ItemStatus.OK else PrmbenchResult()
+
+
+def _labelled(result: PrmbenchResult, recipe: Recipe) -> PrmbenchResult:
+    """The result with labels, unless a step has no reward."""
+    scores = [score for score in result.scores or () if score is not None]
+    if result.scores is None or len(scores) < len(result.scores):
+        return result
+    row = FAMILIES.get(recipe.judge_family.name)
+    if row is None or row.prmbench_change is None:
+        return replace(result, validity=tuple(score >= recipe.threshold for score in scores))
+    changes = (score - before for before, score in pairwise([0.0, *scores]))
+    return replace(result, validity=tuple(change > row.prmbench_change for change in changes))
 
 
 def _rated(outcome: Outcome, result: PrmbenchResult, threshold: float) -> PrmbenchResult:

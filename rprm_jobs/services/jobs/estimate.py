@@ -12,6 +12,7 @@ from dataclasses import dataclass
 
 from rprm_jobs.errors import BadLine, InputError
 from rprm_jobs.formats import InputRow, ReadOptions, ReadReport, read_solutions
+from rprm_jobs.judge.families.scoring import ScoreFamily
 from rprm_jobs.judge.prompt import PromptTemplate, format_previous, format_step
 from rprm_jobs.judge.recipe import Recipe
 from rprm_jobs.services.context import Context
@@ -39,6 +40,8 @@ class Estimate:
     None where there is none; `measured` says whether the critiques' lengths are. `seconds` is None while no speed is
     known.
 
+    A judge that scores `writes` nothing: it has one score a step for a critique, and its prompts are read once.
+
     Of the `most_critiques`, `reused` are there already or belong to a step that equals another of the input; tokens
     and time are without them.
     """
@@ -60,12 +63,13 @@ class Estimate:
     measured_tokens_per_s: Measured | None
     reused: int = 0
     read_as: tuple[str, ...] = ()
+    writes: bool = True
 
     @property
     def critique_tokens_range(self) -> tuple[int, int] | None:
         """The fewest and the most tokens that the like jobs' own means lead to; None without such jobs."""
         length, per_step = self.tokens_per_critique, self.critiques_per_step
-        if length is None:
+        if length is None or not self.writes:
             return None
         low, high = float(self.critiques), float(self.critiques)
         if per_step is not None:
@@ -117,6 +121,8 @@ def estimate(
     template = PromptTemplate.parse(recipe.prompt)
     counter = ReuseCounter(context.database, recipe, keep) if reuse else None
     sums, report, per_token = _Sums(), ReadReport(), _PUBLISHED_CHARS_PER_TOKEN
+    family = recipe.judge_family
+    around = family.frame_characters if isinstance(family, ScoreFamily) else template.fixed_characters
     bad: list[BadLine] = []
     rows: Iterable[InputRow | BadLine] = read_solutions(paths, reading, context.settings.limits, report)
     if from_job is not None:
@@ -128,8 +134,8 @@ def estimate(
                 bad.append(row)
             continue
         if count_tokens is not None and sums.solutions == 0:
-            per_token = _characters_per_token(template, row, count_tokens)
-        sums.add(row, template.fixed_characters)
+            per_token = _characters_per_token(template if family.writes else None, row, count_tokens)
+        sums.add(row, around)
         if counter is not None:
             counter.add(row.solution)
     if not sums.solutions:
@@ -188,10 +194,15 @@ def _estimate(
         measured_tokens_per_s=like.tokens_per_s,
         read_as=read_as,
         reused=reused,
+        writes=writes,
     )
 
 
-def _characters_per_token(template: PromptTemplate, row: InputRow, count_tokens: Callable[[str], int]) -> float:
+def _characters_per_token(template: PromptTemplate | None, row: InputRow, count_tokens: Callable[[str], int]) -> float:
+    """Of the last step's prompt; of the solution's own text without a template."""
     solution = row.solution
-    prompt = template.render(solution.problem, solution.steps, len(solution.steps) - 1)
+    if template is None:
+        prompt = "\n".join((solution.problem, *solution.steps))
+    else:
+        prompt = template.render(solution.problem, solution.steps, len(solution.steps) - 1)
     return len(prompt) / max(1, count_tokens(prompt))

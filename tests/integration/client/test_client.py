@@ -13,13 +13,16 @@ import pyarrow as pa
 import pytest
 
 from rprm_jobs import AsyncClient, Client
-from rprm_jobs.client import Judgement
+from rprm_jobs.client import AsyncJob, Judgement
 from rprm_jobs.client.job import Timeout
 from rprm_jobs.errors import ConfigError, Conflict, InputError, NotFound
 from rprm_jobs.services.context import Context
 from rprm_jobs.settings import Settings
 from rprm_jobs.store.jobs import jobs
 from rprm_jobs.store.records import JobState
+from rprm_jobs.store.session import Database
+from tests.integration.services.test_family_jobs import work_off
+from tests.support import jobs as made
 from tests.support.workers import Workers
 
 pytestmark = [pytest.mark.integration, pytest.mark.acceptance]
@@ -66,6 +69,33 @@ def test_a_job_from_rows_to_results(client: Client) -> None:
     assert {n for row in job.results() for n in row["critiques_per_step"]} == {5}
     with pytest.raises(Conflict):
         job.cancel()
+
+
+def test_a_screen_before_the_judge(client: Client, context: Context, database: Database) -> None:
+    screening = client.submit(ROWS, judge="scripted", k=6, screen="scripted", screen_family="pure-prm")
+    again = client.submit(ROWS, judge="scripted", k=6, screen="scripted", screen_family="pure-prm")
+    assert again.id == screening.id
+    with pytest.raises(InputError, match="has no score job"):
+        screening.judged()
+    work_off(database, "pure-prm")
+    job = screening.judged()
+    recipe = job.status().job.recipe
+    assert (recipe.stopping["kind"], recipe.k, recipe.family) == ("cascade", 6, None)
+    work_off(database, "rprm")
+    for row, screened in zip(job.results(), screening.results(), strict=True):
+        assert row["screen"] == pytest.approx([(reward + 1) / 2 for reward in screened["rewards"]])
+    assert AsyncJob(screening).plain.judged().id == job.id
+    made.assert_clean(context, screening.id, job.id)
+
+
+def test_what_has_no_meaning_with_a_screen_is_refused(client: Client) -> None:
+    with pytest.raises(ConfigError, match="end by its own rule, not by 'adaptive'") as caught:
+        client.submit(ROWS, judge="scripted", screen="scripted", stopping="adaptive")
+    assert '"cascade"' in caught.value.hint
+    with pytest.raises(ConfigError, match="screen_family without a screen"):
+        client.submit(ROWS, judge="scripted", screen_family="critic")
+    with pytest.raises(ConfigError, match="a service takes no screen"):
+        Client("http://127.0.0.1:9").submit(ROWS, screen="scripted")
 
 
 @pytest.mark.usefixtures("_served")

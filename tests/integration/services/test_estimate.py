@@ -11,10 +11,13 @@ from sqlalchemy import text
 
 from rprm_jobs.errors import InputError
 from rprm_jobs.formats import ReadOptions
+from rprm_jobs.judge.families.scoring import ScoreFamily
 from rprm_jobs.judge.recipe import Recipe
+from rprm_jobs.judge.resolve import resolve_judge
 from rprm_jobs.services.context import Context
 from rprm_jobs.services.jobs.estimate import estimate
 from rprm_jobs.services.jobs.like import Measured
+from rprm_jobs.services.jobs.submit import make_recipe
 from rprm_jobs.types import KeepCritiques
 from tests.support import jobs as made
 
@@ -103,6 +106,35 @@ def test_an_early_stop_is_learnt_from_jobs_that_stop_alike(context: Context, tmp
     known = estimate(context, (str(path),), adaptive, ReadOptions(), keep=KEEP)
     assert known.critiques_per_step == Measured(5, 4, 6, 2)
     assert (known.critiques, known.most_critiques, known.critique_tokens_range) == (30, 60, (2400, 3600))
+
+
+@pytest.mark.parametrize("family", ["qwen-prm", "math-shepherd", "skywork-prm", "eurus-prm"])
+def test_a_judge_that_scores_reads_each_solution_once(context: Context, tmp_path: Path, family: str) -> None:
+    solutions = made.make_solutions(5)
+    path = made.write_jsonl(tmp_path / "x.jsonl", solutions)
+    recipe = make_recipe(resolve_judge("scripted", family), k=None)
+    cost = estimate(context, (str(path),), recipe, ReadOptions(), keep=KEEP, count_tokens=len)
+    texts = sum(len(s.problem) + sum(map(len, s.steps)) for s in solutions)
+    assert (cost.writes, cost.critiques, cost.critique_tokens, cost.seconds) == (False, 15, 0, None)
+    # What is beside the text: the frame, and a number for each step. No step is read twice.
+    assert isinstance(recipe.judge_family, ScoreFamily)
+    frame = recipe.judge_family.frame_characters
+    assert texts + 5 * frame < cost.prompt_tokens < texts + 5 * frame + 15 * 12
+    assert cost.prompt_tokens == cost.distinct_prompt_tokens
+    writes = estimate(context, (str(path),), made.make_recipe(k=1), ReadOptions(), keep=KEEP)
+    assert cost.bytes < writes.bytes
+    finished_job(context, critiques=12, tokens=4000, recipe=recipe)
+    again = estimate(context, (str(path),), recipe, ReadOptions(), keep=KEEP)
+    assert (again.critique_tokens, again.critique_tokens_range) == (0, None)
+
+
+def test_behind_a_screen_it_learns_from_cascades(context: Context, tmp_path: Path) -> None:
+    path = made.write_jsonl(tmp_path / "x.jsonl", made.make_solutions(2))
+    cascade = make_recipe(resolve_judge("scripted"), k=10, stopping={"kind": "cascade", "weight": 2.0})
+    assert estimate(context, (str(path),), cascade, ReadOptions(), keep=KEEP).critiques == 60
+    finished_job(context, critiques=24, tokens=2400, recipe=cascade)
+    cost = estimate(context, (str(path),), cascade, ReadOptions(), keep=KEEP)
+    assert (cost.critiques, cost.most_critiques, cost.critiques_per_step) == (12, 60, Measured(2, 2, 2, 1))
 
 
 def test_nothing_to_judge_is_an_error(context: Context, tmp_path: Path) -> None:

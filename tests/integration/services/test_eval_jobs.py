@@ -23,7 +23,8 @@ from rprm_jobs.store.jobs import jobs
 from rprm_jobs.store.session import Database
 from rprm_jobs.types import Solution
 from tests.support.jobs import JUDGE, outcomes, take_in
-from tests.support.store import claim, fail, judge, load, record, work_off_all
+from tests.support.store import claim, fail, judge, load, record, try_claim, work_off_all
+from workers.tasks.score import outcome
 
 pytestmark = pytest.mark.integration
 
@@ -136,6 +137,39 @@ def test_a_prmbench_solution_that_failed_is_missing(context: Context, database: 
     lease = claim(database)
     record(database, lease, [fail(one) for one in load(database, lease)])
     assert read_prm_job(context, made.job_id, benchmark) == {"redundency_prm_0": PrmbenchResult()}
+
+
+@pytest.mark.parametrize(
+    ("family", "rewards", "valid"),
+    [
+        # The first by its own score, the others by their score less the one before: -0.04 is above -0.05.
+        ("skywork-prm", (0.02, 0.5, 0.46), (True, True, True)),
+        ("skywork-prm", (0.9, 0.84, 0.85), (True, False, True)),
+        # A family's own threshold, in the unit of its rewards.
+        ("qwen-prm", (0.5, 0.49, 0.9), (True, False, True)),
+        ("pure-prm", (-0.1, 0.0, 0.3), (False, True, True)),
+        ("math-minos", (-3.0, 0.2, 4.0), (False, True, True)),
+    ],
+)
+def test_each_family_is_labelled_as_its_publishers_do(
+    context: Context,
+    database: Database,
+    tmp_path: Path,
+    family: str,
+    rewards: tuple[float, ...],
+    valid: tuple[bool, ...],
+) -> None:
+    benchmark = read_benchmark([write(tmp_path / "redundency.jsonl", prmbench_rows(1))], LIMITS)
+    recipe = make_recipe(resolve_judge("scripted", family), k=None)
+    made = submit(context, SubmitRequest(("r",), recipe, rows=benchmark.rows[:1]))
+    lease = try_claim(database, queue=recipe.queue)
+    assert lease is not None
+    (loaded,) = load(database, lease)
+    record(database, lease, [outcome(loaded, rewards, recipe.threshold)])
+    result = read_prm_job(context, made.job_id, benchmark)["redundency_prm_0"]
+    assert (result.scores, result.validity) == (pytest.approx(rewards), valid)
+    # A threshold that is named counts for the scores themselves.
+    assert result.called_valid("circular", 100.0) == (False, False, False)
 
 
 def test_an_empty_step_of_prmbench_is_judged_as_it_stands(context: Context, database: Database, tmp_path: Path) -> None:

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from rprm_jobs.evaluation.prmbench import evaluate
+from rprm_jobs.judge.families.table import ROWS
 from rprm_jobs.judge.resolve import resolve_judge
 from rprm_jobs.services.context import Context
 from rprm_jobs.services.evaluation.prmbench import read_benchmark
@@ -29,7 +30,8 @@ from workers.tasks.dispatch import Engines, load_task
 
 pytestmark = pytest.mark.integration
 
-FAMILIES = ("critic", "critic-scores", "genprm", "genprm-code", "thinkprm")
+# Those that score are worked off in tests/integration/workers/test_scoring_jobs.py; both take all that the table has.
+FAMILIES = [row.family.name for row in ROWS if row.family.writes]
 
 
 def submitted(context: Context, folder: Path, family: str, **options: Any) -> int:
