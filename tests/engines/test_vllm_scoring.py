@@ -13,11 +13,14 @@ import pytest
 
 from rprm_jobs.errors import ConfigError, JudgeError, PromptTooLong
 from rprm_jobs.judge.families.scoring import ScoreFamily
+from rprm_jobs.judge.families.table import FAMILIES
 from rprm_jobs.judge.resolve import resolve_judge
 from tests.support.score_models import BY_FAMILY, HOSTILE, PROBLEM, SOLUTIONS, build_folder
 from tests.support.score_reference import Reference
 from workers.engines import create_engine
+from workers.engines.heads import build_head
 from workers.engines.reaper import engine_processes
+from workers.engines.vllm.models import Spec, of_body
 from workers.engines.vllm.scorer import VllmScorer
 from workers.tasks.score import rewards_of
 
@@ -29,8 +32,8 @@ pytestmark = [
     # What vLLM and torch deprecate among themselves.
     pytest.mark.filterwarnings(r"ignore::DeprecationWarning:(torch|vllm|transformers)(\..*)?"),
 ]
-# vLLM's own head; chosen logits that vLLM makes a head of.
-WAYS = ("qwen-prm", "math-shepherd")
+# A head in the judge's folder, of an architecture that vLLM does not have; rows of the vocabulary.
+WAYS = ("act-prm", "math-shepherd")
 Running = tuple[VllmScorer, ScoreFamily, Reference]
 
 
@@ -68,16 +71,39 @@ def test_a_solution_beyond_the_window_is_refused_and_never_cut(running: Running,
         runner.run(rewards_of(scorer, family, PROBLEM, ["word " * 2000]))
 
 
-def test_what_vllm_cannot_score_is_said_in_one_line(
+def test_what_vllm_cannot_score_is_said_before_anything_is_loaded(
     tmp_path_factory: pytest.TempPathFactory, runner: asyncio.Runner
 ) -> None:
     root = tmp_path_factory.mktemp("judges")
-    for family in ("eurus-prm", "pqm", "act-prm", "llemma-prm"):
-        judge = resolve_judge(str(build_folder(root, BY_FAMILY[family])))
-        with pytest.raises(ConfigError, match=f"no head of the kind that family {family} reads") as caught:
-            create_engine("vllm", judge, {})
-        assert "--engine transformers" in caught.value.hint
-    scorer = create_engine("vllm", resolve_judge(str(build_folder(root, BY_FAMILY["reason-eval"]))), {})
-    with pytest.raises(JudgeError, match="vLLM has no ReasonEval_7B") as caught_too:
-        runner.run(scorer.start())
-    assert "--engine transformers" in caught_too.value.hint
+    judge = resolve_judge(str(build_folder(root, BY_FAMILY["eurus-prm"])))
+    with pytest.raises(ConfigError, match="holds one model, and family eurus-prm compares two") as caught:
+        create_engine("vllm", judge, {})
+    assert "--engine transformers" in caught.value.hint
+    other_head = resolve_judge(str(build_folder(root, BY_FAMILY["reason-eval"])), "reason-eval,outputs=4")
+    with pytest.raises(JudgeError, match="3 outputs, and family reason-eval reads 4"):
+        runner.run(create_engine("vllm", other_head, {}).start())
+    assert engine_processes(os.getpid()) == []
+
+
+@pytest.mark.parametrize("tied", [False, True])
+def test_logits_of_the_vocabulary_become_a_head_of_their_own(tied: bool) -> None:
+    import torch
+
+    torch.manual_seed(0)
+    rows, hidden = torch.randn(40, 8), torch.randn(5, 8)
+    name = "model.embed_tokens.weight" if tied else "lm_head.weight"
+    weights = [("model.norm.weight", torch.ones(8)), (name, rows), ("score.weight", rows), ("v_head.bias", rows)]
+    for family, expected in (("math-shepherd", (hidden @ rows.T)[:, [7, 3]]), ("llemma-prm", hidden @ rows.T)):
+        made: dict[str, torch.Tensor] = {}
+        spec = Spec(score_family_of(family), "folder", label_ids=(7, 3))
+        body = [name for name, _ in of_body(weights, spec, made, tied=tied)]
+        assert body == (["model.norm.weight", name] if tied else ["model.norm.weight"])
+        read = build_head(spec.family, made, where="folder")(hidden)
+        wanted = expected if family == "math-shepherd" else expected.mean(dim=-1, keepdim=True)
+        assert torch.allclose(read, wanted, atol=1e-5)
+
+
+def score_family_of(name: str) -> ScoreFamily:
+    family = FAMILIES[name].family
+    assert isinstance(family, ScoreFamily)
+    return family

@@ -22,6 +22,7 @@ _FIXED = {
     "enable_lora": "give lora=PATH",
     "max_num_queued_reqs": "the worker's --shards-in-flight decides how much is sent",
     "max_num_queued_tokens": "the worker's --shards-in-flight decides how much is sent",
+    "worker_extension_cls": "the engine brings its own heads by it",
     "disable_log_stats": "the engine reads vLLM's statistics itself",
 }
 _YES, _NO = {"true", "yes", "1", "on"}, {"false", "no", "0", "off"}

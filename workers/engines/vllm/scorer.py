@@ -1,15 +1,13 @@
 """Scoring judges with vLLM's pooling engine: one prefill a solution, the head's numbers at every token.
 
-Heads of classes are vLLM's own; chosen logits of a language model become a head of their rows, which vLLM makes while
-it loads. All tokens are returned and the places picked here: vLLM's own way, by the tag's id, would read a tag that a
-step quotes, and finds none that stands before the tag.
+All tokens are returned and the places picked here: vLLM's own way, by the tag's id, would read a tag that a step
+quotes, and finds none that stands before the tag.
 """
 
 from __future__ import annotations
 
 import asyncio
 import itertools
-import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -18,14 +16,13 @@ from rprm_jobs.errors import ConfigError, EngineDied, EngineError, JudgeError, P
 from rprm_jobs.judge.encode_solution import SolutionEncoder
 from rprm_jobs.judge.families.scoring import Head, ScoreFamily
 from rprm_jobs.judge.resolve import Judge
-from workers.engines.loading import check_weights, load_tokenizer
-from workers.engines.vllm.arguments import engine_arguments
+from workers.engines.heads import build_head, head_weights
+from workers.engines.loading import check_weights, load_tokenizer, local_folder, model_type_of
+from workers.engines.vllm.arguments import LORA, engine_arguments
 from workers.engines.vllm.core import VllmCore, client_errors, first_line, set_environment
+from workers.engines.vllm.models import EXTENSION, Spec, has_language_model, language_model_of, overrides
 
 _TASK: Any = "token_classify"
-# Architectures of classes that vLLM has; a token classifier of another is loaded as the sequence classifier it shares
-# its weights' names with.
-_OWN = ("Qwen2ForProcessRewardModel",)
 
 
 class VllmScorer:
@@ -34,10 +31,15 @@ class VllmScorer:
     def __init__(self, judge: Judge, options: Mapping[str, str]) -> None:
         if not isinstance(judge.family, ScoreFamily):
             raise ConfigError(f"family {judge.family.name} does not score")
-        if judge.family.head not in (Head.CLASSES, Head.VOCABULARY):
+        if judge.family.head is Head.LOG_RATIO:
             raise ConfigError(
-                f"engine 'vllm' has no head of the kind that family {judge.family.name} reads ({judge.family.head})",
+                f"engine 'vllm' holds one model, and family {judge.family.name} compares two",
                 hint="use --engine transformers",
+            )
+        if LORA in options:
+            raise ConfigError(
+                "engine 'vllm' has adapters only for judges that write",
+                hint="merge it into its base (PEFT's merge_and_unload), and name the merged folder",
             )
         set_environment()
         self._judge, self._family = judge, judge.family
@@ -61,7 +63,9 @@ class VllmScorer:
         arguments.pooler_config = PoolerConfig(task=_TASK, pooling_type="ALL", use_activation=False)
         # A token whose hidden state was cached has none to read.
         arguments.enable_prefix_caching = False
-        arguments.hf_overrides = {**(arguments.hf_overrides or {}), **self._overrides(tokenizer)}
+        head = await asyncio.to_thread(self._with_head, self._encoder.label_ids)
+        arguments.hf_overrides = {**(arguments.hf_overrides or {}), **head}
+        arguments.worker_extension_cls = EXTENSION
         self._llm = await self._core.start()
         self._max_len = int(self._llm.model_config.max_model_len)
         return EngineInfo("vllm", vllm.__version__, self._max_len)
@@ -92,37 +96,21 @@ class VllmScorer:
         self._llm = None
         await self._core.close()
 
-    def _overrides(self, tokenizer: Any) -> dict[str, Any]:
-        """What vLLM must take the model for."""
-        config = self._config()
-        name = str((config.architectures or ["no architecture"])[0])
-        if self._family.head is Head.VOCABULARY:
-            labels = self._encoder.label_ids if self._encoder is not None else ()
-            return {
-                "architectures": [re.sub(r"ForCausalLM$", "ForSequenceClassification", name)],
-                "classifier_from_token": tokenizer.convert_ids_to_tokens(list(labels)),
-                "method": "no_post_processing",
-                "num_labels": self._family.outputs,
-            }
-        if name in _OWN:
-            return {}
-        if not name.endswith("ForTokenClassification"):
+    def _with_head(self, label_ids: tuple[int, ...]) -> dict[str, Any]:
+        """What vLLM must take the model for. Raises JudgeError for a head that is none, before anything is loaded."""
+        model_type = model_type_of(self._judge, trust_remote_code=self._arguments.trust_remote_code)
+        base = language_model_of(model_type)
+        if not has_language_model(base):
             raise JudgeError(
-                f"vLLM has no {name}",
+                f"vLLM has no language model of the type {model_type}",
                 where=self._judge.location,
-                hint="use --engine transformers, which has its head",
+                hint="use --engine transformers",
             )
-        classes = re.sub(r"ForTokenClassification$", "ForSequenceClassification", name)
-        return {"architectures": [classes], "num_labels": self._family.outputs}
-
-    def _config(self) -> Any:
-        from transformers import AutoConfig
-
-        return AutoConfig.from_pretrained(
-            self._judge.location,
-            revision=self._judge.revision,
-            trust_remote_code=self._arguments.trust_remote_code,
-        )
+        allow_pickle = self._arguments.load_format != "safetensors"
+        folder = local_folder(self._judge, allow_pickle=allow_pickle)
+        if not self._family.head.of_language_model:
+            build_head(self._family, head_weights(folder, allow_pickle=allow_pickle), where=self._judge.location)
+        return overrides(base, Spec(self._family, str(folder), allow_pickle, label_ids))
 
     async def _encode(self, ids: Sequence[int]) -> Any:
         from vllm import PoolingParams
