@@ -1,6 +1,7 @@
-"""Scoring judges in vLLM against plain forward passes: one of each way in which vLLM gets a family's head.
+"""A scoring judge in vLLM's engine, with its processes and batches, against plain forward passes.
 
-`python -m benchmarks.engine_parity` does this for all families, by hand: an engine takes half a minute to start.
+It is of an architecture that vLLM does not have. What vLLM makes of every family's model is in `test_vllm_models.py`;
+`python -m benchmarks.engine_parity` starts an engine for each, by hand: one takes half a minute.
 """
 
 from __future__ import annotations
@@ -32,16 +33,13 @@ pytestmark = [
     # What vLLM and torch deprecate among themselves.
     pytest.mark.filterwarnings(r"ignore::DeprecationWarning:(torch|vllm|transformers)(\..*)?"),
 ]
-# A head in the judge's folder, of an architecture that vLLM does not have; rows of the vocabulary.
-WAYS = ("act-prm", "math-shepherd")
+FAMILY = "act-prm"
 Running = tuple[VllmScorer, ScoreFamily, Reference]
 
 
-@pytest.fixture(scope="module", params=WAYS)
-def running(
-    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory, runner: asyncio.Runner
-) -> Iterator[Running]:
-    folder = build_folder(tmp_path_factory.mktemp("judges"), BY_FAMILY[request.param], seed=1)
+@pytest.fixture(scope="module")
+def running(tmp_path_factory: pytest.TempPathFactory, runner: asyncio.Runner) -> Iterator[Running]:
+    folder = build_folder(tmp_path_factory.mktemp("judges"), BY_FAMILY[FAMILY], seed=1)
     judge = resolve_judge(str(folder))
     scorer = create_engine("vllm", judge, {"max_num_seqs": "16"})
     assert isinstance(scorer, VllmScorer)
@@ -79,6 +77,10 @@ def test_what_vllm_cannot_score_is_said_before_anything_is_loaded(
     with pytest.raises(ConfigError, match="holds one model, and family eurus-prm compares two") as caught:
         create_engine("vllm", judge, {})
     assert "--engine transformers" in caught.value.hint
+    plain = resolve_judge(str(build_folder(root, BY_FAMILY["pqm"])))
+    with pytest.raises(ConfigError, match="adapters only for judges that write") as refused:
+        create_engine("vllm", plain, {"lora": str(root)})
+    assert "merge it into its base" in refused.value.hint
     other_head = resolve_judge(str(build_folder(root, BY_FAMILY["reason-eval"])), "reason-eval,outputs=4")
     with pytest.raises(JudgeError, match="3 outputs, and family reason-eval reads 4"):
         runner.run(create_engine("vllm", other_head, {}).start())

@@ -53,22 +53,28 @@ class VllmScorer:
     async def start(self) -> EngineInfo:
         """Load the judge; takes half a minute or more. Nothing is left running when it fails."""
         import vllm
+
+        await asyncio.to_thread(self.prepare)
+        self._llm = await self._core.start()
+        self._max_len = int(self._llm.model_config.max_model_len)
+        return EngineInfo("vllm", vllm.__version__, self._max_len)
+
+    def prepare(self) -> Any:
+        """What vLLM will be started with. Raises JudgeError for what it cannot score, before anything is loaded."""
         from vllm.config import PoolerConfig
 
-        check_weights(self._judge, allow_pickle=self._arguments.load_format != "safetensors")
-        tokenizer = load_tokenizer(self._judge, trust_remote_code=self._arguments.trust_remote_code)
-        self._encoder = SolutionEncoder(tokenizer, self._family)
         arguments = self._arguments
+        check_weights(self._judge, allow_pickle=arguments.load_format != "safetensors")
+        tokenizer = load_tokenizer(self._judge, trust_remote_code=arguments.trust_remote_code)
+        self._encoder = SolutionEncoder(tokenizer, self._family)
         arguments.runner = "pooling"
         arguments.pooler_config = PoolerConfig(task=_TASK, pooling_type="ALL", use_activation=False)
         # A token whose hidden state was cached has none to read.
         arguments.enable_prefix_caching = False
-        head = await asyncio.to_thread(self._with_head, self._encoder.label_ids)
+        head = self._with_head(self._encoder.label_ids)
         arguments.hf_overrides = {**(arguments.hf_overrides or {}), **head}
         arguments.worker_extension_cls = EXTENSION
-        self._llm = await self._core.start()
-        self._max_len = int(self._llm.model_config.max_model_len)
-        return EngineInfo("vllm", vllm.__version__, self._max_len)
+        return arguments
 
     def encode_solution(self, problem: str, steps: Sequence[str]) -> SolutionPrompt:
         """The solution's ids and places."""
