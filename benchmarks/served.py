@@ -49,14 +49,15 @@ class Served:
     pid: int
     judge: str = "tiny"
 
-    def run_job(self, rows: Path, k: int | None, **options: Any) -> dict[str, Any]:
+    def run_job(self, rows: Path, k: int | None, *, reuse: bool = True, **options: Any) -> dict[str, Any]:
         """Submit, wait to the end, and say what it took: seconds from before the submission to the last record.
 
         `options` are those of `make_recipe`.
         """
         recipe = make_recipe(resolve_judge(self.judge), k=k, **options)
         cpu, started = _cpu_seconds(self.pid), time.time()
-        submitted = submit(self.context, SubmitRequest((str(rows),), recipe, ReadOptions(), new=True))
+        request = SubmitRequest((str(rows),), recipe, ReadOptions(), new=True, reuse=reuse)
+        submitted = submit(self.context, request)
         while (status := job_status(self.context, submitted.job_id)).state is not JobState.DONE:
             time.sleep(0.1)
         progress = status.progress

@@ -100,8 +100,8 @@ def written(name: str, text: str) -> Change:
     return lambda folder: (folder / name).write_text(text)
 
 
-def removed(*names: str) -> Change:
-    return lambda folder: [(folder / name).unlink() for name in names]
+def removed(name: str) -> Change:
+    return lambda folder: (folder / name).rename(folder.parent / name)
 
 
 REMOTE = {"AutoConfig": "configuration_qwen2_rm.Qwen2RMConfig", "AutoModel": "modeling_qwen2_rm.Qwen2RM"}

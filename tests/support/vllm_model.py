@@ -67,9 +67,15 @@ class VllmModel:
 def _plain_attention(self: Any, query: Any, key: Any, value: Any, *_: Any, **__: Any) -> Any:
     from torch.nn.functional import scaled_dot_product_attention
 
-    heads = [
-        states.view(-1, count, self.head_size).transpose(0, 1)[None]
-        for states, count in ((query, self.num_heads), (key, self.num_kv_heads), (value, self.num_kv_heads))
-    ]
-    mixed = scaled_dot_product_attention(*heads, is_causal=True, scale=self.impl.scale, enable_gqa=True)
+    def by_head(states: Any, count: int) -> Any:
+        return states.view(-1, count, self.head_size).transpose(0, 1)[None]
+
+    mixed = scaled_dot_product_attention(
+        by_head(query, self.num_heads),
+        by_head(key, self.num_kv_heads),
+        by_head(value, self.num_kv_heads),
+        is_causal=True,
+        scale=self.impl.scale,
+        enable_gqa=True,
+    )
     return mixed[0].transpose(0, 1).reshape(query.shape[0], -1)
