@@ -1,21 +1,26 @@
 """What spending fewer critiques costs and saves, live: `python -m benchmarks.stopping_live`.
 
-800 held-out solutions of the tiny judge's world, K=10: every critique of every step against `adaptive` up to the first
-error, and `planned` beside it; each a job on a vLLM worker of its own, loaded and warm. Tokens are all that the engine
-generated, kept or given up; seconds are from before the submission to the last record. The difference in F1 has an
-interval from a paired bootstrap: solutions are drawn again, erroneous and correct ones apart, and both jobs answer for
-the same draw.
+800 held-out solutions of the tiny judge's world, K=10: every critique of every step, and the rules that end earlier,
+with `--until-first-error` and without; each a job on a vLLM worker of its own, loaded and warm. Tokens are all that the
+engine generated, kept or given up; seconds are from before the submission to the last record. The difference in F1 has
+an interval from a paired bootstrap: solutions are drawn again, erroneous and correct ones apart, and both jobs answer
+for the same draw.
+
+What is judged is kept in `--keep`, and a way that is there is not judged again; `--only` names the ways to judge now.
+`votes.jsonl` there has every critique of `fixed`: `python -m benchmarks.stopping_replay` asks the rules about those.
 """
 
 from __future__ import annotations
 
 import argparse
+import json
 import tempfile
 import time
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from sqlalchemy import text
 
 from benchmarks import harness
 from benchmarks.served import Served, serving, write_rows
@@ -25,43 +30,86 @@ from rprm_jobs.services.jobs.results import result_rows
 from training.splits import as_row, draw_split
 
 _K, _DRAWS, _RENEW_S = 10, 2000, 2.0
-_WAYS: dict[str, dict[str, Any]] = {
+NO_ANSWER = -2
+_RULES: dict[str, dict[str, Any]] = {
     "fixed": {},
-    "adaptive, up to the first error": {"stopping": {"kind": "adaptive"}, "until_first_error": True},
-    "planned, up to the first error": {"stopping": {"kind": "planned"}, "until_first_error": True},
+    "adaptive": {"stopping": {"kind": "adaptive"}},
+    "planned, price 30": {"stopping": {"kind": "planned", "price": 30.0, "pilot": 100}},
+    "planned, price 120": {"stopping": {"kind": "planned", "price": 120.0, "pilot": 100}},
 }
+WAYS = {**_RULES, **{f"{name}, up to the first error": _RULES[name] | {"until_first_error": True} for name in _RULES}}
 
 
 def main() -> None:
-    """Parse, judge in every way, print."""
+    """Parse, judge in every way that is not there yet, print those that are."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--solutions", type=int, default=800)
+    parser.add_argument("--keep", type=Path, help="a folder for what is judged (default: a temporary one)")
+    parser.add_argument("--only", action="append", choices=list(WAYS), help="judge this way; may be repeated")
     # Twice a worker's default: a job that stops early keeps fewer critiques of a solution in flight, so it takes more
     # solutions to fill the engine with what is surely needed, and the rest are guesses (11% of the tokens given up with
     # 4, 6% with 8). A job that judges everything fills it either way.
     parser.add_argument("--shards-in-flight", type=int, default=8)
+    # A shard is begun with the plan that there is, so what is in flight when the pilot ends gets all critiques too: 256
+    # of these 800 solutions with shards of the default size.
+    parser.add_argument("--shard-solutions", type=int, default=4)
     args = parser.parse_args()
     before = harness.machine()
     solutions = draw_split("held-out", args.solutions)
     labels = np.array([chain.label for chain in solutions])
-    with tempfile.TemporaryDirectory() as folder:
+    with tempfile.TemporaryDirectory() as temporary:
+        folder = args.keep or Path(temporary)
+        folder.mkdir(exist_ok=True)
         rows = [as_row("heldout", n, chain) for n, chain in enumerate(solutions)]
-        file = write_rows(Path(folder) / "heldout.jsonl", rows)
-        jobs = {name: _judge(file, options, args.shards_in_flight) for name, options in _WAYS.items()}
-    hits = {name: job.pop("answers") == labels for name, job in jobs.items()}
-    ways = {name: _beside(jobs[name], jobs["fixed"], hits[name], hits["fixed"], labels) for name in _WAYS}
+        file = write_rows(folder / "heldout.jsonl", rows)
+        for name in args.only or WAYS:
+            if not _file(folder, name).exists():
+                _file(folder, name).write_text(json.dumps(_judge(file, name, args)))
+        jobs = {name: json.loads(_file(folder, name).read_text()) for name in WAYS if _file(folder, name).exists()}
+    hits = {name: np.array(job.pop("answers")) == labels for name, job in jobs.items()}
+    ways = {name: _beside(jobs[name], jobs["fixed"], hits[name], hits["fixed"], labels) for name in jobs}
     asked = {"solutions": args.solutions, "k": _K, "judge": "tiny", "shards_in_flight": args.shards_in_flight}
-    harness.report("stopping_live", before, {**asked, "ways": ways})
+    harness.report("stopping_live", before, {**asked, "shard_solutions": args.shard_solutions, "ways": ways})
 
 
-def _judge(file: Path, options: dict[str, Any], shards: int) -> dict[str, Any]:
+def _file(folder: Path, name: str) -> Path:
+    return folder / f"{name.replace(', ', '-').replace(' ', '-')}.json"
+
+
+def _judge(file: Path, name: str, args: argparse.Namespace) -> dict[str, Any]:
     """What the job took, with `answers`, the first error that each solution was given (-2 where there is none)."""
-    with serving(file.parent, "--shards-in-flight", str(shards), RPRM_RENEW_S=str(_RENEW_S)) as served:
+    settings = {"RPRM_RENEW_S": str(_RENEW_S), "RPRM_SHARD_SOLUTIONS": str(args.shard_solutions)}
+    load = harness.machine()["load_1min_before"]
+    with serving(file.parent, "--shards-in-flight", str(args.shards_in_flight), **settings) as served:
         before = _generated(served)
-        done = served.run_job(file, _K, **options)
-        firsts = [row["first_error"] for row in result_rows(served.context, done["job"])]
-        answers = np.array([-2 if first is None else first for first in firsts])
-        return {**done, "generated": _generated(served) - before, "answers": answers}
+        done = served.run_job(file, _K, **WAYS[name])
+        generated = _generated(served) - before
+        rows = list(result_rows(served.context, done["job"]))
+        firsts = [row["first_error"] for row in rows]
+        answers = [NO_ANSWER if first is None else first for first in firsts]
+        if name == "fixed":
+            write_rows(file.parent / "votes.jsonl", _votes(served, done["job"], rows))
+        return {**done, "generated": generated, "load_1min": load, "answers": answers}
+
+
+def _votes(served: Served, job: int, rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Of each solution its label, and by step and critique P(Yes), null without a verdict, and the tokens."""
+    query = text(f"SELECT s.ext_id, v.step, v.p_yes, v.tokens, v.verdict FROM verdicts_j{job} AS v"
+                 f" JOIN solutions_j{job} AS s USING (ord) ORDER BY v.ord, v.step, v.k")  # fmt: skip
+    votes: dict[str, dict[int, list[tuple[float | None, int]]]] = {}
+    with served.context.database.transaction() as connection:
+        for row in connection.execute(query):
+            p_yes = row.p_yes if row.verdict in ("yes", "no") else None
+            votes.setdefault(row.ext_id, {}).setdefault(row.step, []).append((p_yes, row.tokens))
+    return [
+        {
+            "id": row["id"],
+            "label": row["label"],
+            "votes": [[vote for vote, _ in votes[row["id"]].get(step, ())] for step in range(len(row["rewards"]))],
+            "tokens": [[tokens for _, tokens in votes[row["id"]].get(step, ())] for step in range(len(row["rewards"]))],
+        }
+        for row in rows
+    ]
 
 
 def _generated(served: Served) -> int:
@@ -72,9 +120,9 @@ def _generated(served: Served) -> int:
 
 
 def _beside(job: dict[str, Any], fixed: dict[str, Any], hits: Any, others: Any, labels: Any) -> dict[str, Any]:
-    low, high = _interval(hits, others, labels)
+    low, high = interval(hits, others, labels)
     return {
-        "f1": round(_f1(hits, labels), 2),
+        "f1": round(score(hits, labels), 2),
         "f1_beside_fixed": [round(low, 2), round(high, 2)],
         "failed": job["failed"],
         "critiques_a_step": round(job["critiques"] / fixed["steps"], 2),
@@ -83,21 +131,22 @@ def _beside(job: dict[str, Any], fixed: dict[str, Any], hits: Any, others: Any, 
         "tokens_given_up": round(1 - job["tokens"] / job["generated"], 4),
         "seconds": job["seconds"],
         "seconds_of_fixed": round(job["seconds"] / fixed["seconds"], 3),
+        "load_1min": job["load_1min"],
     }
 
 
-def _f1(hits: Any, labels: Any) -> float:
+def score(hits: Any, labels: Any) -> float:
     return f1(100.0 * hits[labels != NO_ERROR].mean(), 100.0 * hits[labels == NO_ERROR].mean())
 
 
-def _interval(hits: Any, others: Any, labels: Any) -> tuple[float, float]:
+def interval(hits: Any, others: Any, labels: Any) -> tuple[float, float]:
     """The middle 95% of the difference in F1."""
     rng = np.random.default_rng(0)
     kinds = [np.flatnonzero(labels != NO_ERROR), np.flatnonzero(labels == NO_ERROR)]
     differences = []
     for _ in range(_DRAWS):
         drawn = np.concatenate([rng.choice(kind, len(kind)) for kind in kinds])
-        differences.append(_f1(hits[drawn], labels[drawn]) - _f1(others[drawn], labels[drawn]))
+        differences.append(score(hits[drawn], labels[drawn]) - score(others[drawn], labels[drawn]))
     low, high = np.percentile(differences, [2.5, 97.5])
     return float(low), float(high)
 
