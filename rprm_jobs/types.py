@@ -9,7 +9,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
-from uuid import UUID
 
 # Somebody waits for jobs of this priority or a higher one: workers keep a slot for them (workers.runtime).
 URGENT_PRIORITY = 1000
@@ -157,7 +156,7 @@ class SolutionScore:
     `rewards` has one entry per step: the mean P(Yes) over the step's parsed critiques, None where there is none.
     `judged` are the steps that were to be judged (None: all); `first_error` is one of them, or -1. Where the solution
     was written and not judged, `response` has it and the rest is empty. `keys` are those of the steps' judgements
-    (rprm_jobs.judge.judgement), None where this outcome is no place to find one; empty where there is none at all.
+    (rprm_jobs.judge.judgement), one a step; empty where this outcome is no place to find them.
     """
 
     ord: int
@@ -168,7 +167,7 @@ class SolutionScore:
     reason: str | None = None
     judged: tuple[int, ...] | None = None
     response: Response | None = None
-    keys: tuple[UUID | None, ...] = ()
+    keys: tuple[bytes, ...] = ()
 
     @property
     def judged_steps(self) -> Sequence[int]:

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
-from uuid import UUID
 
 import msgspec
 
@@ -43,9 +42,15 @@ def judgement_space(recipe: Recipe, engine: str) -> bytes:
     return hashlib.blake2b(msgspec.json.encode([engine, shared], order="sorted"), digest_size=_SIZE).digest()
 
 
-def judgement_key(space: bytes, content: bytes, retry_epoch: int = 0) -> UUID:
-    """The key of one step's judgement."""
-    return UUID(bytes=hashlib.blake2b(space + content + b"%d" % retry_epoch, digest_size=_SIZE).digest())
+def judgement_keys(space: bytes, contents: Sequence[bytes], retry_epoch: int = 0) -> list[bytes]:
+    """The keys of the steps' judgements, 16 bytes each, from the steps' contents."""
+    begun, epoch = hashlib.blake2b(space, digest_size=_SIZE), b"%d" % retry_epoch
+    keys = []
+    for content in contents:
+        whole = begun.copy()
+        whole.update(content + epoch)
+        keys.append(whole.digest())
+    return keys
 
 
 def content_seed(recipe_seed: int, content: bytes, k: int, retry_epoch: int = 0) -> int:

@@ -7,7 +7,6 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 from enum import StrEnum
 from typing import Any
-from uuid import UUID
 
 import msgspec
 
@@ -211,12 +210,8 @@ class FailedAttempt:
 
 @dataclass(frozen=True, slots=True)
 class Known:
-    """What job `job_id` has of one judgement: critiques in the order of `k`, from 0.
+    """What a job has of one judgement: critiques in the order of `k` from 0, with their texts where it kept them."""
 
-    `with_texts` unless their texts were not kept.
-    """
-
-    job_id: int
     critiques: tuple[Critique, ...]
     with_texts: bool
 
@@ -226,7 +221,8 @@ class StoredSolution:
     """A solution as the worker reads it back. `previous_critiques`: those that it has from before an extension.
 
     `screen` has what a cheaper judge said of each step, P(correct) in [0, 1] or None; None where nothing was screened.
-    `keys` are those of the steps' judgements (empty: none can be reused), `known` what the store has of them, by step.
+    `keys` are those of the steps' judgements and `contents` what they are made of (rprm_jobs.judge.judgement; empty:
+    none can be reused), `known` what the store has of them, by step.
     """
 
     ord: int
@@ -236,8 +232,9 @@ class StoredSolution:
     judge_steps: tuple[int, ...] | None = None
     previous_critiques: tuple[Critique, ...] = ()
     screen: tuple[float | None, ...] | None = None
-    keys: tuple[UUID | None, ...] = ()
+    keys: tuple[bytes, ...] = ()
     known: Mapping[int, Known] = field(default_factory=dict)
+    contents: tuple[bytes, ...] = ()
 
     @property
     def judged_steps(self) -> Sequence[int]:

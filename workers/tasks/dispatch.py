@@ -7,14 +7,14 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from rprm_jobs.engine import Engine, Scorer
-from rprm_jobs.errors import ConfigError
+from rprm_jobs.errors import ConfigError, Deleted
 from rprm_jobs.judge.families.critic import CriticFamily
 from rprm_jobs.judge.families.family import Family
 from rprm_jobs.judge.families.genprm import GenPrmFamily
 from rprm_jobs.judge.families.thinkprm import ThinkPrmFamily
 from rprm_jobs.store.jobs import jobs, plans
 from rprm_jobs.store.records import Lease, StoredSolution
-from rprm_jobs.store.results import recording, responses
+from rprm_jobs.store.results import judgements, recording, responses
 from rprm_jobs.store.session import Database
 from rprm_jobs.types import URGENT_PRIORITY, JobKind, KeepCritiques, Response
 from workers.tasks import reuse
@@ -113,10 +113,18 @@ class Task:
 
 
 def load_task(database: Database, lease: Lease, engine: str = "") -> Task:
-    """Read what is left of the shard, for the engine of this name.
+    """Read what is left of the shard, for the engine of this name, and what the store knows of it.
 
     Raises StoreError, NotFound, and ConfigError for a recipe of a newer version.
     """
+    try:
+        return _load_task(database, lease, engine, look_up=True)
+    except Deleted:
+        # A job that has some of its judgements is deleted at this moment. Where it is this one, this says so again.
+        return _load_task(database, lease, engine, look_up=False)
+
+
+def _load_task(database: Database, lease: Lease, engine: str, *, look_up: bool) -> Task:
     with database.transaction() as connection:
         job = jobs.get(connection, lease.job_id)
         solutions = recording.load_unfinished(connection, lease)
@@ -124,7 +132,10 @@ def load_task(database: Database, lease: Lease, engine: str = "") -> Task:
         if job.kind is JobKind.SEARCH:
             partial = responses.read_partial(connection, job.id, [solution.ord for solution in solutions])
         plan, urgent = plans.latest(connection, job.id), job.priority >= URGENT_PRIORITY
-        work = JudgeSpec.of(job.recipe, lease.retry_epoch, plan, urgent=urgent, job_id=job.id)
-    if not job.kind.writes:
-        solutions = reuse.find(database, job, work.rule, reuse.with_keys(solutions, job, lease, engine))
+        work = JudgeSpec.of(job.recipe, lease.retry_epoch, plan, urgent=urgent)
+        if not job.kind.writes:
+            solutions = reuse.with_keys(solutions, job, lease, engine)
+            if look_up and job.reuse:
+                known = judgements.look_up(connection, reuse.wanted(solutions), job.keep_critiques)
+                solutions = reuse.with_known(solutions, known, job.keep_critiques, work.rule)
     return Task(job.kind, work, job.keep_critiques, solutions, partial, job.reuse)

@@ -9,7 +9,6 @@ import asyncio
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Protocol
-from uuid import UUID
 
 from rprm_jobs.aggregation import failed_solution, score_solution, screened_steps, step_reward
 from rprm_jobs.engine import Engine, Generation, Prompt
@@ -39,7 +38,6 @@ class JudgeSpec:
     """How one attempt judges; `plan` is the version of the plan in its stopping rule, if there is one.
 
     `urgent`: somebody waits for it, so it goes before the rest and each outcome is recorded at once.
-    `job_id` is the job's, where judgements of another job are told from its own.
     """
 
     recipe: Recipe
@@ -48,7 +46,6 @@ class JudgeSpec:
     round: int
     plan: int | None = None
     urgent: bool = False
-    job_id: int | None = None
 
     @classmethod
     def of(
@@ -58,7 +55,6 @@ class JudgeSpec:
         plan: StoredPlan | None = None,
         *,
         urgent: bool = False,
-        job_id: int | None = None,
     ) -> JudgeSpec:
         """From the job's recipe. Raises ConfigError when this version cannot read it."""
         options = recipe.stopping if plan is None else {**recipe.stopping, "prior": plan.prior, "wrong": plan.wrong}
@@ -66,7 +62,7 @@ class JudgeSpec:
         version = None if plan is None else plan.version
         # A job of an older version goes on as it began: its prompt was a message, whatever it looked like.
         template = PromptTemplate.parse(recipe.prompt, plain=recipe.parse_rule != PARSE_RULE)
-        return cls(recipe, template, rule, round_, version, urgent, job_id)
+        return cls(recipe, template, rule, round_, version, urgent)
 
 
 class Judge(Protocol):
@@ -123,7 +119,8 @@ class SolutionJudge:
         self._engine, self._budget, self._work, self._solution = engine, budget, work, solution
         self._draining, self._judging = draining, judging
         by_content = work.recipe.seed_rule == BY_CONTENT
-        self._contents = step_contents(solution.problem, solution.steps) if by_content else None
+        contents = solution.contents or (step_contents(solution.problem, solution.steps) if by_content else ())
+        self._contents = contents if by_content else None
         self._started = False
         number, guessing = budget.begin_solution(), work.recipe.until_first_error
         self._turns = [
@@ -151,14 +148,7 @@ class SolutionJudge:
         judged = tuple(solution.judged_steps[: len(groups)]) if cut else solution.judge_steps
         threshold = self._work.recipe.threshold
         score = score_solution(solution.ord, n_steps, critiques, threshold, judged=judged, screen=self._screen)
-        return replace(score, keys=self._keys(critiques)) if solution.keys else score
-
-    def _keys(self, critiques: Sequence[Critique]) -> tuple[UUID | None, ...]:
-        """The keys by which these critiques are to be found; None where all of a step were this job's already."""
-        solution = self._solution
-        new = {critique.step for critique in critiques if not critique.reused}
-        new.update(step for step, known in solution.known.items() if known.job_id != self._work.job_id)
-        return tuple(key if step in new else None for step, key in enumerate(solution.keys))
+        return replace(score, keys=solution.keys)
 
     async def _needed(self) -> list[list[Critique] | None]:
         """The critiques of the steps in order, up to the one that ends the solution."""
@@ -178,10 +168,9 @@ class SolutionJudge:
         if self._work.rule.in_order and place:
             await asyncio.wait([self._tasks[place - 1]])
         step = self._solution.judged_steps[place]
-        key = self._solution.keys[step] if self._solution.keys else None
-        if self._judging is None or key is None:
+        if self._judging is None or not self._solution.keys:
             return await self._sample_step(place, step, Judgement())
-        async with self._judging.hold(key) as judgement:
+        async with self._judging.hold(self._solution.keys[step]) as judgement:
             return await self._sample_step(place, step, judgement)
 
     async def _sample_step(self, place: int, step: int, judgement: Judgement) -> list[Critique] | None:

@@ -7,7 +7,6 @@ from collections import OrderedDict
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
-from uuid import UUID
 
 from rprm_jobs.store.records import Known
 from rprm_jobs.types import Critique
@@ -46,10 +45,10 @@ class Judging:
     def __init__(self, most_critiques: int = _MOST_CRITIQUES) -> None:
         self._most = most_critiques
         self._count = 0
-        self._by_key: OrderedDict[UUID, Judgement] = OrderedDict()
+        self._by_key: OrderedDict[bytes, Judgement] = OrderedDict()
 
     @asynccontextmanager
-    async def hold(self, key: UUID) -> AsyncIterator[Judgement]:
+    async def hold(self, key: bytes) -> AsyncIterator[Judgement]:
         """Wait until no other step has this key, and have it until the block ends."""
         judgement = self._by_key.setdefault(key, Judgement())
         self._by_key.move_to_end(key)

@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from uuid import UUID
 
-from rprm_jobs.errors import Deleted
-from rprm_jobs.judge.judgement import judgement_key, judgement_space, step_contents
+from rprm_jobs.judge.judgement import judgement_keys, judgement_space, step_contents
 from rprm_jobs.judge.recipe import BY_CONTENT
 from rprm_jobs.stopping import StepContext, StoppingRule
 from rprm_jobs.store.records import Job, Known, Lease, StoredSolution
-from rprm_jobs.store.results import judgements
-from rprm_jobs.store.session import Database
 from rprm_jobs.types import KeepCritiques
 
 
@@ -31,32 +27,32 @@ def _is_mixed(solution: StoredSolution, lease: Lease) -> bool:
 
 def _with_keys(solution: StoredSolution, space: bytes, lease: Lease) -> StoredSolution:
     contents = step_contents(solution.problem, solution.steps)
-    keys = (judgement_key(space, content, lease.retry_epoch) for content in contents)
-    return replace(solution, keys=tuple(keys))
+    keys = judgement_keys(space, contents, lease.retry_epoch)
+    return replace(solution, keys=tuple(keys), contents=tuple(contents))
 
 
-def find(database: Database, job: Job, rule: StoppingRule, solutions: Sequence[StoredSolution]) -> list[StoredSolution]:
-    """The solutions with what the store knows of their steps (`known`). Raises StoreError."""
-    wanted = {solution.keys[step] for solution in solutions if solution.keys for step in solution.judged_steps}
-    keys = {key for key in wanted if key is not None}
-    if not job.reuse or not keys:
-        return list(solutions)
-    try:
-        with database.transaction() as connection:
-            known = judgements.look_up(connection, keys, job.keep_critiques)
-    except Deleted:
-        # A job that had some of them is deleted at this moment; they are sampled.
-        return list(solutions)
-    return [_with_known(solution, known, job.keep_critiques, rule) for solution in solutions]
+def wanted(solutions: Sequence[StoredSolution]) -> dict[bytes, set[bytes]]:
+    """The keys of the steps to judge, by the key of their solution's first step."""
+    keys: dict[bytes, set[bytes]] = {}
+    for solution in solutions:
+        if solution.keys:
+            keys.setdefault(solution.keys[0], set()).update(solution.keys[step] for step in solution.judged_steps)
+    return keys
+
+
+def with_known(
+    solutions: Sequence[StoredSolution], known: Mapping[bytes, Known], keep: KeepCritiques, rule: StoppingRule
+) -> list[StoredSolution]:
+    """The solutions with what is known of their steps (`known`)."""
+    return [_with_known(solution, known, keep, rule) for solution in solutions] if known else list(solutions)
 
 
 def _with_known(
-    solution: StoredSolution, known: dict[UUID, Known], keep: KeepCritiques, rule: StoppingRule
+    solution: StoredSolution, known: Mapping[bytes, Known], keep: KeepCritiques, rule: StoppingRule
 ) -> StoredSolution:
     known_steps = {}
     for step in solution.judged_steps:
-        key = solution.keys[step] if solution.keys else None
-        entry = None if key is None else known.get(key)
+        entry = known.get(solution.keys[step]) if solution.keys else None
         if entry is not None and (
             keep is KeepCritiques.NONE or entry.with_texts or _decide(rule, solution, step, entry)
         ):

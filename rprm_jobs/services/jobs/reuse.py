@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from uuid import UUID
-
-from rprm_jobs.judge.judgement import judgement_key, judgement_space, step_contents
+from rprm_jobs.judge.judgement import judgement_keys, judgement_space, step_contents
 from rprm_jobs.judge.recipe import Recipe
 from rprm_jobs.store.results import judgements
 from rprm_jobs.store.session import Database
@@ -24,23 +22,26 @@ class ReuseCounter:
             engines = judgements.engines(connection, recipe.queue)
         self._spaces = [judgement_space(recipe, engine) for engine in engines]
         self._seen: set[int] = set()
-        self._pending: list[list[UUID]] = [[] for _ in self._spaces]
-        self._equal = self._known = 0
+        self._pending: list[dict[bytes, set[bytes]]] = [{} for _ in self._spaces]
+        self._equal = self._known = self._asked = 0
 
     def add(self, solution: Solution) -> None:
         """Count the steps of the solution that are to be judged."""
         contents = step_contents(solution.problem, solution.steps)
-        steps = range(len(contents)) if solution.judge_steps is None else solution.judge_steps
-        for content in (contents[step] for step in steps):
-            short = int.from_bytes(content[:8], "big")
+        new = []
+        for step in range(len(contents)) if solution.judge_steps is None else solution.judge_steps:
+            short = int.from_bytes(contents[step][:8], "big")
             if short in self._seen:
                 self._equal += self._recipe.k
                 continue
             if len(self._seen) < _MOST_REMEMBERED:
                 self._seen.add(short)
-            for space, pending in zip(self._spaces, self._pending, strict=True):
-                pending.append(judgement_key(space, content))
-        if any(len(pending) >= _BATCH for pending in self._pending):
+            new.append(step)
+        for space, pending in zip(self._spaces, self._pending, strict=True):
+            keys = judgement_keys(space, contents)
+            pending.setdefault(keys[0], set()).update(keys[step] for step in new)
+        self._asked += len(new)
+        if self._asked >= _BATCH:
             self._ask()
 
     def total(self) -> int:
@@ -49,10 +50,10 @@ class ReuseCounter:
         return self._known + self._equal
 
     def _ask(self) -> None:
-        if not any(self._pending):
+        if not self._asked:
             return
         with self._database.transaction() as connection:
             self._known += max(
-                judgements.count_known(connection, keys, self._keep, self._recipe.k) for keys in self._pending
+                judgements.count_known(connection, wanted, self._keep, self._recipe.k) for wanted in self._pending
             )
-        self._pending = [[] for _ in self._spaces]
+        self._pending, self._asked = [{} for _ in self._spaces], 0

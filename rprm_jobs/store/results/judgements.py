@@ -3,14 +3,20 @@
 A row of `judgements` is a hint: the outcome that it points at says by `step_keys` what it holds. So a retry or a repair
 may replace an outcome, and whoever looks up takes what it finds there for nothing. What is reused is copied: a job
 holds all its critiques itself, and the deletion of another takes none of them.
+
+Index entries of random keys are what recording can ill afford. Solutions share a step's key only where they share the
+first step's too, so one row, under the first step's key, has all keys of a solution. The next solution of the job with
+the same first step has rows of its own for those of its steps that the job has not yet: whoever looks up a key reads as
+many rows as there are jobs that have it, however many branches of one solution a job judges. A solution that is
+recorded has a row of its job under its first key in any case, and where there is none the other keys are not asked for.
 """
 
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from uuid import UUID
+from typing import Any
 
 from sqlalchemy import text
 from sqlalchemy.engine import Connection
@@ -21,51 +27,98 @@ from rprm_jobs.store.session import copy_rows
 from rprm_jobs.store.texts import unpack_texts
 from rprm_jobs.types import Critique, Finish, KeepCritiques, SolutionScore, Verdict
 
-COLUMNS = ("key", "job_id", "ord", "step", "n")
-_NO_KEY = bytes(16)
+COLUMNS = ("key", "job_id", "ord", "step", "n", "step_keys", "counts")
+_SIZE = 16
 # Whose critiques may stand for those of a job that keeps so many texts.
 _SOURCES = {
     KeepCritiques.ALL: [KeepCritiques.ALL],
     KeepCritiques.DISPUTED: [KeepCritiques.ALL, KeepCritiques.DISPUTED],
     KeepCritiques.NONE: list(KeepCritiques),
 }
+# The keys that are asked for, by the key of their solutions' first step.
+Wanted = Mapping[bytes, Collection[bytes]]
 
 
 @dataclass(frozen=True, slots=True)
 class _Place:
-    key: UUID
+    """`n` critiques of the key, or more by now; `all_texts`: its job keeps the texts of all critiques."""
+
+    key: bytes
+    job_id: int
     ord: int
     step: int
+    n: int
+    all_texts: bool
+
+    @property
+    def rank(self) -> tuple[bool, int, int]:
+        """The greatest is the one to take."""
+        return self.all_texts, self.n, -self.job_id
 
 
-def look_up(connection: Connection, keys: Collection[UUID], keep: KeepCritiques) -> dict[UUID, Known]:
+def look_up(connection: Connection, wanted: Wanted, keep: KeepCritiques) -> dict[bytes, Known]:
     """What is recorded under these keys, by key, for a job that keeps these texts.
 
     Raises the driver's UndefinedTable where a job is deleted at this moment.
     """
-    query = text(
-        """
-        SELECT DISTINCT ON (g.key) g.key, g.job_id, g.ord, g.step FROM judgements AS g JOIN jobs AS j ON j.id = g.job_id
-        WHERE g.key = ANY(CAST(:keys AS uuid[])) AND j.keep_critiques = ANY(:sources)
-        ORDER BY g.key, j.keep_critiques = 'all' DESC, g.n DESC, g.job_id"""
-    )
+    best: dict[bytes, _Place] = {}
+    for place in _places(connection, wanted, keep):
+        if place.key not in best or place.rank > best[place.key].rank:
+            best[place.key] = place
     by_job: dict[int, list[_Place]] = defaultdict(list)
-    for key, job_id, ord_, step in connection.execute(query, {"keys": _array(keys), "sources": _SOURCES[keep]}):
-        by_job[job_id].append(_Place(key, ord_, step))
-    known: dict[UUID, Known] = {}
+    for place in best.values():
+        by_job[place.job_id].append(place)
+    known: dict[bytes, Known] = {}
     for job_id, places in by_job.items():
         known.update(_read(connection, job_id, places, texts=keep is not KeepCritiques.NONE))
     return known
 
 
-def _array(keys: Collection[UUID]) -> str:
+def _places(connection: Connection, wanted: Wanted, keep: KeepCritiques) -> Iterator[_Place]:
+    """Where the keys are said to be."""
+    rows = _rows(connection, wanted)
+    if not rows:
+        return
+    keys = {key for group in wanted.values() for key in group}
+    hits = {row.key for row in rows}
+    rows += _rows(connection, {key for first in hits for key in wanted[first]}.difference(hits))
+    query = text("SELECT id, keep_critiques FROM jobs WHERE id = ANY(:ids) AND keep_critiques = ANY(:sources)")
+    jobs = connection.execute(query, {"ids": list({row.job_id for row in rows}), "sources": _SOURCES[keep]})
+    all_texts = {job.id: job.keep_critiques == KeepCritiques.ALL for job in jobs}
+    for row in rows:
+        if row.job_id in all_texts:
+            yield from _places_of(row, keys, all_texts=all_texts[row.job_id])
+
+
+def _rows(connection: Connection, keys: Collection[bytes]) -> list[Any]:
+    if not keys:
+        return []
+    query = text(
+        "SELECT uuid_send(key) AS key, job_id, ord, step, n, step_keys, counts FROM judgements"
+        " WHERE key = ANY(CAST(:keys AS uuid[]))"
+    )
+    return list(connection.execute(query, {"keys": uuid_array(keys)}))
+
+
+def _places_of(row: Any, keys: Collection[bytes], *, all_texts: bool) -> Iterator[_Place]:
+    if row.counts is None:
+        if row.n and row.key in keys:
+            yield _Place(row.key, row.job_id, row.ord, row.step, row.n, all_texts)
+        return
+    for step, n in enumerate(row.counts):
+        key = row.step_keys[_SIZE * step : _SIZE * step + _SIZE]
+        if n and key in keys:
+            yield _Place(key, row.job_id, row.ord, step, n, all_texts)
+
+
+def uuid_array(keys: Collection[bytes]) -> str:
     """The keys as Postgres writes an array, in the order of the index: a third less time than a list of UUIDs takes."""
-    return "{" + ",".join(sorted([key.hex for key in keys])) + "}"
+    return "{" + ",".join(sorted([key.hex() for key in keys])) + "}"
 
 
 def _read(
     connection: Connection, job_id: int, places: Sequence[_Place], *, texts: bool
-) -> Iterator[tuple[UUID, Known]]:
+) -> Iterator[tuple[bytes, Known]]:
     places = _that_hold(connection, job_id, places)
     ords = sorted({place.ord for place in places})
     kept = {}
@@ -84,7 +137,7 @@ def _read(
                 rows, step_texts or [""] * len(rows), strict=True
             )
         )
-        yield place.key, Known(job_id, critiques, step_texts is not None)
+        yield place.key, Known(critiques, step_texts is not None)
 
 
 def _that_hold(connection: Connection, job_id: int, places: Sequence[_Place]) -> list[_Place]:
@@ -93,7 +146,9 @@ def _that_hold(connection: Connection, job_id: int, places: Sequence[_Place]) ->
     rows = connection.execute(query, {"ords": [place.ord for place in places]})
     held = {row.ord: bytes(row.step_keys) for row in rows if row.step_keys is not None}
     return [
-        place for place in places if held.get(place.ord, b"")[16 * place.step : 16 * place.step + 16] == place.key.bytes
+        place
+        for place in places
+        if held.get(place.ord, b"")[_SIZE * place.step : _SIZE * place.step + _SIZE] == place.key
     ]
 
 
@@ -115,27 +170,66 @@ def _verdicts(
 
 
 def packed_keys(score: SolutionScore) -> bytes | None:
-    """The keys of a solution's steps as `scores.step_keys` has them: 16 bytes a step, zeros where a step has none."""
-    if not any(score.keys):
-        return None
-    return b"".join(_NO_KEY if key is None else key.bytes for key in score.keys)
+    """The keys of a solution's steps as `scores.step_keys` has them: 16 bytes a step."""
+    return b"".join(score.keys) if score.keys else None
 
 
-def add(connection: Connection, job_id: int, scores: Sequence[SolutionScore]) -> None:
-    """Store where the judgements of these outcomes are."""
-    rows = [row for score in scores for row in _rows(job_id, score)]
+def add(
+    connection: Connection,
+    job_id: int,
+    scores: Sequence[SolutionScore],
+    counts: Mapping[int, Sequence[int]],
+    firsts: Collection[bytes],
+) -> None:
+    """Store where the judgements of these outcomes are.
+
+    `counts` are the critiques of each step by the solution's ord, `firsts` those of the first steps' keys under which
+    the job has a row.
+    """
+    begun, rows, branches = set(firsts), [], []
+    for score in scores:
+        if not score.keys or not score.critiques:
+            continue
+        if score.keys[0] in begun:
+            branches.append(score)
+        else:
+            begun.add(score.keys[0])
+            rows.append(_row(job_id, score, counts[score.ord]))
+    rows += _branch_rows(connection, job_id, branches, counts)
     if rows:
         copy_rows(connection, "judgements", COLUMNS, rows)
 
 
-def _rows(job_id: int, score: SolutionScore) -> Iterator[tuple[UUID, int, int, int, int]]:
-    counts = [0] * len(score.keys)
-    for critique in score.critiques:
-        if critique.step < len(counts):
-            counts[critique.step] += 1
-    for step, (key, count) in enumerate(zip(score.keys, counts, strict=True)):
-        if key is not None and count:
-            yield key, job_id, score.ord, step, count
+def _row(job_id: int, score: SolutionScore, counts: Sequence[int]) -> tuple[Any, ...]:
+    # The driver takes longer over a list of numbers than over the rest of the row.
+    array = "{" + ",".join(map(str, counts)) + "}"
+    return score.keys[0].hex(), job_id, score.ord, 0, counts[0], packed_keys(score), array
+
+
+def _branch_rows(
+    connection: Connection, job_id: int, scores: Sequence[SolutionScore], counts: Mapping[int, Sequence[int]]
+) -> list[tuple[Any, ...]]:
+    """A row for each step that the job has not under a row of its own, or with fewer critiques."""
+    if not scores:
+        return []
+    there = _most(connection, job_id, {key for score in scores for key in score.keys})
+    rows = []
+    for score in scores:
+        for step, (key, n) in enumerate(zip(score.keys, counts[score.ord], strict=True)):
+            if n > there.get(key, 0):
+                there[key] = n
+                rows.append((key.hex(), job_id, score.ord, step, n, None, None))
+    return rows
+
+
+def _most(connection: Connection, job_id: int, keys: Collection[bytes]) -> dict[bytes, int]:
+    """For each of the keys under which the job has a row the most critiques that are said to be there."""
+    query = text(
+        "SELECT uuid_send(g.key) AS key, max(n) AS most FROM judgements AS g"
+        " WHERE g.key = ANY(CAST(:keys AS uuid[])) AND job_id = :job GROUP BY g.key"
+    )
+    rows = connection.execute(query, {"keys": uuid_array(keys), "job": job_id})
+    return {row.key: row.most for row in rows}
 
 
 def forget(connection: Connection, job_id: int) -> None:
@@ -156,13 +250,9 @@ def engines(connection: Connection, queue: str) -> list[str]:
     return [name for name in names if name != "scripted"] or names
 
 
-def count_known(connection: Connection, keys: Collection[UUID], keep: KeepCritiques, k: int) -> int:
+def count_known(connection: Connection, wanted: Wanted, keep: KeepCritiques, k: int) -> int:
     """How many critiques there are under these keys, at most `k` of each, for a job that keeps these texts."""
-    query = text(
-        """
-        SELECT coalesce(sum(n), 0) FROM (
-          SELECT least(max(g.n), :k) AS n FROM judgements AS g JOIN jobs AS j ON j.id = g.job_id
-          WHERE g.key = ANY(CAST(:keys AS uuid[])) AND j.keep_critiques = ANY(:sources) GROUP BY g.key) AS known"""
-    )
-    values = {"keys": _array(keys), "sources": _SOURCES[keep], "k": k}
-    return int(connection.execute(query, values).scalar_one())
+    most: dict[bytes, int] = {}
+    for place in _places(connection, wanted, keep):
+        most[place.key] = max(place.n, most.get(place.key, 0))
+    return sum(min(n, k) for n in most.values())

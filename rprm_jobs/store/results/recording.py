@@ -96,13 +96,15 @@ def record(
     crash_point("record.after-fence")
     kept = _keep_earlier(connection, lease, scores)
     scores = [score for score in scores if score.ord not in kept]
-    new = _without_outcome(connection, lease, [score.ord for score in scores])
-    old = _remove_old(connection, lease, new) if lease.k_generation else []
-    _copy(connection, lease, [score for score in scores if score.ord in new], keep, plan)
-    judgements.add(connection, lease.job_id, [score for score in scores if score.ord in new])
-    finished = [score.response for score in scores if score.ord in new and score.response is not None]
+    recorded, firsts = _recorded(connection, lease, scores)
+    scores = [score for score in scores if score.ord not in recorded]
+    counts = {score.ord: _critiques_per_step(score) for score in scores}
+    old = _remove_old(connection, lease, list(counts)) if lease.k_generation else []
+    _copy(connection, lease, scores, counts, keep, plan)
+    judgements.add(connection, lease.job_id, scores, counts, firsts)
+    finished = [score.response for score in scores if score.response is not None]
     record_responses(connection, lease, [*partial, *finished])
-    added = _count([score for score in scores if score.ord in new], old, kept)
+    added = _count(scores, old, kept)
     connection.execute(
         text(
             "UPDATE shards SET n_ok = n_ok + :ok, n_failed = n_failed + :failed, steps_done = steps_done + :steps,"
@@ -116,22 +118,35 @@ def record(
     return added
 
 
-def _without_outcome(connection: Connection, lease: Lease, ords: Sequence[int]) -> set[int]:
-    """Those of `ords` that have no outcome of the lease's extension. The fence keeps it so until the COMMIT."""
+def _recorded(connection: Connection, lease: Lease, scores: Sequence[SolutionScore]) -> tuple[set[int], set[bytes]]:
+    """The ords that have an outcome of the lease's extension, which the fence keeps so until the COMMIT, and those of
+    the first steps' keys under which `judgements` has a row of the job: two questions in one round trip.
+    """
     query = text(
-        f"SELECT ord FROM {partition('scores', lease.job_id)} WHERE ord = ANY(:ords) AND extension >= :extension"
+        f"""
+        SELECT ord, NULL AS key FROM {partition("scores", lease.job_id)}
+        WHERE ord = ANY(:ords) AND extension >= :extension
+        UNION ALL
+        SELECT NULL, uuid_send(g.key) FROM judgements AS g
+        WHERE g.key = ANY(CAST(:firsts AS uuid[])) AND g.job_id = :job"""
     )
-    recorded = connection.execute(query, {"ords": list(ords), "extension": lease.k_generation}).scalars()
-    return set(ords).difference(recorded)
+    values = {
+        "ords": [score.ord for score in scores],
+        "extension": lease.k_generation,
+        "firsts": judgements.uuid_array({score.keys[0] for score in scores if score.keys}),
+        "job": lease.job_id,
+    }
+    rows = connection.execute(query, values).all()
+    return {ord_ for ord_, _ in rows if ord_ is not None}, {key for _, key in rows if key is not None}
 
 
-def _remove_old(connection: Connection, lease: Lease, ords: set[int]) -> list[tuple[int, bool]]:
+def _remove_old(connection: Connection, lease: Lease, ords: Sequence[int]) -> list[tuple[int, bool]]:
     """Remove what these solutions had from before the extension; returns of each critique its tokens, and if reused."""
     old: list[tuple[int, bool]] = []
     for table in ("scores", "verdicts", "critiques"):
         returned = " RETURNING tokens, reused" if table == "verdicts" else ""
         query = text(f"DELETE FROM {partition(table, lease.job_id)} WHERE ord = ANY(:ords){returned}")
-        removed = connection.execute(query, {"ords": list(ords)})
+        removed = connection.execute(query, {"ords": ords})
         old += [(row.tokens, row.reused) for row in removed] if returned else []
     return old
 
@@ -152,11 +167,16 @@ def _keep_earlier(connection: Connection, lease: Lease, scores: Sequence[Solutio
 
 
 def _copy(
-    connection: Connection, lease: Lease, scores: Sequence[SolutionScore], keep: KeepCritiques, plan: int | None
+    connection: Connection,
+    lease: Lease,
+    scores: Sequence[SolutionScore],
+    counts: Mapping[int, Sequence[int]],
+    keep: KeepCritiques,
+    plan: int | None,
 ) -> None:
     """An outcome and its critiques come from one record or not at all."""
     rows: dict[str, Iterable[tuple[Any, ...]]] = {
-        "scores": (_score_row(lease, score, plan) for score in scores),
+        "scores": (_score_row(lease, score, counts[score.ord], plan) for score in scores),
         "verdicts": (_verdict_row(lease, score.ord, c) for score in scores for c in score.critiques),
         "critiques": (
             (lease.job_id, score.ord, pack_texts(texts), pack_readings(read_steps(texts)))
@@ -168,13 +188,17 @@ def _copy(
         copy_rows(connection, partition(table, lease.job_id), columns, rows[table])
 
 
-def _score_row(lease: Lease, score: SolutionScore, plan: int | None) -> tuple[Any, ...]:
-    # None where the step was not judged: that is how later queries know.
-    per_step: list[int | None] = [None] * len(score.rewards)
-    for step in score.judged_steps:
-        per_step[step] = 0
+def _critiques_per_step(score: SolutionScore) -> list[int]:
+    counts = [0] * len(score.rewards)
     for critique in score.critiques:
-        per_step[critique.step] = (per_step[critique.step] or 0) + 1
+        counts[critique.step] += 1
+    return counts
+
+
+def _score_row(lease: Lease, score: SolutionScore, counts: Sequence[int], plan: int | None) -> tuple[Any, ...]:
+    # None where the step was not judged: that is how later queries know.
+    judged = set(score.judged_steps)
+    per_step = [n if n or step in judged else None for step, n in enumerate(counts)]
     reused: list[int] = [0] * len(per_step)
     for critique in score.critiques:
         reused[critique.step] += critique.reused

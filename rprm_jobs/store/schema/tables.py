@@ -211,7 +211,7 @@ scores = Table(
     # Of a planned job: by which of its plans; NULL for its pilot.
     Column("plan", SmallInteger),
     Column("extension", SmallInteger, nullable=False, server_default="0"),
-    # The keys of the steps' judgements, 16 bytes a step; NULL where none of them is to be found here.
+    # The keys of the steps' judgements, 16 bytes a step (zeros: an older version had none); NULL where there is none.
     Column("step_keys", LargeBinary),
     # NULL where nothing was reused.
     Column("reused_per_step", ARRAY(SmallInteger)),
@@ -278,6 +278,9 @@ judgements = Table(
     Column("step", SmallInteger, nullable=False),
     # How many critiques it had when this row was written.
     Column("n", SmallInteger, nullable=False),
+    # Of a row for a whole solution, whose `key` is the first step's: those of all steps, 16 bytes each, and their n.
+    Column("step_keys", LargeBinary),
+    Column("counts", ARRAY(SmallInteger)),
     Index("ix_judgements_key", "key"),
     Index("ix_judgements_job_id", "job_id", postgresql_using="brin"),
 )

@@ -16,6 +16,7 @@ from rprm_jobs.services.context import Context
 from rprm_jobs.services.jobs.results import result_rows
 from rprm_jobs.services.jobs.reuse import ReuseCounter
 from rprm_jobs.store.jobs import extensions, jobs, retries
+from rprm_jobs.store.schema import migrations
 from rprm_jobs.store.session import Database
 from rprm_jobs.types import KeepCritiques, Sampling, Solution
 from tests.support.jobs import JUDGE, assert_clean, make_recipe, make_solutions, progress, state, take_in
@@ -148,6 +149,95 @@ def test_a_deleted_job_leaves_others_what_they_took(context: Context, shop: Shop
     assert shop.sampled == 0
     assert run(shop.database, "SELECT count(*) AS n FROM judgements WHERE job_id = :job", job=first)[0].n == 0
     assert_clean(context)
+
+
+def branches(count: int = 8) -> list[Solution]:
+    """Solutions that part at the third step."""
+    one = SOLUTIONS[0]
+    return [with_(one, id=f"b{i}", steps=(*one.steps[:2], f"{one.steps[2]}, so {i}", "Done.")) for i in range(count)]
+
+
+def places(shop: Shop, job: int) -> list[tuple[int, bool]]:
+    """Of each row under which judgements of the job are found the solution and whether it is for the whole of it."""
+    query = "SELECT ord, counts IS NOT NULL AS whole FROM judgements WHERE job_id = :job ORDER BY ord, step"
+    return [(row.ord, row.whole) for row in run(shop.database, query, job=job)]
+
+
+def test_a_solution_has_one_row_and_its_branches_those_of_their_own_steps(context: Context, shop: Shop) -> None:
+    assert places(shop, shop.judge(SOLUTIONS, recipe())) == [(ord_, True) for ord_ in range(12)]
+    job = shop.judge(branches(), recipe(), shard=1, reuse=False)
+    assert shop.sampled == 8 * 4 * 4
+    found = places(shop, job)
+    assert [ord_ for ord_, whole in found if whole] == [0]
+    # Of the first branch the second step too: whether the job has it is seen from rows of single steps alone.
+    assert [ord_ for ord_, whole in found if not whole] == [1, 1, 1, 2, 2, 3, 3, 4, 4, 5, 5, 6, 6, 7, 7]
+    shop.judge(branches(9), recipe())
+    assert shop.sampled == 2 * 4
+    assert_clean(context)
+
+
+def test_what_was_taken_is_found_when_its_first_job_is_deleted(context: Context, shop: Shop) -> None:
+    first = shop.judge(branches(), recipe(), shard=2)
+    shop.judge(branches()[4:], recipe(), shard=1)
+    assert shop.sampled == 0
+    with shop.database.transaction() as connection:
+        jobs.delete(connection, first)
+    shop.judge(branches(), recipe())
+    assert shop.sampled == 4 * 2 * 4
+    assert_clean(context)
+
+
+def test_a_job_of_whole_solutions_takes_those_whose_first_step_was_not_judged(context: Context, shop: Shop) -> None:
+    later = [with_(solution, judge_steps=(1, 2)) for solution in SOLUTIONS]
+    shop.judge(later, recipe())
+    assert shop.sampled == 12 * 2 * 4
+    shop.judge(SOLUTIONS, recipe())
+    assert shop.sampled == 12 * 4
+    assert_clean(context)
+
+
+def test_what_an_extension_adds_is_found(shop: Shop) -> None:
+    job = shop.judge([*SOLUTIONS, *branches()], recipe(k=2), shard=4)
+    extensions.extend(shop.database, job, 5)
+    shop.work()
+    counter = ReuseCounter(shop.database, recipe(k=9), KeepCritiques.ALL)
+    for solution in SOLUTIONS:
+        counter.add(solution)
+    assert counter.total() == 12 * 3 * 5
+    shop.judge([*SOLUTIONS, *branches()], recipe(k=5))
+    assert shop.sampled == 0
+
+
+def test_rows_of_the_version_before_are_found(context: Context, shop: Shop) -> None:
+    """One row a step, and none for a step that was not judged or that another solution of the job had."""
+    later = [with_(solution, judge_steps=(1, 2)) for solution in SOLUTIONS[:3]]
+    job = shop.judge([*later, *SOLUTIONS[3:], *branches()], recipe(), shard=2)
+    key = "substr(encode(s.step_keys, 'hex'), 32 * v.step + 1, 32)::uuid"
+    as_before = (
+        f"INSERT INTO judgements SELECT DISTINCT ON (1) {key}, {job}, s.ord, v.step, 4"
+        f" FROM scores_j{job} AS s JOIN verdicts_j{job} AS v USING (ord) ORDER BY 1, s.ord"
+    )
+    without_shared_keys = (
+        f"UPDATE scores_j{job} SET step_keys = decode(repeat('00', 32), 'hex') || substr(step_keys, 33)"
+        f" WHERE ord IN (SELECT ord FROM solutions_j{job} WHERE ext_id ~ '^b[1-7]')"
+    )
+    for statement in (
+        "ALTER TABLE judgements DROP COLUMN step_keys, DROP COLUMN counts",
+        "DELETE FROM judgements",
+        as_before,
+        without_shared_keys,
+        "UPDATE alembic_version SET version_num = '0017'",
+    ):
+        run(shop.database, statement)
+    assert migrations.upgrade(shop.database) == ("0017", migrations.head_revision())
+    reused = shop.judge([*SOLUTIONS, *branches()], recipe())
+    # The first steps of the first three, one of which the branches share.
+    assert shop.sampled == 2 * 4
+    assert rows(context, reused) == rows(context, shop.judge([*SOLUTIONS, *branches()], recipe(), reuse=False))
+    with shop.database.transaction() as connection:
+        jobs.delete(connection, reused)
+    shop.judge(later, recipe())
+    assert shop.sampled == 0
 
 
 def test_an_extension_takes_what_another_job_has(context: Context, shop: Shop) -> None:

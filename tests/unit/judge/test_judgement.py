@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from msgspec.structs import replace
 
-from rprm_jobs.judge.judgement import content_seed, judgement_key, judgement_space, step_contents
+from rprm_jobs.judge.judgement import content_seed, judgement_keys, judgement_space, step_contents
 from rprm_jobs.judge.recipe import BY_CONTENT, Recipe
 from rprm_jobs.judge.verdict import PARSE_RULES
 from rprm_jobs.types import Sampling
@@ -61,10 +61,11 @@ def test_what_changes_a_critique_is_part_of_the_key(recipe: Recipe) -> None:
 
 
 def test_engines_and_retries_have_keys_of_their_own() -> None:
-    (content,) = step_contents("p", ["a"])
+    contents = step_contents("p", ["a"])
     spaces = [judgement_space(RECIPE, engine) for engine in ("vllm", "scripted")]
-    keys = {judgement_key(space, content, epoch) for space in spaces for epoch in (0, 1)}
+    keys = {judgement_keys(space, contents, epoch)[0] for space in spaces for epoch in (0, 1)}
     assert len(keys) == 4
+    assert judgement_keys(bytes(16), contents, 3)[0].hex() == "441be366036c366b7d63580eecf91b13"
 
 
 def test_seeds_differ_by_step_number_and_epoch_and_stay_as_they_are() -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
-from uuid import UUID
 
 import pytest
 from msgspec.structs import replace
@@ -19,7 +18,7 @@ from workers.tasks.budget import Budget
 from workers.tasks.judge import JudgeSpec, judge_solutions
 from workers.tasks.judging import Judging
 
-KEYS = tuple(UUID(int=i) for i in range(1, 4))
+KEYS = tuple(bytes([i]) * 16 for i in range(1, 4))
 STEPS = ("1 + 1 = 2", "2 + 2 = 4", "4 + 4 = 8")
 RECIPE = replace(make_recipe(k=4), seed_rule=BY_CONTENT)
 
@@ -50,7 +49,7 @@ def judge(
 
     async def run() -> None:
         await engine.start()
-        work = JudgeSpec.of(replace(RECIPE, k=k), 0, job_id=1)
+        work = JudgeSpec.of(replace(RECIPE, k=k), 0)
         assert await judge_solutions(
             engine, Budget(in_flight), work, solutions, scores.append, lambda: False, judging=judging
         )
@@ -74,15 +73,10 @@ def test_equal_steps_are_judged_once_and_have_what_each_would_have_had_alone(in_
     assert sum(c.reused for score in shared for c in score.critiques) == 4 * 12
 
 
-def test_of_equal_steps_one_says_where_the_judgement_is() -> None:
-    scores, _ = judge([solution(ord_) for ord_ in range(3)], Judging())
-    assert sorted(key for score in scores for key in score.keys if key) == list(KEYS)
-
-
 def test_what_the_store_knows_is_taken_and_the_rest_is_sampled() -> None:
     (whole,), _ = judge([solution(0)], None)
     first = tuple(c for c in whole.critiques if c.step == 1)[:3]
-    (score,), paid = judge([solution(0, s1=Known(7, first, True))], Judging())
+    (score,), paid = judge([solution(0, s1=Known(first, True))], Judging())
     assert said(score) == said(whole)
     assert paid == 12 - 3
     assert [c.reused for c in score.critiques if c.step == 1] == [True, True, True, False]
@@ -91,13 +85,13 @@ def test_what_the_store_knows_is_taken_and_the_rest_is_sampled() -> None:
 
 def test_a_judgement_without_texts_is_never_passed_on() -> None:
     bare = tuple(Critique(1, k, Verdict.YES, 1.0, 5, Finish.STOP, "") for k in range(4))
-    scores, _ = judge([solution(0, s1=Known(7, bare, False)), solution(1)], Judging())
+    scores, _ = judge([solution(0, s1=Known(bare, False)), solution(1)], Judging())
     assert all(c.text for c in scores[1].critiques)
 
 
 def test_one_that_is_cancelled_leaves_the_judgement_to_the_next() -> None:
     async def run() -> int:
-        engine, judging, work = Counting(), Judging(), JudgeSpec.of(RECIPE, 0, job_id=1)
+        engine, judging, work = Counting(), Judging(), JudgeSpec.of(RECIPE, 0)
         await engine.start()
         scores: list[SolutionScore] = []
 
@@ -120,7 +114,7 @@ def test_one_that_is_cancelled_leaves_the_judgement_to_the_next() -> None:
 
 def test_what_is_forgotten_is_bought_again() -> None:
     judging = Judging(most_critiques=4)
-    solutions = [StoredSolution(i, f"s{i}", "p", (f"step {i}",), keys=(UUID(int=i + 1),)) for i in range(3)]
+    solutions = [StoredSolution(i, f"s{i}", "p", (f"step {i}",), keys=(bytes([i + 1]) * 16,)) for i in range(3)]
     _, paid = judge([*solutions, replace_ord(solutions[0], 3), replace_ord(solutions[2], 4)], judging, in_flight=4)
     assert paid in (3 * 4, 4 * 4)
     assert judging._count <= 4
