@@ -50,7 +50,7 @@ class ReuseCounter:
         return self._known + self._equal
 
     def _ask(self) -> None:
-        if not self._asked:
+        if not self._asked or not self._spaces:
             return
         with self._database.transaction() as connection:
             self._known += max(

@@ -13,7 +13,7 @@ from rprm_jobs.crash import crash_point
 from rprm_jobs.errors import Conflict, NotFound
 from rprm_jobs.store.queue import dependents
 from rprm_jobs.store.records import MAX_ID, Job, JobState, Progress
-from rprm_jobs.store.results import judgements
+from rprm_jobs.store.results import judgement_rows
 from rprm_jobs.store.schema import partitions
 from rprm_jobs.store.training import sets
 from rprm_jobs.types import JobKind
@@ -185,5 +185,5 @@ def delete(connection: Connection, job_id: int) -> None:
     sets.refuse_used(connection, job_id, "deleting it would remove critiques")
     dependents.drop_copy(connection, job_id)
     partitions.drop(connection, job_id)
-    judgements.forget(connection, job_id)
+    judgement_rows.forget(connection, job_id)
     connection.execute(text("DELETE FROM jobs WHERE id = :id"), {"id": job_id})

@@ -18,7 +18,7 @@ from rprm_jobs.pairs.summary import pack_readings, read_steps
 from rprm_jobs.store.queue import leases
 from rprm_jobs.store.queue.standing import keep_earlier
 from rprm_jobs.store.records import Lease, StoredSolution
-from rprm_jobs.store.results import judgements
+from rprm_jobs.store.results import judgement_rows, judgements
 from rprm_jobs.store.results.previous import read_previous_critiques
 from rprm_jobs.store.results.responses import record_responses
 from rprm_jobs.store.schema.partitions import partition
@@ -101,7 +101,7 @@ def record(
     counts = {score.ord: _critiques_per_step(score) for score in scores}
     old = _remove_old(connection, lease, list(counts)) if lease.k_generation else []
     _copy(connection, lease, scores, counts, keep, plan)
-    judgements.add(connection, lease.job_id, scores, counts, firsts)
+    judgement_rows.add(connection, lease.job_id, scores, counts, firsts)
     finished = [score.response for score in scores if score.response is not None]
     record_responses(connection, lease, [*partial, *finished])
     added = _count(scores, old, kept)
@@ -206,7 +206,7 @@ def _score_row(lease: Lease, score: SolutionScore, counts: Sequence[int], plan: 
     return (
         lease.job_id, score.ord, score.status.value, score.reason and storable(score.reason), list(score.rewards),
         score.first_error, per_step, by_votes, lease.shard_id, lease.attempt, plan,
-        lease.k_generation, judgements.packed_keys(score), reused if any(reused) else None,
+        lease.k_generation, judgement_rows.packed_keys(score), reused if any(reused) else None,
     )  # fmt: skip
 
 
