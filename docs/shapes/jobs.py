@@ -93,10 +93,18 @@ class Cost(TypedDict):
     writes: bool
 
 
-class Estimated(Cost):
-    """The cost of a job, of its `screen` before it, and what would cost less."""
+class Recommended(TypedDict):
+    """The options of a setting, its part of the critiques, and by how many points it moved PRMBench's score."""
 
-    recommended: Row | None
+    options: str
+    fraction: float
+    score_change: tuple[float, float]
+
+
+class Estimated(Cost):
+    """The cost of a job, of its `screen` before it, and what would cost less: first the setting to try first."""
+
+    recommended: list[Recommended]
     screen: Cost | None
 
 

@@ -176,16 +176,16 @@ def estimate(
             screening = estimate_cost(
                 context, tuple(files or ()), own, reading, count_tokens=_tokenizer(scorer), **common
             )
-    proposal = propose(recipe.stopping, recipe.k, cost.steps, recipe.threshold) if recipe.family is None else None
+    proposals = propose(recipe.stopping, recipe.k, cost.steps, recipe.threshold) if recipe.family is None else []
     if as_json:
-        recommended = None if proposal is None else asdict(proposal)
+        recommended = [asdict(proposal) for proposal in proposals]
         print_json({**as_json_row(cost), "recommended": recommended, "screen": screening and as_json_row(screening)})
         return
     show_estimate(cost, rate_known=tokens_per_s is not None)
     if screening is not None:
         print(f"before it the screen {screen}:")
         show_cost(screening, rate_known=False)
-    if proposal is not None:
+    for proposal in proposals:
         low, high = proposal.score_change
         print(f"  with {proposal.options}: about {cost.critique_tokens * proposal.fraction:,.0f} tokens of critiques;")
         print(f"            on PRMBench it moved the score by {low:+.2f} to {high:+.2f} (95%)")

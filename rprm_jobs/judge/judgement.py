@@ -44,10 +44,10 @@ def judgement_space(recipe: Recipe, engine: str) -> bytes:
 
 def judgement_keys(space: bytes, contents: Sequence[bytes], retry_epoch: int = 0) -> list[bytes]:
     """The keys of the steps' judgements, 16 bytes each, from the steps' contents."""
-    begun, epoch = hashlib.blake2b(space, digest_size=_SIZE), b"%d" % retry_epoch
+    base, epoch = hashlib.blake2b(space, digest_size=_SIZE), b"%d" % retry_epoch
     keys = []
     for content in contents:
-        whole = begun.copy()
+        whole = base.copy()
         whole.update(content + epoch)
         keys.append(whole.digest())
     return keys

@@ -48,8 +48,9 @@ def announce_proposal(submission: Submission, recipe: Recipe) -> None:
     """Say what would cost less, where that is known."""
     from rprm_jobs.stopping.recommended import propose
 
-    proposal = propose(recipe.stopping, recipe.k, submission.steps, recipe.threshold)
-    if proposal is not None and submission.created and recipe.family is None:
+    if not submission.created or recipe.family is not None:
+        return
+    for proposal in propose(recipe.stopping, recipe.k, submission.steps, recipe.threshold):
         low, high = proposal.score_change
         say(
             f"  {proposal.options} would take about {proposal.fraction:.0%} of the critiques; on PRMBench it moved the"

@@ -38,14 +38,14 @@ def add(
     `counts` are the critiques of each step by the solution's ord, `firsts` those of the first steps' keys under which
     the job has a row.
     """
-    begun, rows, branches = set(firsts), [], []
+    taken, rows, branches = set(firsts), [], []
     for score in scores:
         if not score.keys or not score.critiques:
             continue
-        if score.keys[0] in begun:
+        if score.keys[0] in taken:
             branches.append(score)
         else:
-            begun.add(score.keys[0])
+            taken.add(score.keys[0])
             rows.append(_row(job_id, score, counts[score.ord]))
     rows += _branch_rows(connection, job_id, branches, counts)
     if rows:
