@@ -1,4 +1,4 @@
-"""Which rule behind a screen? `python -m benchmarks.cascade_fit --screen FOLDER`: fitted on a pilot, tried on others.
+"""Which rule behind a screen? `python -m benchmarks.cascade_fit`: fitted on a pilot, tried on others.
 
 Pilot and held-out solutions of the arithmetic world are judged by `tiny` with 8 critiques of every step and scored by
 the screen, as real jobs in the database of the environment (found again when they are there). The rule that live jobs
@@ -32,8 +32,8 @@ from rprm_jobs.stopping import make_rule
 from training.splits import as_row, draw_split
 
 _K, _THRESHOLD, _ORDERS = 8, 0.5, 8
-_WEIGHTS = (1.0, 1.5, 2.0, 2.2, 3.0, 4.0)
-_CONFIDENCES = (0.6, 0.7, 0.8, 0.9, 0.95)
+_WEIGHTS = (0.5, 1.0, 1.5, 2.2, 3.0)
+_CONFIDENCES = (0.8, 0.85, 0.9, 0.93, 0.95, 0.97)
 Scores = list[list[float | None]]
 
 
@@ -54,7 +54,7 @@ class Recorded:
 def main() -> None:
     """Parse, judge what is not judged yet, simulate, print."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--screen", required=True, help="a judge that scores")
+    parser.add_argument("--screen", default="tiny-head", help="a judge that scores")
     parser.add_argument("--pilot", type=int, default=300)
     parser.add_argument("--solutions", type=int, default=400)
     parser.add_argument("--loss", type=float, default=0.5, help="points of F1 that may be lost on the pilot")
@@ -81,6 +81,8 @@ def _rules() -> dict[str, dict[str, Any]]:
         "fixed": {"kind": "fixed"},
         "exact, K=2, up to the first error": {"kind": "exact", "k": 2},
         "adaptive, up to the first error": {"kind": "adaptive"},
+        # The cascade's rule without a screen's score.
+        "adaptive, at least 1 critique, up to the first error": {"kind": "adaptive", "min_k": 1},
     }
     for weight, confidence in product(_WEIGHTS, _CONFIDENCES):
         name = f"cascade, weight {weight:g}, confidence {confidence:g}"

@@ -1,12 +1,12 @@
-"""Judges of the arithmetic world side by side: `python -m benchmarks.cascade_table --critic FOLDER`.
+"""Judges of the arithmetic world side by side: `python -m benchmarks.cascade_table`.
 
 Held-out solutions in ProcessBench's form, judged by real jobs in the database of the environment, where they are found
 again; one worker after the other, unless one serves the judge: `tiny` with 1, 4 and 8 critiques a step and with
-`adaptive` up to the first error, the critic with 1 and 8 votes, and cascades of a screen and critiques. All have
-weights of one size. F1 and tokens a solution are those of `rprm-jobs compare`: tokens are the generated ones that were
-kept, of a cascade those of both jobs. A screen generates nothing: what it reads is in `read_by_screen`. Critiques that
-the store has are taken from it. Seconds a solution are from the first claim to the last record on a loaded worker, of
-further jobs over the first `--timed` solutions that take nothing from the store.
+`adaptive` and `planned` up to the first error, the critic with 1 and 8 votes, and cascades of a screen and critiques.
+All have weights of one size. F1 and tokens a solution are those of `rprm-jobs compare`: tokens are the generated ones
+that were kept, of a cascade those of both jobs. A screen generates nothing: what it reads is in `read_by_screen`.
+Critiques that the store has are taken from it. Seconds a solution are from the first claim to the last record on a
+loaded worker, of further jobs over the first `--timed` solutions that take nothing from the store.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ from rprm_jobs.services.jobs.query import job_status
 from rprm_jobs.settings import load_settings
 from training.splits import as_row, draw_split
 
-_FIXED = "tiny, K=8"
+_FIXED, _SCREEN = "tiny, K=8", "two-class head=tiny-head"
 Row = dict[str, Any]
 
 
@@ -45,6 +45,19 @@ def ways(critic: str, screens: Mapping[str, Sequence[str]]) -> dict[str, list[st
         "tiny, K=4": ["--judge", "tiny", "-k", "4"],
         _FIXED: ["--judge", "tiny", "-k", "8"],
         "tiny, adaptive, up to the first error": ["--judge", "tiny", "-k", "8", "--stopping", "adaptive", *until],
+        "tiny, planned at price 30, up to the first error": [
+            "--judge",
+            "tiny",
+            "-k",
+            "8",
+            "--stopping",
+            "planned",
+            "--price",
+            "30",
+            "--pilot",
+            "100",
+            *until,
+        ],
         "critic, 1 vote": ["--judge", critic, "-k", "1"],
         "critic, 8 votes": ["--judge", critic, "-k", "8"],
     }
@@ -59,16 +72,20 @@ def ways(critic: str, screens: Mapping[str, Sequence[str]]) -> dict[str, list[st
 def main() -> None:
     """Parse, judge in every way, print."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--critic", required=True, help="the folder that training.tiny_critic wrote")
-    parser.add_argument("--screen", action="append", default=[], metavar="NAME=JUDGE[:FAMILY]", help="repeatable")
-    parser.add_argument("--solutions", type=int, default=300)
+    parser.add_argument("--critic", default="tiny-critic", help="a critic of whole solutions")
+    parser.add_argument(
+        "--screen", action="append", metavar="NAME=JUDGE[:FAMILY]", help="repeatable; tiny-head if left out"
+    )
+    parser.add_argument("--solutions", type=int, default=400)
     parser.add_argument("--timed", type=int, default=40)
     parser.add_argument("--engine", default="transformers")
-    parser.add_argument("--weight", type=float, default=2.2, help="as how many critiques a screen counts")
-    parser.add_argument("--confidence", type=float, default=0.95, help="of the cascades")
+    parser.add_argument("--weight", type=float, default=1.0, help="as how many critiques a screen counts")
+    parser.add_argument("--confidence", type=float, default=0.85, help="of the cascades")
     args = parser.parse_args()
     before = harness.machine()
-    screens = {name: tuple(judge.split(":")) for name, _, judge in (text.partition("=") for text in args.screen)}
+    screens = {
+        name: tuple(judge.split(":")) for name, _, judge in (text.partition("=") for text in args.screen or [_SCREEN])
+    }
     rows = [as_row("heldout", n, chain) for n, chain in enumerate(draw_split("held-out", args.solutions))]
     with tempfile.TemporaryDirectory() as folder:
         every, some = (write_rows(Path(folder) / f"{n}.jsonl", rows[:n]) for n in (args.solutions, args.timed))

@@ -35,7 +35,7 @@ PROMPT = "Problem: {problem}\nPrevious steps:\n{numbered_steps}"
 # Seven steps of at most 120 tokens each, and the answer.
 MAX_NEW_TOKENS = 1000
 STEPS = 2000
-_README = """# tiny-critic
+README = """# tiny-critic
 
 A critic of whole solutions, for trying and testing rprm-jobs anywhere: the weights of `{base}`, taught to go through
 all steps of a solution of the arithmetic world and to name the first wrong one in a box, as ProcessBench asks critics.
@@ -117,7 +117,7 @@ def build(out: Path, steps: int = STEPS, *, judge: str = "tiny", count: int = 40
     }
     measured = {"training": record, "evaluation": evaluate(out, count)}
     (out / "measured.json").write_text(json.dumps(measured, indent=2) + "\n", encoding="utf-8")
-    (out / "README.md").write_text(_README.format(**record, **measured["evaluation"]), encoding="utf-8")
+    (out / "README.md").write_text(README.format(**record, **measured["evaluation"]), encoding="utf-8")
     shutil.rmtree(checkpoints)
     return measured
 

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import random
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -18,27 +17,18 @@ from typing import Any
 from rprm_jobs.aggregation import first_error
 from rprm_jobs.evaluation.processbench import score
 from rprm_jobs.judge.encode_solution import SolutionEncoder
-from rprm_jobs.judge.families.scoring import ScoreFamily
-from rprm_jobs.judge.families.table import own_family
 from rprm_jobs.judge.resolve import JUDGE_CARD, resolve_judge
 from training.folder import load_tokenizer
 from training.splits import SEEDS, draw_split
-from training.world import ChainSolution, draw_scrambled, draw_solution
+from training.tiny_head_examples import BATCH, FAMILY, HEAD_SEED, THRESHOLD, batch_at, encoder_of, family
+from training.trainer import has_bf16
 
-# Of its training examples; no other split has it.
-HEAD_SEED = 6
-BATCH, RATE, WARMUP = 48, 2e-3, 40
-# Rows that go through the model together, of about equal length.
-_TOGETHER = 12
+RATE, WARMUP = 2e-3, 50
+# The share of the steps, at the end, in which the rate falls to nothing.
+DECAY = 0.4
 CHECKPOINT_EVERY = 50
-STEPS = 800
-THRESHOLD = 0.5
-# As PURE-PRM lays a solution out, with one line break for the blank line: a token of this tokenizer.
-FAMILY = {
-    "like": "pure-prm", "name": "tiny-head", "reading": "softmax", "threshold": THRESHOLD, "lowest": 0.0, "tag": "\n",
-    "question": "{problem}\n",
-}  # fmt: skip
-_README = """# tiny-head
+STEPS = 2500
+README = """# tiny-head
 
 A process reward model that scores and does not write, for trying and testing rprm-jobs anywhere: the body of `tiny`
 with a two-class head, read at the line break behind each step. One pass judges a whole solution.
@@ -53,49 +43,11 @@ Trained by `python -m training.tiny_head --out FOLDER`: {steps:,} steps of {batc
 """
 
 
-def family() -> ScoreFamily:
-    """How it is asked and read."""
-    read = own_family(dict(FAMILY), where="tiny-head")
-    if not isinstance(read, ScoreFamily):
-        raise TypeError(f"{read.name} does not score")
-    return read
-
-
-def labelled(encoder: SolutionEncoder, solution: ChainSolution) -> tuple[list[int], list[tuple[int, int]]]:
-    """The ids, and (place, class) of each step up to the first wrong one: what follows an error has no label."""
-    encoded = encoder.encode(solution.problem, solution.steps)
-    known = len(solution.steps) if solution.label < 0 else solution.label + 1
-    return list(encoded.ids), [(encoded.places[at], int(at != solution.label)) for at in range(known)]
-
-
-def batch_at(encoder: SolutionEncoder, step: int, pad: int) -> list[tuple[Any, Any]]:
-    """Ids and labels [rows, width] of one batch in parts, padded on the right; the same whenever it is asked for."""
-    rng = random.Random(HEAD_SEED * 1_000_003 + step)
-    rows = []
-    for number in range(BATCH):
-        scrambled = number % 6 == 5
-        solution = draw_scrambled(rng) if scrambled else draw_solution(rng, wrong=number % 2 == 0)
-        rows.append(labelled(encoder, solution))
-    rows.sort(key=lambda row: len(row[0]))
-    return [_padded(rows[start : start + _TOGETHER], pad) for start in range(0, BATCH, _TOGETHER)]
-
-
-def _padded(rows: Sequence[tuple[list[int], list[tuple[int, int]]]], pad: int) -> tuple[Any, Any]:
+def train(model: Any, tokenizer: Any, steps: int, checkpoint: Path) -> tuple[bool, list[float]]:
+    """Train in place; whether it went on from a checkpoint, and the head's losses of the steps of this call."""
     import torch
 
-    ids = torch.full((len(rows), len(rows[-1][0])), pad)
-    labels = torch.full_like(ids, -100)
-    for row, (tokens, places) in enumerate(rows):
-        ids[row, : len(tokens)] = torch.tensor(tokens)
-        for place, kind in places:
-            labels[row, place] = kind
-    return ids, labels
-
-
-def train(model: Any, encoder: SolutionEncoder, pad: int, steps: int, checkpoint: Path) -> tuple[bool, list[float]]:
-    """Train in place; whether it went on from a checkpoint, and the losses of the steps of this call."""
-    import torch
-
+    encoder = encoder_of(tokenizer)
     optimizer = torch.optim.AdamW(model.parameters(), lr=RATE, weight_decay=0.05, betas=(0.9, 0.95))
     first, losses = 0, list[float]()
     if checkpoint.is_file():
@@ -106,8 +58,8 @@ def train(model: Any, encoder: SolutionEncoder, pad: int, steps: int, checkpoint
     model.train()
     for step in range(first, steps):
         for group in optimizer.param_groups:
-            group["lr"] = RATE * min(1.0, (step + 1) / WARMUP) * max(0.02, 1 - step / steps)
-        losses.append(_backward(model, batch_at(encoder, step, pad)))
+            group["lr"] = RATE * min(1.0, (step + 1) / WARMUP, max(0.02, (steps - step) / (DECAY * steps)))
+        losses.append(_backward(model, batch_at(tokenizer, encoder, step)))
         torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
         optimizer.step()
         optimizer.zero_grad()
@@ -119,17 +71,29 @@ def train(model: Any, encoder: SolutionEncoder, pad: int, steps: int, checkpoint
     return first > 0, losses
 
 
-def _backward(model: Any, parts: Sequence[tuple[Any, Any]]) -> float:
-    """Gradients of the mean loss over all labelled places, part by part; that loss.
+def _backward(model: Any, parts: Sequence[Sequence[Any]]) -> float:
+    """Gradients of the sum of three mean losses, part by part; the first of them, that at the ends of steps.
 
+    It alone teaches too little: four of five steps are right, and which is wrong takes arithmetic that nothing else
+    asks for. To say at each token whether the step is right so far, and to write the next right one, takes all of it.
     No mask: padding stands behind what is read, and the model looks back only.
     """
-    places = [int((labels >= 0).sum()) for _, labels in parts]
+    import torch
+
+    counts = [max(1, sum(int((part[at] >= 0).sum()) for part in parts)) for at in (1, 2, 3)]
     total = 0.0
-    for (ids, labels), count in zip(parts, places, strict=True):
-        loss = model(input_ids=ids, labels=labels).loss * (count / sum(places))
-        loss.backward()
-        total += float(loss.detach())
+    for ids, *wanted in parts:
+        with torch.autocast("cpu", dtype=torch.bfloat16, enabled=has_bf16()):
+            hidden = model.model(input_ids=ids).last_hidden_state
+            ends, inside, following = (hidden[labels >= 0] for labels in wanted)
+            outputs = (model.score(ends), model.score(inside), following @ model.model.embed_tokens.weight.T)
+        losses = [
+            torch.nn.functional.cross_entropy(logits.float(), labels[labels >= 0], reduction="sum") / count
+            for logits, labels, count in zip(outputs, wanted, counts, strict=True)
+        ]
+        whole: Any = sum(losses)
+        whole.backward()
+        total += float(losses[0].detach())
     return total
 
 
@@ -161,11 +125,11 @@ def build(out: Path, *, steps: int, base: str = "tiny", count: int = 400) -> dic
     out.mkdir(parents=True, exist_ok=True)
     began, judge = time.monotonic(), resolve_judge(base)
     tokenizer = load_tokenizer(judge)
-    encoder = SolutionEncoder(tokenizer, family())
+    encoder = encoder_of(tokenizer)
     torch.manual_seed(HEAD_SEED)
     model: Any = Qwen2ForTokenClassification.from_pretrained(judge.location, num_labels=2, dtype=torch.float32)
     checkpoint = out / "checkpoint.pt"
-    resumed, losses = train(model, encoder, tokenizer.pad_token_id, steps, checkpoint)
+    resumed, losses = train(model, tokenizer, steps, checkpoint)
     record = {
         "note": "resumed from a checkpoint" if resumed else "in one go", "base": judge.name, "steps": steps,
         "batch": BATCH, "seed": HEAD_SEED, "minutes": round((time.monotonic() - began) / 60, 1),
@@ -177,7 +141,7 @@ def build(out: Path, *, steps: int, base: str = "tiny", count: int = 400) -> dic
     (out / JUDGE_CARD).write_text(json.dumps({"family": FAMILY}, indent=2) + "\n", encoding="utf-8")
     measured = {"training": record, "evaluation": evaluation}
     (out / "measured.json").write_text(json.dumps(measured, indent=2) + "\n", encoding="utf-8")
-    (out / "README.md").write_text(_README.format(**record, **evaluation), encoding="utf-8")
+    (out / "README.md").write_text(README.format(**record, **evaluation), encoding="utf-8")
     checkpoint.unlink(missing_ok=True)
     return measured
 

@@ -63,6 +63,11 @@ class ChainSolution:
         """The value that step `index` has to go on from: the start, or what the step before it states."""
         return self.start if index == 0 else self.claims[index - 1].result
 
+    def true_step(self, index: int) -> str:
+        """What step `index` would say if it were right, going on from what the step before it states."""
+        lead = self.steps[index].removesuffix(stated(self.claims[index]))
+        return lead + stated(true_claim(self.previous(index), self.instructions[index]))
+
 
 def apply(op: Op, left: int, right: int) -> int:
     """The true value of `left op right`."""
@@ -233,6 +238,11 @@ CORRUPTERS: dict[ErrorKind, Callable[[random.Random, Claim, Sequence[int]], Clai
 }
 
 
+def stated(claim: Claim) -> str:
+    """A claim in the words of a step."""
+    return f"{claim.left}{claim.op}{claim.right}={claim.result}."
+
+
 def written(
     rng: random.Random,
     start: int,
@@ -244,5 +254,5 @@ def written(
     """Put numbers into words. Each instruction carries a letter, which critiques name when they look it up."""
     asked = ", ".join(f"{asked.word} {asked.operand} ({tag})" for tag, asked in zip(TAGS, instructions, strict=False))
     problem = f"{rng.choice(_OPENINGS)} {start}; {asked}. {rng.choice(_QUESTIONS)}"
-    steps = tuple(f"{rng.choice(_LEADS)}{c.left}{c.op}{c.right}={c.result}." for c in claims)
+    steps = tuple(rng.choice(_LEADS) + stated(claim) for claim in claims)
     return ChainSolution(problem, start, instructions, claims, steps, label, kind)
