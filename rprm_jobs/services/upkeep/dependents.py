@@ -46,6 +46,7 @@ class _ScoreRequest(msgspec.Struct, frozen=True):
     keep_critiques: KeepCritiques
     screened: bool = False
     model_paths: dict[str, str] = {}
+    reuse: bool = True
 
 
 def score_request(
@@ -68,7 +69,7 @@ def submit_screened(
     the folder of the screen's model, as `model_paths` of the request is that of the judge's.
     """
     plan = score_request(request.recipe, priority=request.priority, keep=request.keep_critiques, screened=True)
-    plan |= {"model_paths": dict(request.model_paths)}
+    plan |= {"model_paths": dict(request.model_paths)} | ({} if request.reuse else {"reuse": False})
     submission = submit(context, replace(request, recipe=screen, dependent=plan, model_paths=screen_paths or {}))
     if not submission.created:
         with context.database.transaction() as connection:
@@ -150,6 +151,7 @@ def _new_job(context: Context, job: Job, stored: dict[str, Any]) -> NewJob:
         screen=scale,
         grouped_by_problem=job.grouped_by_problem,
         model_paths=request.model_paths,
+        reuse=request.reuse,
     )
 
 

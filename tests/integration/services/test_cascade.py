@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -85,6 +86,23 @@ def test_the_same_cascade_is_found_again(context: Context, database: Database, t
     assert len(create_dependents(context)) == 1
     submit_screened(context, request, screen)
     assert create_dependents(context) == []
+
+
+@pytest.mark.parametrize("reuse", [True, False])
+def test_a_cascade_takes_what_is_there_unless_it_is_told_not_to(
+    context: Context, database: Database, tmp_path: Path, reuse: bool
+) -> None:
+    request, screen = write(tmp_path, STEPS[:2]), make_recipe(resolve_judge("scripted", "critic"), k=2)
+    submit(context, replace(request, recipe=make_recipe(resolve_judge("scripted"), k=6)))
+    work_off(database, "rprm")
+    submit_screened(context, replace(request, reuse=reuse), screen)
+    work_off(database, "critic")
+    (judged,) = create_dependents(context)
+    work_off(database, "rprm")
+    rows = list(result_rows(context, judged))
+    assert any(row["critiques_per_step"] for row in rows)
+    assert (sum(sum(row.get("reused", [])) for row in rows) > 0) is reuse
+    jobs.assert_clean(context, judged)
 
 
 def test_forced_verdicts_are_counted_and_marked(context: Context, database: Database, tmp_path: Path) -> None:
