@@ -79,7 +79,7 @@ def check_extend(context: Context, job_id: int, k: int, *, judge: str | None = N
 
 
 def _check_found(job: Job) -> None:
-    hint = "say where it is with --judge, or start a worker that serves it"
+    hint = "say where it is with --wait --judge FOLDER, or start a worker that serves it"
     try:
         judge = resolve_judge(job.judge, _family(job))
     except NotFound as error:

@@ -8,6 +8,7 @@ from rprm_jobs.errors import Conflict, InputError
 from rprm_jobs.judge.prompt import PromptTemplate
 from rprm_jobs.pairs.labels import Neutral
 from rprm_jobs.pairs.rules import PairRule, PairRules, Rules
+from rprm_jobs.pairs.select import StepDisposition
 from rprm_jobs.store.jobs import jobs
 from rprm_jobs.store.records import Job, JobState
 from rprm_jobs.store.results import judged
@@ -45,7 +46,8 @@ def _check_job(database: Database, job_id: int, unfinished: bool) -> tuple[Job, 
         )
     if job.keep_critiques is KeepCritiques.NONE:
         raise InputError(
-            f"the critique texts of job {job.id} were not kept", hint="sample again: rprm-jobs sample keeps them all"
+            f"the critique texts of job {job.id} were not kept",
+            hint="sample again, which keeps them all: rprm-jobs sample LABELLED.jsonl",
         )
     if state is not JobState.DONE and not unfinished:
         raise Conflict(
@@ -80,7 +82,7 @@ def common_prompt(used: UsedJobs, requested: PromptTemplate | None) -> PromptTem
 def check_arranged(rules: Rules, arranged: Arranged, counts: Mapping[str, Mapping[str, int]]) -> None:
     """Raises InputError when no row is left, or when the split leaves one side without problems."""
     if not arranged.correct + arranged.wrong:
-        raise InputError(f"no step gives a row: {_said(counts['steps'])}", hint=_looser(rules))
+        raise InputError(f"no step gives a row: {_said(counts['steps'])}", hint=_looser(rules, counts["steps"]))
     if not arranged.train + arranged.validation:
         lacking = "correct" if not arranged.correct else "wrong"
         what = f"balancing leaves nothing: no row is of a step labelled {lacking}"
@@ -106,9 +108,11 @@ def _said(counts: Mapping[str, int]) -> str:
     )
 
 
-def _looser(rules: Rules) -> str:
-    if isinstance(rules, PairRules) and rules.rule is PairRule.PAPER:
+def _looser(rules: Rules, steps: Mapping[str, int]) -> str:
+    """What would let some of these steps give a row; a rule is named only where one of its own kept a step out."""
+    filtered = steps.get(StepDisposition.FILTERED) or steps.get(StepDisposition.NONE_ENDS)
+    if filtered and isinstance(rules, PairRules) and rules.rule is PairRule.PAPER:
         return "--rule all or distinct filters less; or sample more critiques a step"
-    if isinstance(rules, PairRules) and rules.rule is PairRule.DISTINCT:
+    if steps.get(StepDisposition.LENGTHS):
         return "--max-length-difference 1 allows any lengths; or sample more critiques a step"
     return "sample more critiques a step, or look at some: rprm-jobs results JOB --critiques"

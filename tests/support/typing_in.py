@@ -1,0 +1,180 @@
+"""Commands typed in this process, and which line of the code made each error that they showed.
+
+A process for each would cost a third of a second; stories of hints are some hundreds. What is typed goes through the
+same `main` as `rprm-jobs`, `python -m training` and `python -m workers` do.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import gc
+import importlib
+import io
+import logging
+import os
+import re
+import shlex
+import sys
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from unittest import mock
+
+import typer.main
+
+from rprm_jobs import cli, errors
+from rprm_jobs.cli.shared import checkup
+from rprm_jobs.server import run as service
+from tests.support.hint_sites import ROOT, Site, sites
+from workers import process
+
+_SETTING = re.compile(r"([A-Z][A-Z_]*)=(.*)")
+# What a setting of this name hides from imports, for hints about what is to be installed.
+WITHOUT = "WITHOUT"
+_BUILT = typer.main.get_command(cli.app)
+
+
+@dataclass(frozen=True)
+class Told:
+    """What was typed, how it ended, what it printed, and the hints that it showed by their sites."""
+
+    line: str
+    status: int
+    out: str
+    err: str
+    shown: Mapping[Site, str]
+
+
+class Noted:
+    """Every hint that was made while this was on, with the lines of our code that led to it."""
+
+    def __init__(self) -> None:
+        self._made: list[tuple[str, tuple[tuple[str, int], ...]]] = []
+
+    @contextlib.contextmanager
+    def on(self) -> Iterator[None]:
+        """Watch errors and the checks of `doctor` being made."""
+        with self._watching(errors.RprmError), self._watching(checkup.Check):
+            yield
+
+    @contextlib.contextmanager
+    def _watching(self, kind: Any) -> Iterator[None]:
+        before: Callable[..., None] = kind.__init__
+
+        def noting(made: Any, *values: Any, **named: Any) -> None:
+            before(made, *values, **named)
+            self._made.append((made.hint, tuple(_stack())))
+
+        with mock.patch.object(kind, "__init__", noting):
+            yield
+
+    def shown_in(self, text: str) -> dict[Site, str]:
+        """The hints that stand in the text, by their sites."""
+        return {
+            site: hint
+            for hint, stack in self._made
+            if hint and hint in text
+            for path, line in stack
+            for site in sites()
+            if site.gave(path, line, hint)
+        }
+
+
+def _stack() -> Iterator[tuple[str, int]]:
+    frame = sys._getframe(2)
+    while frame is not None:
+        name = frame.f_code.co_filename
+        if name.startswith(str(ROOT)) and "/tests/" not in name:
+            yield str(Path(name).relative_to(ROOT)), frame.f_lineno
+        frame = frame.f_back  # type: ignore[assignment]
+
+
+class Typist:
+    """Types lines in a folder, with an environment; a line may begin with settings, as in `RPRM_HOME=x jobs`."""
+
+    def __init__(self, env: Mapping[str, str], folder: Path) -> None:
+        self.env, self.folder = dict(env), folder
+
+    def __call__(self, line: str) -> Told:
+        """Type `line`, which is a command of rprm-jobs unless it begins with python."""
+        words, env = shlex.split(line), dict(self.env)
+        while words and (setting := _SETTING.fullmatch(words[0])):
+            env[setting[1]] = setting[2]
+            words.pop(0)
+        hidden, noted = env.pop(WITHOUT, ""), Noted()
+        with _as(env, self.folder), without(hidden), noted.on(), _streams() as (out, err):
+            status = _run(words)
+        printed = [_all_of(stream) for stream in (out, err)]
+        return Told(line, status, *printed, noted.shown_in("".join(printed)))
+
+
+def _all_of(stream: io.TextIOWrapper) -> str:
+    stream.seek(0)
+    return stream.read()
+
+
+def _run(words: list[str]) -> int:
+    main: Callable[[], Any] = cli.main
+    if words[:2] == ["python", "-m"]:
+        from training.__main__ import main as train
+        from workers.__main__ import main as work
+
+        main = {"training": train, "workers": work}[words[2]]
+        words = words[3:]
+    threshold = gc.get_threshold()
+    try:
+        # Typer builds all commands for each call, which takes most of its time.
+        with (
+            mock.patch.object(sys, "argv", ["rprm-jobs", *words]),
+            mock.patch.object(cli, "app", _BUILT),
+            mock.patch.object(os, "execve", _become),
+            mock.patch.object(os, "execv", _become),
+            # What would serve until it is stopped ends when it is about to.
+            mock.patch.object(process._Worker, "serve", return_value=0),
+            mock.patch.object(service.Server, "run", _close),
+        ):
+            return int(main() or 0)
+    except SystemExit as end:
+        return end.code if isinstance(end.code, int) else bool(end.code)
+    finally:
+        gc.set_threshold(*threshold)
+
+
+def _become(_program: str, words: list[str], env: Mapping[str, str] | None = None) -> None:
+    """What a command becomes, in this process too."""
+    module = importlib.import_module({"workers": "workers.__main__"}.get(words[2], words[2]))
+    with mock.patch.dict(os.environ, env or os.environ, clear=True):
+        sys.exit(module.main(words[3:]))
+
+
+def _close(_server: service.Server, sockets: list[Any]) -> None:
+    for socket in sockets:
+        socket.close()
+
+
+@contextlib.contextmanager
+def _as(env: Mapping[str, str], folder: Path) -> Iterator[None]:
+    logs = logging.getLogger()
+    handlers, level = list(logs.handlers), logs.level
+    with mock.patch.dict(os.environ, env, clear=True), contextlib.chdir(folder):
+        yield
+    logs.handlers[:], logs.level = handlers, level
+
+
+@contextlib.contextmanager
+def without(module: str) -> Iterator[None]:
+    """Importing this module fails, as where it is not installed."""
+    if not module:
+        yield
+        return
+    hidden = {name: None for name in sys.modules if name == module or name.startswith(f"{module}.")}
+    with mock.patch.dict(sys.modules, {module: None, **hidden}):  # type: ignore[dict-item]
+        yield
+
+
+@contextlib.contextmanager
+def _streams() -> Iterator[tuple[io.TextIOWrapper, io.TextIOWrapper]]:
+    out, err, nothing = (io.TextIOWrapper(io.BytesIO(), encoding="utf-8", write_through=True) for _ in range(3))
+    with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err), mock.patch.object(sys, "stdin", nothing):
+        yield out, err
