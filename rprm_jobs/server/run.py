@@ -98,12 +98,12 @@ def _listening(host: str, port: int) -> list[socket.socket]:
     """Sockets on every address of the host. Raises ConfigError where there is none, or another program has the port."""
     sockets: list[socket.socket] = []
     try:
-        found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
-        for family, address in dict.fromkeys((family, address) for family, _, _, _, address in found):
+        addresses = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
+        for family, address in dict.fromkeys((family, address) for family, _, _, _, address in addresses):
             sockets.append(_bound(family, address))
     except OSError as error:
-        for one in sockets:
-            one.close()
+        for bound in sockets:
+            bound.close()
         busy = error.errno == errno.EADDRINUSE
         raise ConfigError(
             f"it cannot listen on {host}:{port}: {error.strerror or error}",

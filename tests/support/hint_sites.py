@@ -53,11 +53,11 @@ def _module(path: str) -> _Module:
 @functools.cache
 def sites() -> tuple[Site, ...]:
     """All of them, but for calls that pass on the hint of another error."""
-    found: set[Site] = set()
+    collected: set[Site] = set()
     for package in PACKAGES:
         for path in sorted((ROOT / package).rglob("*.py")):
-            found.update(_module(str(path.relative_to(ROOT))).sites())
-    return tuple(sorted(found))
+            collected.update(_module(str(path.relative_to(ROOT))).sites())
+    return tuple(sorted(collected))
 
 
 class _Module:
@@ -69,10 +69,10 @@ class _Module:
 
     def sites(self) -> Iterator[Site]:
         for scope, call in _calls(self.tree, self.tree):
-            given = _given(call)
-            if given is None or _passes_on(given, scope):
+            hint = _hint_of(call)
+            if hint is None or _passes_on(hint, scope):
                 continue
-            for text in sorted(set(self._texts(given, scope, 0))):
+            for text in sorted(set(self._texts(hint, scope, 0))):
                 if text:
                     yield Site(self.path, call.lineno, call.end_lineno or call.lineno, text)
 
@@ -110,12 +110,12 @@ class _Module:
         """A formatted text: the parts of it that are named texts are told, everything else is a hole."""
         texts = [""]
         for part in node.values:
-            told = [HOLE]
+            texts_of_part = [HOLE]
             if isinstance(part, ast.Constant):
-                told = [str(part.value)]
+                texts_of_part = [str(part.value)]
             elif isinstance(part, ast.FormattedValue) and ast.unparse(part.value).lower().strip("_") in _NAMED:
-                told = list(self._texts(part.value, scope, depth + 1))
-            texts = [text + more for text in texts for more in told]
+                texts_of_part = list(self._texts(part.value, scope, depth + 1))
+            texts = [text + more for text in texts for more in texts_of_part]
         yield from texts
 
     def _called(self, node: ast.expr) -> tuple[_Module, ast.FunctionDef] | None:
@@ -140,8 +140,8 @@ class _Module:
 
     def _values(self, name: str, scope: ast.AST) -> Iterator[ast.expr]:
         """What is assigned to the name: in the function, otherwise in the module."""
-        found = list(self._in(_own_nodes(scope), name))
-        yield from found or self._in(self.tree.body, name)
+        collected = list(self._in(_own_nodes(scope), name))
+        yield from collected or self._in(self.tree.body, name)
 
     def _in(self, nodes: Iterable[ast.AST], name: str) -> Iterator[ast.expr]:
         nodes = list(nodes)
@@ -189,18 +189,18 @@ def _matched(target: ast.expr, value: ast.expr, name: str) -> Iterator[ast.expr]
     if isinstance(target, ast.Name) and target.id == name:
         yield value
     if isinstance(target, ast.Tuple) and isinstance(value, ast.Tuple):
-        for part, given in zip(target.elts, value.elts, strict=False):
-            yield from _matched(part, given, name)
+        for part, hint in zip(target.elts, value.elts, strict=False):
+            yield from _matched(part, hint, name)
 
 
-def _given(call: ast.Call) -> ast.expr | None:
+def _hint_of(call: ast.Call) -> ast.expr | None:
     """The hint among the arguments: `hint=`, or the text of what collects refused rows."""
     for keyword in call.keywords:
         if keyword.arg == "hint":
             return keyword.value
     method = call.func.attr if isinstance(call.func, ast.Attribute) else ""
-    told = method == "check" and len(call.args) == 1 and isinstance(call.args[0], ast.Constant | ast.JoinedStr)
-    return call.args[0] if told else None
+    texts_of_part = method == "check" and len(call.args) == 1 and isinstance(call.args[0], ast.Constant | ast.JoinedStr)
+    return call.args[0] if texts_of_part else None
 
 
 def _passes_on(node: ast.expr, scope: ast.AST) -> bool:

@@ -46,11 +46,11 @@ class Story:
     def lines(self, hint: str) -> Iterator[tuple[str, int]]:
         """What is typed after the hint, and the status that it must have."""
         if not self.then:
-            commands = [found.strip(" .") for found in _COMMAND.findall(hint)]
+            commands = [match.strip(" .") for match in _COMMAND.findall(hint)]
             assert commands, f"{self.key}: the hint names no command, and the story types nothing: {hint}"
             yield from ((command, 0) for command in commands if not any(place in command for place in _PLACES))
         for then in self.then:
-            status, words = (int(found[1]), found[2]) if (found := _STATUS.fullmatch(then)) else (0, then)
+            status, words = (int(match[1]), match[2]) if (match := _STATUS.fullmatch(then)) else (0, then)
             yield self._line(words, hint), status
 
     def _line(self, words: str, hint: str) -> str:
@@ -105,8 +105,8 @@ def tell(story: Story, typist: Typist, values: Mapping[str, Any], work_off: Call
     first = typist(story.typed.format_map(values))
     at = f"{story.key}\n$ {first.line}\n{first.out}{first.err}"
     assert first.status == story.status, f"status {first.status}, not {story.status}: {at}"
-    made = {site.key for site in first.shown}
-    assert story.key in made, f"made by {made or 'no site'}: {at}"
+    keys = {site.key for site in first.shown}
+    assert story.key in keys, f"made by {keys or 'no site'}: {at}"
     hint = next(site_hint for site, site_hint in first.shown.items() if site.key == story.key)
     filled = Story(story.key, first.line, story.status, tuple(then.format_map(values) for then in story.then))
     for line, status in filled.lines(hint):

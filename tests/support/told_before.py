@@ -29,7 +29,7 @@ from tests.support.training import judge_ready, scripted, with_texts
 from tests.support.walked import prepare
 
 
-def given(context: Context, folder: Path) -> dict[str, Any]:
+def fill(context: Context, folder: Path) -> dict[str, Any]:
     """Fill the store and the folder; ids of jobs by name."""
     database = context.database
     ids: dict[str, Any] = {
@@ -87,7 +87,7 @@ def _judged(database: Database) -> dict[str, int]:
 
     textless = take_in(database, labelled(4, "textless"), recipe, keep=KeepCritiques.NONE, kind=JobKind.SAMPLE).job_id
     zeros = [replace(s, label=None, step_labels=(0,) * len(s.steps)) for s in make_solutions(4, prefix="zeros")]
-    gone = msgspec.structs.replace(make_recipe(k=1), judge="/nowhere/judge", fingerprint="1" * 64)
+    moved = msgspec.structs.replace(make_recipe(k=1), judge="/nowhere/judge", fingerprint="1" * 64)
     brief = msgspec.structs.replace(recipe, prompt=f"{recipe.prompt}\nBe brief.")
     scores = make_recipe_of(resolve_judge("endpoint:m", "qwen-prm"), k=None)
     return {
@@ -97,7 +97,7 @@ def _judged(database: Database) -> dict[str, int]:
         "extended": judged(make_solutions(2, prefix="extended"), make_recipe(k=1)),
         "unlike": with_texts(database, labelled(3, "unlike", -1), _unlike, recipe=recipe),
         "prompted": judged(labelled(6, "prompted"), brief),
-        "gone": judged(make_solutions(2, prefix="gone"), gone),
+        "gone": judged(make_solutions(2, prefix="gone"), moved),
         "scores": take_in(database, labelled(2, "scores"), scores).job_id,
         "alike": judged(labelled(2, "alike"), make_recipe(k=1)),
     }  # fmt: skip
@@ -116,7 +116,7 @@ def _critics(database: Database) -> dict[str, int]:
         ids[family] = take_in(database, make_solutions(2, prefix=family), recipe).job_id
         lease = store.try_claim(database, queue=recipe.queue)
         assert lease is not None
-        store.record(database, lease, [store.fail(one) for one in store.load(database, lease)])
+        store.record(database, lease, [store.fail(solution) for solution in store.load(database, lease)])
         store.finish(database, lease)
     return ids
 
@@ -129,7 +129,8 @@ def _failed(context: Context, folder: Path) -> int:
     job = submit(context, request).job_id
     for _ in rows:
         lease = store.claim(context.database)
-        store.record(context.database, lease, [store.fail(one) for one in store.load(context.database, lease)])
+        failures = [store.fail(solution) for solution in store.load(context.database, lease)]
+        store.record(context.database, lease, failures)
         store.finish(context.database, lease)
     return job
 

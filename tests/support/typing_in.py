@@ -50,7 +50,7 @@ class Noted:
     """Every hint that was made while this was on, with the lines of our code that led to it."""
 
     def __init__(self) -> None:
-        self._made: list[tuple[str, tuple[tuple[str, int], ...]]] = []
+        self._hints: list[tuple[str, tuple[tuple[str, int], ...]]] = []
 
     @contextlib.contextmanager
     def on(self) -> Iterator[None]:
@@ -62,9 +62,9 @@ class Noted:
     def _watching(self, kind: Any) -> Iterator[None]:
         before: Callable[..., None] = kind.__init__
 
-        def noting(made: Any, *values: Any, **named: Any) -> None:
-            before(made, *values, **named)
-            self._made.append((made.hint, tuple(_stack())))
+        def noting(error: Any, *values: Any, **named: Any) -> None:
+            before(error, *values, **named)
+            self._hints.append((error.hint, tuple(_stack())))
 
         with mock.patch.object(kind, "__init__", noting):
             yield
@@ -73,7 +73,7 @@ class Noted:
         """The hints that stand in the text, by their sites."""
         return {
             site: hint
-            for hint, stack in self._made
+            for hint, stack in self._hints
             if hint and hint in text
             for path, line in stack
             for site in sites()

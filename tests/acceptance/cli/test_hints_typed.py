@@ -12,7 +12,7 @@ import pytest
 
 from rprm_jobs.services.context import Context
 from tests.support.hint_stories import files, stories, tell
-from tests.support.told_before import given, work_off
+from tests.support.told_before import fill, work_off
 from tests.support.typing_in import Typist
 
 pytestmark = [pytest.mark.acceptance, pytest.mark.timeout(300)]
@@ -23,7 +23,7 @@ def test_hints_lead_on(
     name: str, context: Context, servers_env: dict[str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    values, typist, wrong = given(context, tmp_path), Typist(servers_env, tmp_path), []
+    values, typist, wrong = fill(context, tmp_path), Typist(servers_env, tmp_path), []
     for story in stories(name):
         try:
             tell(story, typist, values, lambda job: work_off(context.database, job))
