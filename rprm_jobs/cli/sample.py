@@ -111,7 +111,7 @@ def sample(
     )  # fmt: skip
     with spare_worker(wait and worker) as spare, connected() as context:
         labelled = sample_job(context, request)
-        announce(labelled.submission, k)
+        announce(labelled.submission, recipe)
         _announce_labels(labelled.labels)
         serving = WorkerChoice(judge, engine, tuple(engine_arg or ()), spare=spare) if worker else None
         more = {"labels": asdict(labelled.labels)}

@@ -48,5 +48,5 @@ def _check_pointers(folder: Path) -> None:
                     raise JudgeError(
                         f"{path.name} is a Git LFS pointer, not the file that it stands for",
                         where=str(folder),
-                        hint="fetch the files themselves: git lfs pull, or hf download ORG/MODEL --local-dir FOLDER",
+                        hint="fetch the files themselves: git lfs pull, or download the model anew",
                     )

@@ -36,7 +36,7 @@ def show_cost(cost: Estimate, *, rate_known: bool) -> None:
     """Print what judging would cost."""
     early = cost.critiques_per_step
     if early:
-        print(f"  {early.mean:.1f} critiques a step ({_spread(early, '.1f')}), {cost.most_critiques:,} at most")
+        print(f"  critiques a step: {early.mean:.1f} ({_spread(early, '.1f')}), {cost.most_critiques:,} in all at most")
     if cost.refused:
         print(f"  {counted(cost.refused, 'row')} would be refused")
     if not cost.writes:

@@ -205,9 +205,12 @@ def _models(job: Job) -> str:
 def _critiques(job: Job) -> str:
     rule = str(job.recipe.stopping["kind"])
     until = " up to the first error" if job.recipe.until_first_error else ""
+    family = job.recipe.judge_family
+    if not family.writes:
+        return "a score for each step"
     if rule == "fixed":
-        return f"{counted(job.recipe.k, 'critique')} a step{until}"
-    return f"at most {counted(job.recipe.k, 'critique')} a step ({rule}){until}"
+        return f"{counted(job.recipe.k, 'critique')} {family.unit.each}{until}"
+    return f"at most {counted(job.recipe.k, 'critique')} {family.unit.each} ({rule}){until}"
 
 
 def worker_command(job: Job) -> str:

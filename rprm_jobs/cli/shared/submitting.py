@@ -33,13 +33,14 @@ GREEDY_RULE = Rule(
 WAIT_RULES = (needs("wait", "fail_on", "worker", "engine", "engine_arg"), NO_WORKER_RULE)
 
 
-def announce(submission: Submission, k: int) -> None:
+def announce(submission: Submission, recipe: Recipe) -> None:
     """Say what the job is and what it takes, on stderr."""
     known = "" if submission.created else " (found: the same solutions and recipe were submitted before)"
     size = f"{counted(submission.solutions, 'solution')}, {counted(submission.steps, 'step')}"
     say(f"job {submission.job_id}{known}: {size}")
-    critiques, stored = counted(submission.critiques, "critique"), human_bytes(submission.bytes)
-    say(f"  at most {critiques} ({k} a step), about {stored} in the database")
+    critiques = f"at most {counted(submission.critiques, 'critique')} ({recipe.k} {recipe.judge_family.unit.each})"
+    taken = critiques if recipe.judge_family.writes else "one pass a solution, a score for each step"
+    say(f"  {taken}, about {human_bytes(submission.bytes)} in the database")
     announce_reading(submission)
     announce_refused(submission)
 

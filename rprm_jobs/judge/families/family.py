@@ -27,6 +27,11 @@ class Unit(StrEnum):
     PREFIX = "prefix"
     SOLUTION = "solution"
 
+    @property
+    def each(self) -> str:
+        """For a count, as in "8 critiques a step": a prefix ends in the step that it is judged for."""
+        return "a solution" if self is Unit.SOLUTION else "a step"
+
 
 class Family(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, tag_field="kind"):
     """A family of judges. Each subclass is a way of judging, told apart by `kind` where it is stored.

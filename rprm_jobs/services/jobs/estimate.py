@@ -17,10 +17,10 @@ from rprm_jobs.judge.prompt import PromptTemplate, format_previous, format_step
 from rprm_jobs.judge.recipe import Recipe
 from rprm_jobs.services.context import Context
 from rprm_jobs.services.jobs.again import solutions_of
+from rprm_jobs.services.jobs.job_size import estimate_bytes
 from rprm_jobs.services.jobs.like import LikeJobs, Measured, like_jobs
 from rprm_jobs.services.jobs.refusals import SHOWN
 from rprm_jobs.services.jobs.reuse import ReuseCounter
-from rprm_jobs.services.jobs.submit import estimate_bytes
 from rprm_jobs.types import KeepCritiques
 
 # R-PRM's critiques are about 600 tokens long; English and LaTeX have some 3.5 characters a token.

@@ -14,6 +14,7 @@ from rprm_jobs.judge.prompt import PromptTemplate
 from rprm_jobs.judge.recipe import BY_CONTENT, BY_SOLUTION, Recipe
 from rprm_jobs.judge.resolve import Judge
 from rprm_jobs.services.context import Context
+from rprm_jobs.services.jobs.job_size import estimate_bytes, most_critiques
 from rprm_jobs.services.jobs.refusals import SHOWN, Refusals
 from rprm_jobs.services.upkeep.sweep import notify_first
 from rprm_jobs.stopping import make_rule, resolve_options
@@ -28,11 +29,6 @@ from rprm_jobs.types import JobKind, KeepCritiques, Sampling, Solution
 MAX_PRIORITY = 1_000_000
 MOST_NAME_CHARS = 100
 _MANY = 2_000_000_000
-# Bytes in Postgres: a verdict row with its index entry; a critique's text after zstd (600 tokens of about 4 characters
-# at a ratio of 3); a solution's outcome row.
-_VERDICT_BYTES = 110
-_TEXT_BYTES = 800
-_OUTCOME_BYTES = 250
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +64,10 @@ class SubmitRequest:
 
 @dataclass(frozen=True, slots=True)
 class Submission:
-    """The job that answers a request. `critiques` is the most it will sample; `bytes` estimates what they will take."""
+    """The job that answers a request.
+
+    `critiques` is the most it will sample, or its scores; `bytes` estimates what they will take.
+    """
 
     job_id: int
     created: bool
@@ -150,12 +149,6 @@ def _refuse_writing_options(judge: Judge, template: PromptTemplate, *sampling: f
         raise ConfigError(f"{name} samples nothing", hint="leave out --temperature, --top-p and --max-new-tokens")
 
 
-def estimate_bytes(critiques: int, solutions: int, keep: KeepCritiques) -> int:
-    """What a job's outcomes will take in Postgres, about; DISPUTED keeps the texts of some four steps in ten."""
-    kept_part = {KeepCritiques.ALL: 1.0, KeepCritiques.DISPUTED: 0.4, KeepCritiques.NONE: 0.0}[keep]
-    return int(critiques * (_VERDICT_BYTES + kept_part * _TEXT_BYTES) + solutions * _OUTCOME_BYTES)
-
-
 def check_priority(priority: int) -> None:
     """Raises ConfigError unless the priority is in -MAX_PRIORITY..MAX_PRIORITY."""
     if abs(priority) > MAX_PRIORITY:
@@ -192,7 +185,7 @@ def submit(context: Context, request: SubmitRequest) -> Submission:
     notify_first(context, request.recipe.queue)
     with context.database.transaction() as connection:
         job = jobs.get(connection, job_id)
-    critiques = job.n_steps * job.recipe.k
+    critiques = most_critiques(job)
     return Submission(
         job_id=job_id,
         created=created,
