@@ -78,6 +78,7 @@ def _as_submit(command: Callable[..., None]) -> Callable[..., None]:
         costless.append(theirs[name].replace(annotation=annotation, kind=inspect.Parameter.KEYWORD_ONLY))
 
     def accepting(**values: Any) -> None:
+        _refuse_impossible(values["priority"], values["name"])
         command(**{name: value for name, value in values.items() if name not in COSTLESS})
 
     accepting.__name__, accepting.__doc__ = command.__name__, command.__doc__
@@ -85,6 +86,14 @@ def _as_submit(command: Callable[..., None]) -> Callable[..., None]:
     accepting.__annotations__ = {parameter.name: parameter.annotation for parameter in parameters}
     accepting.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
     return accepting
+
+
+def _refuse_impossible(priority: int, name: str | None) -> None:
+    """Raises ConfigError as `submit` does: what can be estimated can be submitted."""
+    from rprm_jobs.services.jobs.submit import check_name, check_priority
+
+    check_priority(priority)
+    check_name(name)
 
 
 @_as_submit

@@ -7,6 +7,7 @@ The engine and its version are recorded with each shard: P(Yes) of two engines a
 from __future__ import annotations
 
 import hashlib
+import math
 from typing import Any
 
 import msgspec
@@ -49,6 +50,27 @@ class GenerationConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     search: SearchOptions | None = None
 
 
+def check_seed(seed: int) -> None:
+    """Raises ConfigError for a seed that the database cannot hold."""
+    if not 0 <= seed < 2**63:
+        raise ConfigError(f"seed={seed} is not in 0..2**63-1", hint="for example --seed 0")
+
+
+def check_sampling(sampling: Sampling) -> None:
+    """Raises ConfigError for values that no engine can sample with."""
+    for ok, what, hint in (
+        (
+            0 <= sampling.temperature < math.inf,
+            f"temperature={sampling.temperature:g} is {'negative' if sampling.temperature < 0 else 'no number'}",
+            "for example --temperature 0.8",
+        ),
+        (0 < sampling.top_p <= 1, f"top_p={sampling.top_p:g} is not in (0, 1]", "for example --top-p 0.95"),
+        (sampling.max_new_tokens >= 1, "max_new_tokens is below 1", "for example --max-new-tokens 4096"),
+    ):
+        if not ok:
+            raise ConfigError(what, hint=hint)
+
+
 class Recipe(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """`k` critiques a step at most, by `stopping`; a step with reward < `threshold` is called wrong.
 
@@ -85,21 +107,17 @@ class Recipe(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     def __post_init__(self) -> None:
         self.judge_family.check_threshold(self.threshold)
+        check_seed(self.seed)
+        check_sampling(self.sampling)
+        if self.generation_config is not None:
+            check_sampling(self.generation_config.sampling)
         checks = [
             (1 <= self.k <= MAX_K, f"k={self.k} is not in 1..{MAX_K}", "choose -k in that range"),
-            (0 <= self.seed < 2**63, f"seed={self.seed} is not in 0..2**63-1", "for example --seed 0"),
-            (
-                self.sampling.temperature >= 0,
-                f"temperature={self.sampling.temperature} is negative",
-                "use >= 0",
-            ),
-            (0 < self.sampling.top_p <= 1, f"top_p={self.sampling.top_p} is not in (0, 1]", "e.g. 0.95"),
             (
                 not self.force_verdict or self.judge_family.name == RPRM.name,
                 f"force_verdict has no meaning for {self.judge_family.name}",
                 "leave it out: only critiques of single steps end in R-PRM's verdict",
             ),
-            (self.sampling.max_new_tokens >= 1, "max_new_tokens is below 1", "e.g. 4096"),
             (
                 self.parse_rule in PARSE_RULES,
                 f"parse_rule={self.parse_rule!r} is none of {', '.join(PARSE_RULES)}",

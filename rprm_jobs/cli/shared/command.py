@@ -83,10 +83,11 @@ class Command(TyperCommand):
                     formatter.write(f"  {line}\n")
 
     def invoke(self, ctx: Any) -> Any:
-        """Raises ConfigError for an option that was given and has no effect, and for a name that is not UTF-8."""
+        """Raises ConfigError for an option without effect, an impossible seed, and a name that is not UTF-8."""
         for parameter in self.params:
             _refuse_empty(ctx, parameter)
             _refuse_foreign_bytes(parameter, ctx.params.get(parameter.name))
+        _refuse_bad_seed(ctx.params.get("seed"))
         for rule in self.rules:
             if not rule.holds(ctx.params):
                 for name in rule.options:
@@ -115,6 +116,14 @@ def _refuse_empty(ctx: Any, parameter: Any) -> None:
     if "" in (value if isinstance(value, list | tuple) else [value]):
         option = "an argument" if parameter.param_type_name == "argument" else max(parameter.opts, key=len)
         raise ConfigError(f"{option} is empty", hint="give it a value, or leave it out")
+
+
+def _refuse_bad_seed(seed: int | None) -> None:
+    """All commands refuse the same seeds, whatever they draw with them."""
+    if seed is not None and not 0 <= seed < 2**63:
+        from rprm_jobs.judge.recipe import check_seed
+
+        check_seed(seed)
 
 
 def _refuse_foreign_bytes(parameter: Any, value: Any) -> None:

@@ -133,7 +133,7 @@ def rule_options(
 def stopping_options(kind: StoppingKind, *, k: int, **values: float | None) -> dict[str, Any]:
     """The options as a recipe takes them. Raises ConfigError when --min-k leaves no critique to save."""
     options = {name: value for name, value in values.items() if value is not None}
-    if (options.get("min_k") or 0) > k:
+    if 1 <= k < (options.get("min_k") or 0):
         raise ConfigError(
             f"--min-k {options['min_k']} has no effect: a step gets at most {counted(k, 'critique')}",
             hint=f"say --min-k {k} or less, or raise -k",

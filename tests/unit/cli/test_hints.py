@@ -106,4 +106,4 @@ OPTIONS |= {
     option for phase in ("sft", "dpo") for action in phase_parser(phase)._actions for option in action.option_strings
 }
 # Those of the other programs that hints name.
-OPTIONS |= {"--help", "--debug", "--force-reinstall"}
+OPTIONS |= {"--help", "--debug", "--force-reinstall", "--local-dir"}
