@@ -163,7 +163,7 @@ def _trained(context: Context, job: Job) -> tuple[Run, Sequence[Logged]] | None:
     if folder is None:
         return None
     with context.database.transaction() as connection:
-        run = runs.of_folder(connection, folder)
+        run = runs.of_folder(connection, folder, job.created_at)
         return None if run is None else (run, runs.metrics(connection, run.id))
 
 

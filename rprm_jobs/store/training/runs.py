@@ -157,10 +157,16 @@ def get(connection: Connection, run_id: int) -> Run:
     return _from_row(dict(row))
 
 
-def of_folder(connection: Connection, folder: str) -> Run | None:
-    """The newest finished run that wrote its judge to this folder."""
-    query = text(f"{_SELECT} WHERE r.folder = :folder AND r.state = 'done' ORDER BY r.id DESC LIMIT 1")
-    row = connection.execute(query, {"folder": folder}).mappings().one_or_none()
+def of_folder(connection: Connection, folder: str, before: datetime) -> Run | None:
+    """The newest run that had written its judge to this folder, by its whole path, at that time.
+
+    What is trained there later is another judge.
+    """
+    query = text(
+        f"{_SELECT} WHERE r.folder = :folder AND r.state = 'done' AND r.finished_at <= :before"
+        " ORDER BY r.finished_at DESC LIMIT 1"
+    )
+    row = connection.execute(query, {"folder": folder, "before": before}).mappings().one_or_none()
     return None if row is None else _from_row(dict(row))
 
 

@@ -42,6 +42,17 @@ def test_the_strip_of_a_live_status_is_of_the_last_minutes() -> None:
     assert line.endswith("last 5 min, at most 10 tokens/s")
 
 
+def test_the_strip_fits_beside_its_words_and_is_coloured() -> None:
+    speeds = SpeedStrip()
+    for second in range(0, 3600, 5):
+        speeds.add(float(second), 123_456_789 * second)
+    (line,) = speeds.lines()
+    assert len(line) <= 80
+    text = coloured(["job 7  running  judge x", line], status())
+    cyan = [text.plain[span.start : span.end] for span in text.spans if span.style == "cyan"]
+    assert any(set(part) <= set("▁▂▃▄▅▆▇█") and len(part) == 30 for part in cyan)
+
+
 def test_colours_add_no_text() -> None:
     lines = ["job 7  running  judge x", "  ██░ 50%", "  ok 9  failed 2  quarantined 0", "  last error: lost"]
     text = coloured(lines, status())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
@@ -255,3 +256,25 @@ def test_the_bar_is_of_characters_that_the_output_has(monkeypatch: pytest.Monkey
     assert "█" in status_lines(status(HALF))[1]
     monkeypatch.setattr("rprm_jobs.cli.shared.progress.has_bars", lambda: False)
     assert status_lines(status(HALF))[1].isascii()
+
+
+def _watched(monkeypatch: pytest.MonkeyPatch) -> None:
+    clock = iter(float(10 * i) for i in range(100))
+    monkeypatch.setattr("rprm_jobs.cli.shared.live.time.monotonic", lambda: next(clock))
+    with LiveStatus(lines=True) as live:
+        for i in range(6):
+            live.show(status(replace(HALF, tokens=HALF.tokens + 1000 * i * i)))
+
+
+def test_a_watched_job_shows_the_speed_of_the_last_minutes_in_a_terminal_alone(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _watched(monkeypatch)
+    assert "last 50 s" not in capsys.readouterr().err
+    monkeypatch.setenv("FORCE_COLOR", "1")
+    monkeypatch.setenv("COLUMNS", "80")
+    _watched(monkeypatch)
+    drawn = re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", capsys.readouterr().err)
+    strips = [line for line in re.split(r"[\r\n]+", drawn) if "tokens/s" in line and "last " in line]
+    assert strips[-1].rstrip().endswith("last 1 min, at most 900 tokens/s")
+    assert max(map(len, strips)) <= 80
