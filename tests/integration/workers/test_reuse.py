@@ -124,6 +124,24 @@ def test_whatever_the_recipe_makes_of_critiques_they_are_used(
     assert_clean(context)
 
 
+@pytest.mark.parametrize(
+    "again",
+    [
+        SOLUTIONS[::-1],
+        SOLUTIONS[:5],
+        [with_(solution, id=f"other-{solution.id}") for solution in SOLUTIONS],
+        [with_(solution, metadata={"note": solution.id}) for solution in SOLUTIONS],
+        [with_(solution, judge_steps=(2,)) for solution in SOLUTIONS],
+        [with_(solution, steps=solution.steps[:2]) for solution in SOLUTIONS],
+    ],
+    ids=["reordered", "a part", "other ids", "other metadata", "last steps alone", "cut off"],
+)
+def test_the_same_work_in_another_form_buys_nothing(shop: Shop, again: list[Solution]) -> None:
+    shop.judge(SOLUTIONS, recipe())
+    shop.judge(again, recipe())
+    assert shop.sampled == 0
+
+
 def test_the_same_prompt_within_a_job_is_judged_once(context: Context, shop: Shop) -> None:
     one = SOLUTIONS[0]
     branches = [with_(one, id=f"b{i}", steps=(*one.steps[:2], f"{one.steps[2]}, so {i}")) for i in range(8)]
