@@ -38,14 +38,17 @@ class LogLine(TypedDict):
 
 
 class Model(TypedDict):
-    """A shipped judge or policy; with --families a family and its `fields`."""
+    """A shipped judge or policy; with --families a family and its `fields`.
+
+    `writes` is critique or solution, None with `sampling` for a judge that scores.
+    """
 
     judge: NotRequired[str]
-    writes: NotRequired[str]
+    writes: NotRequired[str | None]
     location: NotRequired[str]
     fingerprint: NotRequired[str]
     queue: NotRequired[str]
-    sampling: NotRequired[Sampling]
+    sampling: NotRequired[Sampling | None]
     family: NotRequired[str]
     about: NotRequired[str]
     fields: NotRequired[Row | None]

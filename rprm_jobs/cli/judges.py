@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 from dataclasses import asdict
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from rprm_jobs.cli.shared.command import SERVERS, add_command
 from rprm_jobs.cli.shared.common import print_json
 from rprm_jobs.cli.shared.options import JsonOption
+
+if TYPE_CHECKING:
+    from rprm_jobs.judge.resolve import Judge
+    from rprm_jobs.types import Sampling
 
 
 def judges(
@@ -26,7 +30,10 @@ def judges(
     from rprm_jobs.judge.policy import resolve_policy, shipped_policies
     from rprm_jobs.judge.resolve import resolve_judge, shipped_judges
 
-    models = [(judge, judge.sampling, "critique") for judge in map(resolve_judge, shipped_judges())]
+    models: list[tuple[Judge, Sampling, str | None]] = [
+        (judge, judge.sampling, "critique" if judge.family.writes else None)
+        for judge in map(resolve_judge, shipped_judges())
+    ]
     models += [(policy.model, policy.sampling, "solution") for policy in map(resolve_policy, shipped_policies())]
     if as_json:
         print_json(
@@ -37,17 +44,18 @@ def judges(
                     "location": model.location,
                     "fingerprint": model.fingerprint,
                     "queue": model.queue,
-                    "sampling": asdict(sampling),
+                    "sampling": asdict(sampling) if writes else None,
                 }
                 for model, sampling, writes in models
             ]
         )
         return
     for model, sampling, writes in models:
-        print(
-            f"{model.name:<11} temperature {sampling.temperature:g}, top_p {sampling.top_p:g}, up to"
-            f" {sampling.max_new_tokens:,} tokens a {writes}, weights {model.fingerprint[:12]}"
-        )
+        how = "one pass a solution, a score for each step"
+        if writes:
+            how = f"temperature {sampling.temperature:g}, top_p {sampling.top_p:g}"
+            how += f", up to {sampling.max_new_tokens:,} tokens a {writes}"
+        print(f"{model.name:<11} {how}, weights {model.fingerprint[:12]}")
 
 
 def _families(as_json: bool) -> None:
