@@ -12,12 +12,13 @@ from dataclasses import dataclass
 
 from rprm_jobs.errors import BadLine, InputError
 from rprm_jobs.formats import InputRow, ReadOptions, ReadReport, read_solutions
+from rprm_jobs.judge.families.family import Unit
 from rprm_jobs.judge.families.scoring import ScoreFamily
 from rprm_jobs.judge.prompt import PromptTemplate, format_previous, format_step
 from rprm_jobs.judge.recipe import Recipe
 from rprm_jobs.services.context import Context
 from rprm_jobs.services.jobs.again import solutions_of
-from rprm_jobs.services.jobs.job_size import estimate_bytes
+from rprm_jobs.services.jobs.job_size import estimate_bytes, most_critiques
 from rprm_jobs.services.jobs.like import LikeJobs, Measured, like_jobs
 from rprm_jobs.services.jobs.refusals import SHOWN
 from rprm_jobs.services.jobs.reuse import ReuseCounter
@@ -162,7 +163,8 @@ def _estimate(
     read_as: tuple[str, ...],
     reused: int,
 ) -> Estimate:
-    most = sums.steps * recipe.k
+    family = recipe.judge_family
+    most = most_critiques(recipe, sums.solutions, sums.steps)
     # Of a rule without an early end the number is known, and jobs that differ from it had failed solutions.
     early = recipe.stopping["kind"] != "fixed" or recipe.until_first_error
     per_step = like.critiques_per_step if early else None
@@ -171,7 +173,7 @@ def _estimate(
     # What is there was sampled by some rule of its own; of a rule that ends early it counts as so much less.
     fresh = max(0, most - reused) / most
     a_critique = length.mean if length else min(_PUBLISHED_CRITIQUE_TOKENS, recipe.sampling.max_new_tokens)
-    writes = recipe.judge_family.writes
+    writes = family.writes
     # What scores reads each solution once and generates nothing; its speed in prompt tokens is not recorded.
     tokens = fresh * critiques * a_critique if writes else 0.0
     keep = keep if writes else KeepCritiques.NONE
@@ -182,7 +184,7 @@ def _estimate(
         critiques=critiques,
         most_critiques=most,
         refused=sums.refused,
-        prompt_tokens=round((sums.characters if writes else sums.distinct) / per_token),
+        prompt_tokens=round((sums.distinct if family.unit is Unit.SOLUTION else sums.characters) / per_token),
         distinct_prompt_tokens=round(sums.distinct / per_token),
         critique_tokens=round(tokens),
         tokens_per_s=rate,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from rprm_jobs.judge.families.family import Unit
-from rprm_jobs.store.records import Job
+from rprm_jobs.judge.recipe import Recipe
 from rprm_jobs.types import KeepCritiques
 
 # Bytes in Postgres: a verdict row with its index entry; a critique's text after zstd (600 tokens of about 4 characters
@@ -19,8 +19,7 @@ def estimate_bytes(critiques: int, solutions: int, keep: KeepCritiques) -> int:
     return int(critiques * (_VERDICT_BYTES + kept_part * _TEXT_BYTES) + solutions * _OUTCOME_BYTES)
 
 
-def most_critiques(job: Job) -> int:
-    """Of a judge that scores: how many scores."""
-    family = job.recipe.judge_family
-    whole = family.writes and family.unit is Unit.SOLUTION
-    return (job.n_solutions if whole else job.n_steps) * job.recipe.k
+def most_critiques(recipe: Recipe, solutions: int, steps: int) -> int:
+    """What it samples at the most; of a judge that scores: how many scores."""
+    family = recipe.judge_family
+    return (solutions if family.writes and family.unit is Unit.SOLUTION else steps) * recipe.k

@@ -185,7 +185,7 @@ def submit(context: Context, request: SubmitRequest) -> Submission:
     notify_first(context, request.recipe.queue)
     with context.database.transaction() as connection:
         job = jobs.get(connection, job_id)
-    critiques = most_critiques(job)
+    critiques = most_critiques(job.recipe, job.n_solutions, job.n_steps)
     return Submission(
         job_id=job_id,
         created=created,

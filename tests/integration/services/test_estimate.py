@@ -17,7 +17,7 @@ from rprm_jobs.judge.resolve import resolve_judge
 from rprm_jobs.services.context import Context
 from rprm_jobs.services.jobs.estimate import estimate
 from rprm_jobs.services.jobs.like import Measured
-from rprm_jobs.services.jobs.submit import make_recipe
+from rprm_jobs.services.jobs.submit import SubmitRequest, make_recipe, submit
 from rprm_jobs.types import KeepCritiques
 from tests.support import jobs as made
 
@@ -126,6 +126,23 @@ def test_a_judge_that_scores_reads_each_solution_once(context: Context, tmp_path
     finished_job(context, critiques=12, tokens=4000, recipe=recipe)
     again = estimate(context, (str(path),), recipe, ReadOptions(), keep=KEEP)
     assert (again.critique_tokens, again.critique_tokens_range) == (0, None)
+
+
+@pytest.mark.parametrize(
+    ("family", "critiques"), [("critic", 40), ("critic-scores", 40), ("thinkprm", 120), ("genprm", 120)]
+)
+def test_critiques_are_counted_by_what_a_family_judges_at_once(
+    context: Context, tmp_path: Path, family: str, critiques: int
+) -> None:
+    solutions = made.make_solutions(5)
+    path = made.write_jsonl(tmp_path / "x.jsonl", solutions)
+    recipe = make_recipe(resolve_judge("scripted", family), k=8)
+    cost = estimate(context, (str(path),), recipe, ReadOptions(), keep=KEEP, count_tokens=len)
+    assert (cost.solutions, cost.steps, cost.critiques, cost.most_critiques) == (5, 15, critiques, critiques)
+    # A whole solution is read once.
+    assert (cost.prompt_tokens == cost.distinct_prompt_tokens) is (critiques == 40)
+    submitted = submit(context, SubmitRequest((str(path),), recipe))
+    assert submitted.critiques == critiques
 
 
 def test_behind_a_screen_it_learns_from_cascades(context: Context, tmp_path: Path) -> None:
