@@ -11,7 +11,6 @@ import re
 import shlex
 import signal
 import socket
-import time
 from collections.abc import Iterator
 from dataclasses import asdict
 from pathlib import Path
@@ -33,7 +32,6 @@ pytestmark = [pytest.mark.acceptance, pytest.mark.timeout(600)]
 SCREENS = Path(__file__).parent / "screens"
 ROOT = Path(__file__).parents[3]
 MODES = ("terminal", "pipe")
-_BEGINS_S = 1.5
 # What a process that stays says when it serves; then it is stopped as its manual says.
 SERVES = re.compile(r"ready: |serving on ")
 
@@ -57,12 +55,16 @@ def typed(words: str, walked: Walked, mode: str, ports: tuple[int, int]) -> str:
     return re.sub(r"\{([^}]*)\}", value, words)
 
 
-def stop(written: str, process: Forked) -> None:
-    """End what serves."""
-    if SERVES.search(written):
-        # The service says where it will listen, and then begins to.
-        time.sleep(_BEGINS_S)
-        process.send_signal(signal.SIGTERM)
+class Stop:
+    """Ends what serves, with one signal: a second would kill it in the middle of leaving."""
+
+    def __init__(self) -> None:
+        self._sent = False
+
+    def __call__(self, written: str, process: Forked) -> None:
+        if not self._sent and SERVES.search(written):
+            self._sent = True
+            process.send_signal(signal.SIGTERM)
 
 
 def free_ports() -> tuple[int, int]:
@@ -94,7 +96,7 @@ def walk(name: str, walked: Walked, env: dict[str, str], folder: Path) -> tuple[
         screens = {}
         for mode in MODES:
             line = typed(words, walked, mode, ports)
-            screen = forked_screen(shlex.split(line), env, folder, terminal=mode == "terminal", seen=stop)
+            screen = forked_screen(shlex.split(line), env, folder, terminal=mode == "terminal", seen=Stop())
             screens[mode] = line, screen
             if screen.returncode != code or "Traceback" in screen.raw:
                 wrong.append(f"{line} in a {mode} exits with {screen.returncode}, not {code}:\n{screen.raw}")
