@@ -54,6 +54,20 @@ def test_any_engine_argument_is_within_reach() -> None:
     assert arguments.hf_overrides == {"rope_theta": 5}
 
 
+def test_batches_are_as_large_as_those_of_the_offline_engine() -> None:
+    from vllm import EngineArgs
+    from vllm.usage.usage_lib import UsageContext
+
+    made = create_engine("vllm", TINY, {"max_model_len": "1024"})
+    assert isinstance(made, VllmEngine)
+    ours = made._core.config().scheduler_config
+    plain = EngineArgs(model=TINY.location, max_model_len=1024, enforce_eager=True, enable_chunked_prefill=False)
+    theirs = plain.create_engine_config(UsageContext.LLM_CLASS).scheduler_config
+    sizes = (ours.max_num_seqs, ours.max_num_batched_tokens)
+    assert sizes == (theirs.max_num_seqs, theirs.max_num_batched_tokens)
+    assert sizes[0] >= 256
+
+
 def test_arguments_that_do_not_fit_the_judge_are_refused_at_start(runner: asyncio.Runner) -> None:
     made = create_engine("vllm", TINY, {"max_model_len": "100000"})
     with pytest.raises(JudgeError, match="max_model_len"):

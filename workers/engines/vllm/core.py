@@ -113,18 +113,25 @@ class VllmCore:
         """The engine processes of this process that another engine did not start before."""
         return frozenset(engine_processes(os.getpid())) - self._others
 
-    def _load(self) -> Any:
+    def config(self) -> Any:
+        """All that vLLM is told. Raises JudgeError for what it does not take."""
         from vllm.usage.usage_lib import UsageContext
-        from vllm.v1.engine.async_llm import AsyncLLM
 
+        # Batches of vLLM's offline engine: it fills the device. Those of the context that an own engine belongs to are
+        # eight times smaller on a large GPU.
         try:
-            config = self._arguments.create_engine_config(UsageContext.ENGINE_CONTEXT)
+            return self._arguments.create_engine_config(UsageContext.LLM_CLASS)
         except client_errors(OSError, NotImplementedError) as error:
             raise JudgeError(
                 f"vLLM refuses the judge or its arguments: {error}",
                 where=self._judge.location,
                 hint="correct what it names; --engine-arg key=value sets any of vLLM's arguments",
             ) from error
+
+    def _load(self) -> Any:
+        from vllm.v1.engine.async_llm import AsyncLLM
+
+        config = self.config()
         if self._judge.family.writes:
             check_architectures(config.model_config.hf_config.architectures, self._judge.location)
         if self._closed:
