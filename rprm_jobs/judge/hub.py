@@ -52,8 +52,10 @@ def architectures_of(repo: str, commit: str) -> list[str] | None:
 
     What a worker loads is checked again, so an answer that fails to come only delays a refusal.
     """
-    from huggingface_hub import HfApi, try_to_load_from_cache
-
+    try:
+        from huggingface_hub import HfApi, try_to_load_from_cache
+    except ImportError:
+        return None
     config: Any = None
     path = try_to_load_from_cache(repo, "config.json", revision=commit)
     try:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -27,6 +28,9 @@ from tests.support.jobs import make_recipe, make_solutions, take_in
 from tests.support.tls import Certificate
 from tests.support.training import judge_ready, scripted, with_texts
 from tests.support.walked import prepare
+
+# With `.refused.jsonl` behind it, a name longer than a file's may be.
+LONG_NAME = f"{'x' * 240}.jsonl"
 
 
 def fill(context: Context, folder: Path) -> dict[str, Any]:
@@ -175,6 +179,34 @@ def _files(folder: Path) -> None:
     Certificate.make(folder)
     (folder / "wide.jsonl").write_text(json.dumps([{**row, "id": "w"}] * 3))
     (folder / "broken.json").write_text("[1, 2")
+    _data_sets(folder, rows)
+
+
+def _data_sets(folder: Path, rows: list[dict[str, Any]]) -> None:
+    from datasets import Dataset, DatasetDict, Split
+
+    DatasetDict({name: Dataset.from_list(rows) for name in ("train", "test")}).save_to_disk(folder / "splits-set")
+    Dataset.from_list(rows, split=Split.TRAIN).save_to_disk(folder / "single-set")
+    shutil.copytree(folder / "single-set", folder / "damaged-set")
+    (folder / "damaged-set" / "data-00000-of-00001.arrow").write_bytes(b"")
+    half = {"problem": "p", "answer": "0.5", "responses": [["x"]] * 4, "final_answers": [r"\\frac{1}{2}"] * 4}
+    _write(folder / "halves.jsonl", [{**half, "id": "h", "rewards": [[0.9], [0.2], [0.8], [0.1]]}])
+    _write(folder / "large.jsonl", [{**rows[0], "id": f"l{i}"} for i in range(600)])
+    (folder / LONG_NAME).write_text(json.dumps(rows[0]) + "\nnonsense\n")
+    _broken_judges(folder)
+
+
+def _broken_judges(folder: Path) -> None:
+    import torch
+    from safetensors.torch import load_file
+
+    shipped = Path(resolve_judge("tiny").location)
+    for name in ("pickled", "own-code"):
+        shutil.copytree(shipped, folder / name)
+    torch.save(load_file(shipped / "model.safetensors"), folder / "pickled" / "pytorch_model.bin")
+    (folder / "pickled" / "model.safetensors").unlink()
+    config = {"model_type": "own", "auto_map": {"AutoConfig": "own.Config", "AutoModelForCausalLM": "own.Model"}}
+    (folder / "own-code" / "config.json").write_text(json.dumps(config))
 
 
 def _write(path: Path, rows: Sequence[dict[str, Any]]) -> None:

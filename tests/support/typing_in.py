@@ -14,7 +14,10 @@ import logging
 import os
 import re
 import shlex
+import shutil
+import subprocess
 import sys
+import traceback
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,8 +26,9 @@ from unittest import mock
 
 import typer.main
 
-from rprm_jobs import cli, errors
+from rprm_jobs import Client, cli, errors
 from rprm_jobs.cli.shared import checkup
+from rprm_jobs.launch import improve as launch_improve
 from rprm_jobs.server import run as service
 from tests.support.hint_sites import ROOT, Site, sites
 from workers import process
@@ -91,7 +95,10 @@ def _stack() -> Iterator[tuple[str, int]]:
 
 
 class Typist:
-    """Types lines in a folder, with an environment; a line may begin with settings, as in `RPRM_HOME=x jobs`."""
+    """Types lines in a folder, with an environment; a line may begin with settings, as in `RPRM_HOME=x jobs`.
+
+    Besides our commands it knows `mv FROM TO`, `python -c PROGRAM` for what a Python program is told, and `< FILE`.
+    """
 
     def __init__(self, env: Mapping[str, str], folder: Path) -> None:
         self.env, self.folder = dict(env), folder
@@ -103,7 +110,10 @@ class Typist:
             env[setting[1]] = setting[2]
             words.pop(0)
         hidden, noted = env.pop(WITHOUT, ""), Noted()
-        with _as(env, self.folder), without(hidden), noted.on(), _streams() as (out, err):
+        given = (self.folder / words.pop()).read_bytes() if words[-2:-1] == ["<"] else b""
+        if words[-1:] == ["<"]:
+            words.pop()
+        with _as(env, self.folder), without(hidden), noted.on(), _streams(given) as (out, err):
             status = _run(words)
         printed = [_all_of(stream) for stream in (out, err)]
         return Told(line, status, *printed, noted.shown_in("".join(printed)))
@@ -116,6 +126,11 @@ def _all_of(stream: io.TextIOWrapper) -> str:
 
 def _run(words: list[str]) -> int:
     main: Callable[[], Any] = cli.main
+    if words[:1] == ["mv"]:
+        shutil.move(words[1], words[2])
+        return 0
+    if words[:2] == ["python", "-c"]:
+        return _run_program(words[2])
     if words[:2] == ["python", "-m"]:
         from training.__main__ import main as train
         from workers.__main__ import main as work
@@ -133,6 +148,9 @@ def _run(words: list[str]) -> int:
             # What would serve until it is stopped ends when it is about to.
             mock.patch.object(process._Worker, "serve", return_value=0),
             mock.patch.object(service.Server, "run", _close),
+            mock.patch.object(launch_improve, "_evaluated", _end),
+            # The training program checks options here, where its libraries are loaded already.
+            mock.patch.object(subprocess, "run", _run_process),
         ):
             return int(main() or 0)
     except SystemExit as end:
@@ -141,11 +159,46 @@ def _run(words: list[str]) -> int:
         gc.set_threshold(*threshold)
 
 
+def _run_program(text: str) -> int:
+    """Run it with `Client` imported; what it does not catch is printed as Python prints it, at its end."""
+    try:
+        exec(text, {"Client": Client})
+    except errors.RprmError as error:
+        print(error, file=sys.stderr)
+        return error.exit_code
+    except Exception:
+        traceback.print_exc()
+        return 1
+    return 0
+
+
 def _become(_program: str, words: list[str], env: Mapping[str, str] | None = None) -> None:
     """What a command becomes, in this process too."""
     module = importlib.import_module({"workers": "workers.__main__"}.get(words[2], words[2]))
     with mock.patch.dict(os.environ, env or os.environ, clear=True):
         sys.exit(module.main(words[3:]))
+
+
+def _end(*_: object) -> None:
+    sys.exit(0)
+
+
+_RUN = subprocess.run
+
+
+def _run_process(command: Any, *values: Any, **named: Any) -> Any:
+    """A process, but for one that only checks the options of a training."""
+    if "--check" not in command:
+        return _RUN(command, *values, **named)
+    from training.__main__ import main as train
+
+    out = io.StringIO()
+    with contextlib.redirect_stdout(out), mock.patch.object(sys, "argv", command[2:]):
+        try:
+            status = int(train(command[3:]) or 0)
+        except SystemExit as end:
+            status = end.code if isinstance(end.code, int) else 1
+    return subprocess.CompletedProcess(command, status, out.getvalue())
 
 
 def _close(_server: service.Server, sockets: list[Any]) -> None:
@@ -174,7 +227,9 @@ def without(module: str) -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def _streams() -> Iterator[tuple[io.TextIOWrapper, io.TextIOWrapper]]:
-    out, err, nothing = (io.TextIOWrapper(io.BytesIO(), encoding="utf-8", write_through=True) for _ in range(3))
-    with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err), mock.patch.object(sys, "stdin", nothing):
+def _streams(given: bytes) -> Iterator[tuple[io.TextIOWrapper, io.TextIOWrapper]]:
+    out, err, read = (
+        io.TextIOWrapper(io.BytesIO(content), encoding="utf-8", write_through=True) for content in (b"", b"", given)
+    )
+    with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err), mock.patch.object(sys, "stdin", read):
         yield out, err

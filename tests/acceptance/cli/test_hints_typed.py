@@ -13,6 +13,7 @@ import pytest
 from rprm_jobs.services.context import Context
 from tests.support.hint_stories import files, stories, tell
 from tests.support.told_before import fill, work_off
+from tests.support.told_servers import answering
 from tests.support.typing_in import Typist
 
 pytestmark = [pytest.mark.acceptance, pytest.mark.timeout(300)]
@@ -24,9 +25,10 @@ def test_hints_lead_on(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     values, typist, wrong = fill(context, tmp_path), Typist(servers_env, tmp_path), []
-    for story in stories(name):
-        try:
-            tell(story, typist, values, lambda job: work_off(context.database, job))
-        except AssertionError as error:
-            wrong.append(str(error))
+    with answering(context, tmp_path) as addresses:
+        for story in stories(name):
+            try:
+                tell(story, typist, values | addresses, lambda job: work_off(context.database, job))
+            except AssertionError as error:
+                wrong.append(str(error))
     assert not wrong, f"{len(wrong)} of the stories go wrong\n\n" + "\n\n".join(wrong)
