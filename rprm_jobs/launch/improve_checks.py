@@ -206,7 +206,9 @@ def _refuse_another(loop: Loop, stored: Mapping[str, Any], recipe: Mapping[str, 
 
 
 def _difference(name: str, before: Any, now: Any) -> str:
-    if isinstance(before, Mapping) and isinstance(now, Mapping):
+    if isinstance(now, Mapping):
+        # A loop that was stopped as it noted its recipe, or that an older version noted, may lack some of it.
+        before = before if isinstance(before, Mapping) else {}
         return ", ".join(
             f"{key.replace('_', '-')} was {before.get(key)} and is {now[key]}"
             for key in now
@@ -214,7 +216,9 @@ def _difference(name: str, before: Any, now: Any) -> str:
         )
     if isinstance(now, int):
         return f"--{name} was {before} and is {now}"
-    return {"labelled": "other labelled rows", "validation": "other --validate rows", "judge": "another --judge"}[name]
+    return {"labelled": "other labelled rows", "validation": "other --validate rows", "judge": "another --judge"}.get(
+        name, f"another {name}"
+    )
 
 
 def set_name(out: Path, number: int) -> str:

@@ -79,6 +79,8 @@ class Story:
 
 def _check_extra(hint: str, module: str) -> None:
     """What the hint says to install brings the module."""
+    if hint == f"pip install {module}":
+        return
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
     (extra,) = _EXTRA.findall(hint)
     needed = " ".join(project["optional-dependencies"][extra]).lower().replace("-", "_")

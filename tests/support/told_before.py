@@ -103,8 +103,16 @@ def _judged(database: Database) -> dict[str, int]:
         "prompted": judged(labelled(6, "prompted"), brief),
         "gone": judged(make_solutions(2, prefix="gone"), moved),
         "scores": take_in(database, labelled(2, "scores"), scores).job_id,
+        "stale": _stale(database),
         "alike": judged(labelled(2, "alike"), make_recipe(k=1)),
     }  # fmt: skip
+
+
+def _stale(database: Database) -> int:
+    """A judged job, one of whose solutions has lost its scores."""
+    job = scripted(database, make_solutions(2, prefix="stale"), recipe=make_recipe(k=1))
+    store.run(database, "DELETE FROM scores WHERE job_id = :job AND ord = 1", job=job)
+    return job
 
 
 def _written(database: Database) -> dict[str, int]:
@@ -167,9 +175,11 @@ def _files(folder: Path) -> None:
     (folder / "value-head" / "config.json").write_text('{"architectures": ["LlamaForCausalLM"]}')
     (folder / "value-head" / "model.safetensors").write_bytes(b"")
     (folder / "value-head" / "value_head.safetensors").write_bytes(b"")
-    (folder / "started" / "checkpoints" / "checkpoint-1").mkdir(parents=True)
+    for name in ("started", "interrupted"):
+        (folder / name / "checkpoints" / "checkpoint-1").mkdir(parents=True)
+    (folder / "interrupted" / "checkpoints" / "begun.json").write_text('{"judge": "another"}')
     (folder / "trained").mkdir()
-    (folder / "trained" / "README.md").write_text("")
+    (folder / "trained" / "rprm_judge.json").write_text("{}")
     (folder / "begun").mkdir()
     (folder / "begun" / "loop.json").write_text("{}")
     (folder / "foreign" / "round-1").mkdir(parents=True)
@@ -189,8 +199,6 @@ def _data_sets(folder: Path, rows: list[dict[str, Any]]) -> None:
     Dataset.from_list(rows, split=Split.TRAIN).save_to_disk(folder / "single-set")
     shutil.copytree(folder / "single-set", folder / "damaged-set")
     (folder / "damaged-set" / "data-00000-of-00001.arrow").write_bytes(b"")
-    half = {"problem": "p", "answer": "0.5", "responses": [["x"]] * 4, "final_answers": [r"\\frac{1}{2}"] * 4}
-    _write(folder / "halves.jsonl", [{**half, "id": "h", "rewards": [[0.9], [0.2], [0.8], [0.1]]}])
     _write(folder / "large.jsonl", [{**rows[0], "id": f"l{i}"} for i in range(600)])
     (folder / LONG_NAME).write_text(json.dumps(rows[0]) + "\nnonsense\n")
     _broken_judges(folder)
@@ -205,6 +213,9 @@ def _broken_judges(folder: Path) -> None:
         shutil.copytree(shipped, folder / name)
     torch.save(load_file(shipped / "model.safetensors"), folder / "pickled" / "pytorch_model.bin")
     (folder / "pickled" / "model.safetensors").unlink()
+    shutil.copytree(shipped, folder / "windowless")
+    stated = json.loads((shipped / "config.json").read_text())
+    (folder / "windowless" / "config.json").write_text(json.dumps(stated | {"max_position_embeddings": 0}))
     config = {"model_type": "own", "auto_map": {"AutoConfig": "own.Config", "AutoModelForCausalLM": "own.Model"}}
     (folder / "own-code" / "config.json").write_text(json.dumps(config))
 

@@ -12,17 +12,25 @@ from rprm_jobs.local.lock import taken
 from rprm_jobs.local.paths import locked
 from rprm_jobs.server.state import ServiceOptions
 from rprm_jobs.services.context import Context
-from tests.support.chat_server import ChatServer, hang, reply, stumble_over_logprobs
+from tests.support.chat_server import GOOD, ChatServer, Write, hang, reply, stumble_over_logprobs
 from tests.support.hub import TOKEN, Repo, fake_hub
 from tests.support.service import free_port, running_service
 from tests.support.serving import serving
 from tests.support.told_before import LONG_NAME
+
+
+async def _few_logprobs(server: ChatServer, writer: Write) -> None:
+    refuses = server.requests[-1].get("top_logprobs", 0) > 5
+    answer = (400, {"error": {"message": "top_logprobs is over 5"}}) if refuses else (200, GOOD)
+    await reply(*answer)(server, writer)
+
 
 _LACKING = {
     "good": ChatServer,
     "two": lambda: ChatServer(models={"data": [{"id": "a"}, {"id": "b"}]}),
     "unknown": lambda: ChatServer(default=reply(404, {"error": {"message": "no such model"}})),
     "plain": lambda: ChatServer(default=stumble_over_logprobs),
+    "few": lambda: ChatServer(default=_few_logprobs),
     "slow": lambda: ChatServer(default=hang),
 }
 
@@ -34,18 +42,21 @@ def answering(context: Context, folder: Path) -> Iterator[Mapping[str, str]]:
         addresses = {name: stack.enter_context(serving(make())) for name, make in _LACKING.items()}
         hub = stack.enter_context(fake_hub())
         hub.repos["org/public"] = Repo(private=False)
-        service = stack.enter_context(running_service(context, ServiceOptions(port=free_port(), judges=("scripted",), max_upload=50_000)))
+        service = stack.enter_context(
+            running_service(context, ServiceOptions(port=free_port(), judges=("scripted",), max_upload=50_000))
+        )
         yield {
             **addresses,
             **_homes(folder, stack),
             "hub": f"HF_ENDPOINT={hub.url} HF_TOKEN={TOKEN}",
             "service": service,
+            "port": str(free_port()),
             "long_name": LONG_NAME,
         }
 
 
 def _homes(folder: Path, stack: ExitStack) -> Mapping[str, str]:
-    """Folders of embedded servers: one whose data is not ours, one that is half made, one that another machine holds."""
+    """Folders of embedded servers: one with data of others, a half made one, and one that another machine holds."""
     homes = {name: folder / name for name in ("home_foreign", "home_empty", "home_held")}
     for home in homes.values():
         with locked(home) as paths:

@@ -17,7 +17,6 @@ import shlex
 import shutil
 import subprocess
 import sys
-import traceback
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -135,6 +134,8 @@ def _run(words: list[str]) -> int:
         from training.__main__ import main as train
         from workers.__main__ import main as work
 
+        if words[2] == "training":
+            return _train(train, words[3:])
         main = {"training": train, "workers": work}[words[2]]
         words = words[3:]
     threshold = gc.get_threshold()
@@ -161,14 +162,16 @@ def _run(words: list[str]) -> int:
 
 def _run_program(text: str) -> int:
     """Run it with `Client` imported; what it does not catch is printed as Python prints it, at its end."""
+    with contextlib.ExitStack() as clients:
+        return _ended(text, lambda *values: clients.enter_context(Client(*values)))
+
+
+def _ended(text: str, client: Callable[..., Client]) -> int:
     try:
-        exec(text, {"Client": Client})
+        exec(text, {"Client": client})
     except errors.RprmError as error:
         print(error, file=sys.stderr)
         return error.exit_code
-    except Exception:
-        traceback.print_exc()
-        return 1
     return 0
 
 
@@ -177,6 +180,17 @@ def _become(_program: str, words: list[str], env: Mapping[str, str] | None = Non
     module = importlib.import_module({"workers": "workers.__main__"}.get(words[2], words[2]))
     with mock.patch.dict(os.environ, env or os.environ, clear=True):
         sys.exit(module.main(words[3:]))
+
+
+def _train(main: Callable[[], Any], words: list[str]) -> int:
+    """Check and load everything; what would train ends when it is about to."""
+    from training import sft
+
+    try:
+        with mock.patch.object(sys, "argv", ["training", *words]), mock.patch.object(sft, "run", _end):
+            return int(main() or 0)
+    except SystemExit as end:
+        return end.code if isinstance(end.code, int) else bool(end.code)
 
 
 def _end(*_: object) -> None:
@@ -195,7 +209,7 @@ def _run_process(command: Any, *values: Any, **named: Any) -> Any:
     out = io.StringIO()
     with contextlib.redirect_stdout(out), mock.patch.object(sys, "argv", command[2:]):
         try:
-            status = int(train(command[3:]) or 0)
+            status = int(train() or 0)
         except SystemExit as end:
             status = end.code if isinstance(end.code, int) else 1
     return subprocess.CompletedProcess(command, status, out.getvalue())
