@@ -34,6 +34,8 @@ def run(options: argparse.Namespace) -> dict[str, Any] | None:
         return {"recipe": asdict(recipe)}
     if options.out is None:
         raise ConfigError("--out is missing", hint="name the new judge's folder: --out FOLDER")
+    if str(options.out) == "-":
+        raise ConfigError("--out -: a judge is no stream", hint="name the new judge's folder: --out FOLDER")
     if (options.set is None) == (options.data is None):
         raise ConfigError("where are the rows?", hint="name either --set NAME or --data PATH")
     if (options.out / CARD).exists():

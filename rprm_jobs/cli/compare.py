@@ -10,6 +10,7 @@ import typer
 from rprm_jobs.cli.shared.command import ANSWERS, add_command, needs
 from rprm_jobs.cli.shared.common import say
 from rprm_jobs.cli.shared.options import JsonOption
+from rprm_jobs.cli.shared.places import not_standard_output
 from rprm_jobs.errors import ConfigError
 from rprm_jobs.launch.servers import connected
 
@@ -17,7 +18,13 @@ from rprm_jobs.launch.servers import connected
 def compare(
     jobs: Annotated[list[int], typer.Argument(metavar="JOB...", help="Jobs that judged the same solutions.", min=1)],
     page: Annotated[
-        Path | None, typer.Option("--page", metavar="FILE", help="Write the differing solutions as an HTML page.")
+        Path | None,
+        typer.Option(
+            "--page",
+            metavar="FILE",
+            help="Write the differing solutions as an HTML page.",
+            callback=not_standard_output("compare.html"),
+        ),
     ] = None,
     shown: Annotated[int, typer.Option("--shown", metavar="N", min=0, help="Solutions on the page.")] = 50,
     seed: Annotated[int, typer.Option(help="Seed of the intervals and of the page's sample.")] = 0,

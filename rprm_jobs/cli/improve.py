@@ -20,6 +20,7 @@ from rprm_jobs.cli.shared.options import (
     OwnWorkerOption,
     SeedOption,
 )
+from rprm_jobs.cli.shared.places import not_standard_output
 from rprm_jobs.cli.shared.submitting import NO_WORKER_RULE
 from rprm_jobs.cli.shared.waiting import wait_until_done
 from rprm_jobs.errors import ConfigError
@@ -41,7 +42,13 @@ def improve(
         ),
     ],
     out: Annotated[
-        Path, typer.Option("--out", metavar="FOLDER", help="The folder for the judges, one sub-folder a round.")
+        Path,
+        typer.Option(
+            "--out",
+            metavar="FOLDER",
+            help="The folder for the judges, one sub-folder a round.",
+            callback=not_standard_output("judges"),
+        ),
     ],
     judge: JudgeOption = "tiny",
     rounds: Annotated[int, typer.Option("--rounds", metavar="N", min=1, help="Number of rounds at most.")] = 3,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 from typing import Annotated
 
@@ -10,6 +11,7 @@ import typer
 from rprm_jobs.cli.shared.command import ANSWERS, add_command
 from rprm_jobs.cli.shared.common import human_bytes, print_json, say
 from rprm_jobs.cli.shared.options import JobArgument, JsonOption
+from rprm_jobs.cli.shared.places import STANDARD_OUTPUT
 from rprm_jobs.errors import ConfigError
 from rprm_jobs.launch.servers import connected
 from rprm_jobs.words import counted
@@ -17,9 +19,9 @@ from rprm_jobs.words import counted
 
 def report(
     job: JobArgument,
-    output: Annotated[Path, typer.Option("--output", "-o", metavar="FILE", help="The file to write.")] = Path(
-        "report.html"
-    ),
+    output: Annotated[
+        Path, typer.Option("--output", "-o", metavar="FILE", help="The file to write; - is stdout.")
+    ] = Path("report.html"),
     sample: Annotated[
         int, typer.Option("--sample", metavar="N", min=1, help="Solutions that the curves are drawn from.")
     ] = 5000,
@@ -40,6 +42,8 @@ def report(
     from rprm_jobs.report.page import render
     from rprm_jobs.services.evaluation.report import read_report
 
+    if output == STANDARD_OUTPUT and as_json:
+        raise ConfigError("--json and the page both go to standard output", hint="name a file: -o report.html")
     if not output.parent.is_dir() or output.is_dir():
         raise ConfigError(
             "is not a place for a file", where=str(output), hint="name a file in an existing folder: -o report.html"
@@ -47,6 +51,9 @@ def report(
     with connected() as context:
         data = read_report(context, job, sample=sample, shown=shown, seed=seed, calibrated=calibrated)
         page = render(data)
+    if output == STANDARD_OUTPUT:
+        sys.stdout.write(page)
+        return
     try:
         output.write_text(page, encoding="utf-8", errors="replace")
     except OSError as error:

@@ -12,6 +12,7 @@ import typer
 from rprm_jobs.cli.shared.command import ANSWERS, add_command, excludes
 from rprm_jobs.cli.shared.common import print_json, print_json_rows, say
 from rprm_jobs.cli.shared.options import JobArgument, JsonOption, OutputOption
+from rprm_jobs.cli.shared.places import not_standard_output
 from rprm_jobs.errors import JobCancelled, NotFinished
 from rprm_jobs.launch.servers import connected
 from rprm_jobs.words import counted
@@ -26,7 +27,13 @@ def results(
     critiques: Annotated[bool, typer.Option("--critiques", help="Add the critiques; of a search, its tree.")] = False,
     steps: Annotated[bool, typer.Option("--steps", help="Add the problem and the steps.")] = False,
     dataset: Annotated[
-        Path | None, typer.Option("--dataset", metavar="FOLDER", help="Save them for datasets.load_from_disk instead.")
+        Path | None,
+        typer.Option(
+            "--dataset",
+            metavar="FOLDER",
+            help="Save them for datasets.load_from_disk instead.",
+            callback=not_standard_output("scored"),
+        ),
     ] = None,
     calibrated: Annotated[
         str | None, typer.Option("--calibrated", metavar="NAME", help="Add rewards calibrated by `calibrate fit`.")

@@ -109,10 +109,10 @@ class Typist:
             env[setting[1]] = setting[2]
             words.pop(0)
         hidden, noted = env.pop(WITHOUT, ""), Noted()
-        given = (self.folder / words.pop()).read_bytes() if words[-2:-1] == ["<"] else b""
+        content = (self.folder / words.pop()).read_bytes() if words[-2:-1] == ["<"] else b""
         if words[-1:] == ["<"]:
             words.pop()
-        with _as(env, self.folder), without(hidden), noted.on(), _streams(given) as (out, err):
+        with _as(env, self.folder), without(hidden), noted.on(), _streams(content) as (out, err):
             status = _run(words)
         printed = [_all_of(stream) for stream in (out, err)]
         return Told(line, status, *printed, noted.shown_in("".join(printed)))
@@ -241,9 +241,9 @@ def without(module: str) -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def _streams(given: bytes) -> Iterator[tuple[io.TextIOWrapper, io.TextIOWrapper]]:
+def _streams(content: bytes) -> Iterator[tuple[io.TextIOWrapper, io.TextIOWrapper]]:
     out, err, read = (
-        io.TextIOWrapper(io.BytesIO(content), encoding="utf-8", write_through=True) for content in (b"", b"", given)
+        io.TextIOWrapper(io.BytesIO(text), encoding="utf-8", write_through=True) for text in (b"", b"", content)
     )
     with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err), mock.patch.object(sys, "stdin", read):
         yield out, err

@@ -14,6 +14,7 @@ from rprm_jobs.cli.shared.command import add_command, excludes
 from rprm_jobs.cli.shared.common import print_json, print_json_rows, say
 from rprm_jobs.cli.shared.complete import complete_job, complete_set
 from rprm_jobs.cli.shared.options import JsonOption, OutputOption
+from rprm_jobs.cli.shared.places import not_standard_output
 from rprm_jobs.errors import ConfigError
 from rprm_jobs.launch.servers import connected
 from rprm_jobs.words import counted
@@ -208,7 +209,12 @@ def _export(kind: SetKind) -> Callable[..., None]:
         split: Annotated[str, typer.Option("--split", metavar="NAME", help="train or validation.")] = "train",
         folder: Annotated[
             Path | None,
-            typer.Option("--folder", metavar="FOLDER", help="Write both splits, as datasets.load_dataset reads them."),
+            typer.Option(
+                "--folder",
+                metavar="FOLDER",
+                help="Write both splits, as datasets.load_dataset reads them.",
+                callback=not_standard_output("pairs"),
+            ),
         ] = None,
         as_json: JsonOption = False,
     ) -> None:
