@@ -155,7 +155,7 @@ def submit(
         serving = WorkerChoice(judge, engine, tuple(engine_arg or ()), family=family, spare=spare) if worker else None
         if screen is None:
             submission = submit_job(context, request)
-            announce(submission, recipe)
+            announce(submission, recipe, name)
             announce_proposal(submission, recipe)
             conclude(context, submission, wait=wait, fail_on=fail_on, worker=serving, as_json=as_json)
             return
@@ -163,7 +163,7 @@ def submit(
         screening = make_recipe(scorer, k=None, seed=seed)
         paths = model_paths(judge=scorer)
         submission = submit_screened(context, request, screening, screen_paths=paths)
-        announce(submission, screening)
+        announce(submission, screening, name)
         first = WorkerChoice(screen, "auto", (), family=screen_family, spare=spare) if worker else None
         conclude_screened(
             context, submission, wait=wait, fail_on=fail_on, screen=first, worker=serving, as_json=as_json

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from contextlib import closing
 from dataclasses import dataclass
@@ -49,9 +50,20 @@ def checkup() -> list[Check]:
         settings = load_settings()
     except RprmError as error:
         return [*checks, Check("settings", False, True, error.what, error.hint)]
-    checks.append(Check("home", True, True, str(settings.home)))
+    checks.append(_home(settings))
     checks += _servers(settings)
     return [*checks, *_libraries(), *_judges(), _gpu()]
+
+
+def _home(settings: Settings) -> Check:
+    """Whether this user can write there, or make it; the embedded servers need it."""
+    home = settings.home
+    nearest = next(folder for folder in (home, *home.parents) if folder.exists())
+    if nearest.is_dir() and os.access(nearest, os.W_OK | os.X_OK):
+        return Check("home", True, True, str(home))
+    needed = not (settings.database_url and settings.redis_url)
+    hint = "set RPRM_HOME to a folder that you can write"
+    return Check("home", False, needed, f"{home}, where this user cannot write", hint=hint)
 
 
 def _servers(settings: Settings) -> list[Check]:

@@ -33,11 +33,13 @@ GREEDY_RULE = Rule(
 WAIT_RULES = (needs("wait", "fail_on", "worker", "engine", "engine_arg"), NO_WORKER_RULE)
 
 
-def announce(submission: Submission, recipe: Recipe) -> None:
-    """Say what the job is and what it takes, on stderr."""
+def announce(submission: Submission, recipe: Recipe, name: str | None = None) -> None:
+    """Say what the job is and what it takes, on stderr; `name` is what it was to be called."""
     known = "" if submission.created else " (found: the same solutions and recipe were submitted before)"
     size = f"{counted(submission.solutions, 'solution')}, {counted(submission.steps, 'step')}"
     say(f"job {submission.job_id}{known}: {size}")
+    if name is not None and not submission.created:
+        say("  --name has no effect on a job that is found, which keeps its own; --new makes another job")
     critiques = f"at most {counted(submission.critiques, 'critique')} ({recipe.k} {recipe.judge_family.unit.each})"
     taken = critiques if recipe.judge_family.writes else "one pass a solution, a score for each step"
     say(f"  {taken}, about {human_bytes(submission.bytes)} in the database")
