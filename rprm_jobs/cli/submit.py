@@ -61,6 +61,7 @@ from rprm_jobs.cli.shared.submitting import (
     announce_proposal,
     conclude,
     conclude_screened,
+    keeps_its_name,
 )
 from rprm_jobs.errors import ConfigError
 from rprm_jobs.launch.servers import connected
@@ -155,7 +156,7 @@ def submit(
         serving = WorkerChoice(judge, engine, tuple(engine_arg or ()), family=family, spare=spare) if worker else None
         if screen is None:
             submission = submit_job(context, request)
-            announce(submission, recipe, name)
+            announce(submission, recipe, keeps_name=keeps_its_name(context, submission, name))
             announce_proposal(submission, recipe)
             conclude(context, submission, wait=wait, fail_on=fail_on, worker=serving, as_json=as_json)
             return
@@ -163,7 +164,7 @@ def submit(
         screening = make_recipe(scorer, k=None, seed=seed)
         paths = model_paths(judge=scorer)
         submission = submit_screened(context, request, screening, screen_paths=paths)
-        announce(submission, screening, name)
+        announce(submission, screening, keeps_name=keeps_its_name(context, submission, name))
         first = WorkerChoice(screen, "auto", (), family=screen_family, spare=spare) if worker else None
         conclude_screened(
             context, submission, wait=wait, fail_on=fail_on, screen=first, worker=serving, as_json=as_json

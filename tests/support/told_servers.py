@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
-from rprm_jobs.local.cluster import POSTGRES_MAJOR
+from rprm_jobs.local.binaries import POSTGRES_MAJOR
 from rprm_jobs.local.lock import taken
 from rprm_jobs.local.paths import locked
 from rprm_jobs.server.state import ServiceOptions
@@ -25,7 +25,7 @@ async def _few_logprobs(server: ChatServer, writer: Write) -> None:
     await reply(*answer)(server, writer)
 
 
-_LACKING = {
+_LACKING: Mapping[str, Callable[[], ChatServer]] = {
     "good": ChatServer,
     "two": lambda: ChatServer(models={"data": [{"id": "a"}, {"id": "b"}]}),
     "unknown": lambda: ChatServer(default=reply(404, {"error": {"message": "no such model"}})),

@@ -33,12 +33,21 @@ GREEDY_RULE = Rule(
 WAIT_RULES = (needs("wait", "fail_on", "worker", "engine", "engine_arg"), NO_WORKER_RULE)
 
 
-def announce(submission: Submission, recipe: Recipe, name: str | None = None) -> None:
-    """Say what the job is and what it takes, on stderr; `name` is what it was to be called."""
+def keeps_its_name(context: Context, submission: Submission, name: str | None) -> bool:
+    """Whether the job was found, and is not called `name` as was asked."""
+    from rprm_jobs.services.jobs.query import job_status
+
+    if name is None or submission.created:
+        return False
+    return job_status(context, submission.job_id).job.name != name.strip()
+
+
+def announce(submission: Submission, recipe: Recipe, *, keeps_name: bool = False) -> None:
+    """Say what the job is and what it takes, on stderr."""
     known = "" if submission.created else " (found: the same solutions and recipe were submitted before)"
     size = f"{counted(submission.solutions, 'solution')}, {counted(submission.steps, 'step')}"
     say(f"job {submission.job_id}{known}: {size}")
-    if name is not None and not submission.created:
+    if keeps_name:
         say("  --name has no effect on a job that is found, which keeps its own; --new makes another job")
     critiques = f"at most {counted(submission.critiques, 'critique')} ({recipe.k} {recipe.judge_family.unit.each})"
     taken = critiques if recipe.judge_family.writes else "one pass a solution, a score for each step"

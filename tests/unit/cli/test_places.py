@@ -41,7 +41,7 @@ def test_a_dash_is_no_file_and_no_folder(
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr("sys.argv", ["rprm-jobs", *line.split(), "-"])
     with pytest.raises(SystemExit) as end:
-        raise SystemExit(cli.main())
+        cli.main()
     option, said = line.split()[-1], capsys.readouterr().err
     assert end.value.code == 2
     assert f"{option} -: this cannot be written to standard output" in said
