@@ -237,7 +237,7 @@ def without(module: str) -> Iterator[None]:
         yield
         return
     hidden = {name: None for name in sys.modules if name == module or name.startswith(f"{module}.")}
-    with mock.patch.dict(sys.modules, {module: None, **hidden}):  # type: ignore[dict-item]
+    with mock.patch.dict(sys.modules, {module: None, **hidden}):
         yield
 
 
