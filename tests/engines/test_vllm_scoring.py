@@ -74,10 +74,10 @@ def test_what_vllm_cannot_score_is_said_before_anything_is_loaded(
 ) -> None:
     # The engine of the other tests may still run.
     root, before = tmp_path_factory.mktemp("judges"), set(engine_processes(os.getpid()))
-    judge = resolve_judge(str(build_folder(root, BY_FAMILY["eurus-prm"])))
-    with pytest.raises(ConfigError, match="holds one model, and family eurus-prm compares two") as caught:
+    judge = resolve_judge(str(build_folder(root, BY_FAMILY["eurus-prm"])), f"eurus-prm,reference={root / 'nowhere'}")
+    with pytest.raises(JudgeError, match="the reference model cannot be used") as caught:
         create_engine("vllm", judge, {})
-    assert "--engine transformers" in caught.value.hint
+    assert "reference=FOLDER" in caught.value.hint
     plain = resolve_judge(str(build_folder(root, BY_FAMILY["pqm"])))
     with pytest.raises(ConfigError, match="adapters only for judges that write") as refused:
         create_engine("vllm", plain, {"lora": str(root)})

@@ -48,6 +48,10 @@ def _transformers(judge: Judge, options: Options) -> Engine | Scorer:
 def _vllm(judge: Judge, options: Options) -> Engine | Scorer:
     for module in ("torch", "vllm"):
         require(module, engine="vllm", extra="vllm")
+    if isinstance(judge.family, ScoreFamily) and judge.family.head is Head.LOG_RATIO:
+        from workers.engines.vllm.log_ratio import VllmLogRatio
+
+        return VllmLogRatio(judge, options)
     if not judge.family.writes:
         from workers.engines.vllm.scorer import VllmScorer
 

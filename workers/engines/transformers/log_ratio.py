@@ -6,10 +6,10 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from rprm_jobs.engine import SolutionPrompt
-from rprm_jobs.errors import JudgeError, NotFound
-from rprm_jobs.judge.families.scoring import ScoreFamily
-from rprm_jobs.judge.resolve import Judge, resolve_model
+from rprm_jobs.errors import JudgeError
+from rprm_jobs.judge.resolve import Judge
 from workers.engines.loading import Loading, load_model
+from workers.engines.reference import check_vocabularies, reference_of
 from workers.engines.transformers.placing import place
 
 if TYPE_CHECKING:
@@ -28,22 +28,16 @@ class LogRatio:
     @classmethod
     def load(cls, judge: Judge, model: Any, device: str, how: Loading) -> LogRatio:
         """Load the reference that the family names. Raises JudgeError when it does not fit the judge's `model`."""
-        name = judge.family.reference if isinstance(judge.family, ScoreFamily) else None
-        hint = f"name it: --family {judge.family.name},reference=FOLDER or ORG/MODEL"
-        if name is None:
-            raise JudgeError("the family names no reference model", where=judge.location, hint=hint)
+        other = reference_of(judge)
         try:
-            reference = load_model(resolve_model(name), how)
-        except (NotFound, JudgeError) as error:
-            raise JudgeError(f"the reference model cannot be used: {error.what}", where=name, hint=hint) from error
-        ours, theirs = (m.get_input_embeddings().weight.shape[0] for m in (model, reference))
-        if ours != theirs:
+            reference = load_model(other, how)
+        except JudgeError as error:
             raise JudgeError(
-                f"the reference has {theirs:,} tokens and the judge {ours:,}, so they do not read the same ids",
-                where=name,
-                hint=hint,
-            )
-        return cls(model, place(reference.requires_grad_(False), device, name))
+                f"the reference model cannot be used: {error.what}", where=other.name, hint=error.hint
+            ) from error
+        ours, theirs = (m.get_input_embeddings().weight.shape[0] for m in (model, reference))
+        check_vocabularies(judge, other, ours, theirs)
+        return cls(model, place(reference.requires_grad_(False), device, other.name))
 
     def outputs(self, ids: Tensor, mask: Tensor, prompts: Sequence[SolutionPrompt]) -> list[list[tuple[float, ...]]]:
         """For each place the sum of log p(model) - log p(reference) over the solution's tokens up to and with it."""

@@ -53,6 +53,15 @@ def engine_arguments(judge: Judge, options: Mapping[str, str]) -> Any:
     return arguments
 
 
+def refuse_adapter(options: Mapping[str, str]) -> None:
+    """Raise ConfigError for an adapter of a judge that scores."""
+    if LORA in options:
+        raise ConfigError(
+            "engine 'vllm' has adapters only for judges that write",
+            hint="merge it into its base (PEFT's merge_and_unload), and name the merged folder",
+        )
+
+
 def _validated(parsed: argparse.Namespace, judge: Judge) -> Any:
     from vllm.engine.arg_utils import AsyncEngineArgs
 

@@ -14,11 +14,11 @@ from typing import Any
 from rprm_jobs.engine import EngineInfo, EngineStats, SolutionPrompt
 from rprm_jobs.errors import ConfigError, EngineDied, EngineError, JudgeError, PromptTooLong, Refused
 from rprm_jobs.judge.encode_solution import SolutionEncoder
-from rprm_jobs.judge.families.scoring import Head, ScoreFamily
+from rprm_jobs.judge.families.scoring import ScoreFamily
 from rprm_jobs.judge.resolve import Judge
 from workers.engines.heads import build_head, head_weights
 from workers.engines.loading import check_weights, load_tokenizer, local_folder, model_type_of
-from workers.engines.vllm.arguments import LORA, engine_arguments
+from workers.engines.vllm.arguments import engine_arguments, refuse_adapter
 from workers.engines.vllm.core import VllmCore, client_errors, first_line, set_environment
 from workers.engines.vllm.models import EXTENSION, Spec, has_language_model, language_model_of, overrides
 
@@ -31,16 +31,7 @@ class VllmScorer:
     def __init__(self, judge: Judge, options: Mapping[str, str]) -> None:
         if not isinstance(judge.family, ScoreFamily):
             raise ConfigError(f"family {judge.family.name} does not score")
-        if judge.family.head is Head.LOG_RATIO:
-            raise ConfigError(
-                f"engine 'vllm' holds one model, and family {judge.family.name} compares two",
-                hint="use --engine transformers",
-            )
-        if LORA in options:
-            raise ConfigError(
-                "engine 'vllm' has adapters only for judges that write",
-                hint="merge it into its base (PEFT's merge_and_unload), and name the merged folder",
-            )
+        refuse_adapter(options)
         set_environment()
         self._judge, self._family = judge, judge.family
         self._arguments = engine_arguments(judge, options)
