@@ -21,7 +21,7 @@ from rprm_jobs.services.jobs.submit import make_recipe as make_recipe_of
 from rprm_jobs.store.session import Database
 from rprm_jobs.types import JobKind, KeepCritiques, Solution
 from tests.support import store
-from tests.support.dependents import finish_one_shard, finished_rollouts
+from tests.support.dependents import finish_one_shard, finished_rollouts, request
 from tests.support.extending import extend
 from tests.support.generating import problems, rollouts, searches
 from tests.support.jobs import make_recipe, make_solutions, take_in
@@ -117,20 +117,27 @@ def _stale(database: Database) -> int:
 
 def _written(database: Database) -> dict[str, int]:
     searched = take_in(database, problems(2), searches(), kind=JobKind.SEARCH).job_id
-    return {"written": finished_rollouts(database), "searched": searched}
+    then_scored = finished_rollouts(database, 4)
+    scores = scripted(database, make_solutions(2, prefix="then"), recipe=make_recipe(k=1))
+    request(database, then_scored, {"made": scores})
+    return {"written": finished_rollouts(database), "searched": searched, "then_scored": then_scored}
 
 
 def _critics(database: Database) -> dict[str, int]:
     """Jobs of critics of whole solutions that are done; no solution could be judged."""
     ids = {}
-    for family in ("critic", "critic-scores"):
+    for family, judged in (("critic", _bench()), ("critic-scores", make_solutions(1, prefix="circular_own_", steps=2))):
         recipe = make_recipe_of(resolve_judge("endpoint:m", family), k=None)
-        ids[family] = take_in(database, make_solutions(2, prefix=family), recipe).job_id
+        ids[family] = take_in(database, judged, recipe).job_id
         lease = store.try_claim(database, queue=recipe.queue)
         assert lease is not None
         store.record(database, lease, [store.fail(solution) for solution in store.load(database, lease)])
         store.finish(database, lease)
     return ids
+
+
+def _bench() -> list[Solution]:
+    return make_solutions(2, prefix="gsm8k-")
 
 
 def _failed(context: Context, folder: Path) -> int:
@@ -167,6 +174,8 @@ def _files(folder: Path) -> None:
         [{**r, "id": f"gsm8k-{i + 50}", "problem": f"{i} and 9?"} for i, r in enumerate(bench)],
     )
     _write(folder / "gsm8k-correct.jsonl", [{**row, "id": "gsm8k-1", "label": -1}])
+    judged = [{"id": s.id, "problem": s.problem, "steps": s.steps, "label": i - 1} for i, s in enumerate(_bench())]
+    _write(folder / "bench.jsonl", judged)
     (folder / "judge.txt").write_text(PromptTemplate.default().source)
     for name in ("no-config", "no-weights", "value-head", "regression"):
         (folder / name).mkdir()

@@ -67,6 +67,13 @@ def _homes(folder: Path, stack: ExitStack) -> Mapping[str, str]:
             os.chown(data, paths.user.pw_uid, paths.user.pw_gid)
         if home.name != "home_foreign":
             (data / "PG_VERSION").write_text(f"{POSTGRES_MAJOR}\n")
+    for name in ("home_file", "home_deaf"):
+        homes[name] = folder / name
+        (homes[name] / "embedded").mkdir(parents=True)
+    (homes["home_file"] / "embedded").rmdir()
+    (homes["home_file"] / "embedded").touch()
+    # A server does not start that cannot write its log.
+    (homes["home_deaf"] / "embedded" / "redis.log").mkdir()
     for name in ("postgres", "redis"):
         stack.enter_context(taken(paths.base / f"{name}.life", 0))
     return {name: str(home) for name, home in homes.items()}

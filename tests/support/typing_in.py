@@ -25,11 +25,13 @@ from unittest import mock
 
 import typer.main
 
-from rprm_jobs import Client, cli, errors
+from rprm_jobs import cli, errors
 from rprm_jobs.cli.shared import checkup
 from rprm_jobs.launch import improve as launch_improve
+from rprm_jobs.server import access
 from rprm_jobs.server import run as service
 from tests.support.hint_sites import ROOT, Site, sites
+from tests.support.typed_programs import curl, run_program, without
 from workers import process
 
 _SETTING = re.compile(r"([A-Z][A-Z_]*)=(.*)")
@@ -58,7 +60,7 @@ class Noted:
     @contextlib.contextmanager
     def on(self) -> Iterator[None]:
         """Watch errors and the checks of `doctor` being made."""
-        with self._watching(errors.RprmError), self._watching(checkup.Check):
+        with self._watching(errors.RprmError), self._watching(checkup.Check), self._watching_access():
             yield
 
     @contextlib.contextmanager
@@ -70,6 +72,17 @@ class Noted:
             self._hints.append((error.hint, tuple(_stack())))
 
         with mock.patch.object(kind, "__init__", noting):
+            yield
+
+    @contextlib.contextmanager
+    def _watching_access(self) -> Iterator[None]:
+        before = access.problem_response
+
+        def noting(*values: Any, **named: Any) -> Any:
+            self._hints.append((named.get("hint", ""), tuple(_stack())))
+            return before(*values, **named)
+
+        with mock.patch.object(access, "problem_response", noting):
             yield
 
     def shown_in(self, text: str) -> dict[Site, str]:
@@ -96,11 +109,13 @@ def _stack() -> Iterator[tuple[str, int]]:
 class Typist:
     """Types lines in a folder, with an environment; a line may begin with settings, as in `RPRM_HOME=x jobs`.
 
-    Besides our commands it knows `mv FROM TO`, `python -c PROGRAM` for what a Python program is told, and `< FILE`.
+    Besides our commands it knows `mv FROM TO`, `python -c PROGRAM` for what a Python program is told,
+    `curl` for the service's answers, and `< FILE`.
     """
 
     def __init__(self, env: Mapping[str, str], folder: Path) -> None:
         self.env, self.folder = dict(env), folder
+        self._printed = ""
 
     def __call__(self, line: str) -> Told:
         """Type `line`, which is a command of rprm-jobs unless it begins with python."""
@@ -113,8 +128,9 @@ class Typist:
         if words[-1:] == ["<"]:
             words.pop()
         with _as(env, self.folder), without(hidden), noted.on(), _streams(content) as (out, err):
-            status = _run(words)
+            status = _run(words, self._printed)
         printed, said = _all_of(out), _all_of(err)
+        self._printed = printed or self._printed
         return Told(line, status, printed, said, noted.shown_in(printed + said))
 
 
@@ -123,13 +139,15 @@ def _all_of(stream: io.TextIOWrapper) -> str:
     return stream.read()
 
 
-def _run(words: list[str]) -> int:
+def _run(words: list[str], before: str) -> int:
     main: Callable[[], Any] = cli.main
     if words[:1] == ["mv"]:
         shutil.move(words[1], words[2])
         return 0
+    if words[:1] == ["curl"]:
+        return curl(words[1:], before)
     if words[:2] == ["python", "-c"]:
-        return _run_program(words[2])
+        return run_program(words[2])
     if words[:2] == ["python", "-m"]:
         from training.__main__ import main as train
         from workers.__main__ import main as work
@@ -158,21 +176,6 @@ def _run(words: list[str]) -> int:
         return end.code if isinstance(end.code, int) else bool(end.code)
     finally:
         gc.set_threshold(*threshold)
-
-
-def _run_program(text: str) -> int:
-    """Run it with `Client` imported; what it does not catch is printed as Python prints it, at its end."""
-    with contextlib.ExitStack() as clients:
-        return _ended(text, lambda *values: clients.enter_context(Client(*values)))
-
-
-def _ended(text: str, client: Callable[..., Client]) -> int:
-    try:
-        exec(text, {"Client": client})
-    except errors.RprmError as error:
-        print(error, file=sys.stderr)
-        return error.exit_code
-    return 0
 
 
 def _become(_program: str, words: list[str], env: Mapping[str, str] | None = None) -> None:
@@ -228,17 +231,6 @@ def _as(env: Mapping[str, str], folder: Path) -> Iterator[None]:
     with mock.patch.dict(os.environ, env, clear=True), contextlib.chdir(folder):
         yield
     logs.handlers[:], logs.level = handlers, level
-
-
-@contextlib.contextmanager
-def without(module: str) -> Iterator[None]:
-    """Importing this module fails, as where it is not installed."""
-    if not module:
-        yield
-        return
-    hidden = {name: None for name in sys.modules if name == module or name.startswith(f"{module}.")}
-    with mock.patch.dict(sys.modules, {module: None, **hidden}):
-        yield
 
 
 @contextlib.contextmanager
