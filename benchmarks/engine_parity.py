@@ -43,9 +43,16 @@ def main() -> None:
     before = harness.machine()
     score = _by_model if args.model_only else _by_engine
     with tempfile.TemporaryDirectory() as root, one_process() if args.model_only else nullcontext():
-        families = {name: _compare(args.engine, name, Path(root), score) for name in args.family or BY_FAMILY}
+        families = {
+            name: _compare(args.engine, name, Path(root), score) for name in args.family or _all(args.model_only)
+        }
     engine = f"{args.engine}'s model" if args.model_only else args.engine
     harness.report("engine_parity", before, {"engine": engine, "families": families})
+
+
+def _all(model_only: bool) -> list[str]:
+    """Every scoring family; a log-ratio is of two engines, and no model of its own."""
+    return [name for name in BY_FAMILY if not (model_only and name == "eurus-prm")]
 
 
 def _compare(engine: str, name: str, root: Path, score: Score) -> dict[str, Any]:
