@@ -63,8 +63,12 @@ def work_off(database: Database, job_id: int) -> None:
 
 
 def _waiting(database: Database) -> dict[str, int]:
-    """Jobs that no worker has begun, each in a queue of its own."""
-    return {
+    """Jobs that no worker has begun, each in a queue of its own, and one whose first solutions alone are judged."""
+    queue = "rprm.partly.0123456789ab"
+    recipe = msgspec.structs.replace(make_recipe(k=4), queue=queue)
+    partly = take_in(database, labelled(6, "partly"), recipe, shard=2).job_id
+    judge_ready(database, queue=queue, shards=1)
+    return {"partly": partly} | {
         name: take_in(
             database,
             labelled(6, name),

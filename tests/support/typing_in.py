@@ -30,6 +30,7 @@ from rprm_jobs.cli.shared import checkup
 from rprm_jobs.launch import improve as launch_improve
 from rprm_jobs.server import access
 from rprm_jobs.server import run as service
+from rprm_jobs.server.problems import problem_response
 from tests.support.hint_sites import ROOT, Site, sites
 from tests.support.typed_programs import curl, run_program, without
 from workers import process
@@ -76,11 +77,9 @@ class Noted:
 
     @contextlib.contextmanager
     def _watching_access(self) -> Iterator[None]:
-        before = access.problem_response
-
         def noting(*values: Any, **named: Any) -> Any:
             self._hints.append((named.get("hint", ""), tuple(_stack())))
-            return before(*values, **named)
+            return problem_response(*values, **named)
 
         with mock.patch.object(access, "problem_response", noting):
             yield
