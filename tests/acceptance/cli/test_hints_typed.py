@@ -24,6 +24,8 @@ def test_hints_lead_on(
     name: str, context: Context, servers_env: dict[str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
+    # The stories are those of a machine without a GPU, also on one that has it.
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")
     values, typist, wrong = fill(context, tmp_path), Typist(servers_env, tmp_path), []
     with answering(context, tmp_path) as addresses:
         for story in stories(name):
