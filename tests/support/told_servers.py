@@ -48,7 +48,7 @@ def answering(context: Context, folder: Path) -> Iterator[Mapping[str, str]]:
         yield {
             **addresses,
             **_homes(folder, stack),
-            "hub": f"HF_ENDPOINT={hub.url} HF_TOKEN={TOKEN}",
+            "hub": f"HF_HUB_OFFLINE=0 HF_ENDPOINT={hub.url} HF_TOKEN={TOKEN}",
             "service": service,
             "port": str(free_port()),
             "long_name": LONG_NAME,

@@ -227,7 +227,13 @@ def _close(_server: service.Server, sockets: list[Any]) -> None:
 def _as(env: Mapping[str, str], folder: Path) -> Iterator[None]:
     logs = logging.getLogger()
     handlers, level = list(logs.handlers), logs.level
-    with mock.patch.dict(os.environ, env, clear=True), contextlib.chdir(folder):
+    # The hub's library reads it once, when it is imported: in this process that may have been another test.
+    offline = env.get("HF_HUB_OFFLINE", "0") not in ("", "0")
+    with (
+        mock.patch.dict(os.environ, env, clear=True),
+        mock.patch("huggingface_hub.constants.HF_HUB_OFFLINE", offline),
+        contextlib.chdir(folder),
+    ):
         yield
     logs.handlers[:], logs.level = handlers, level
 
