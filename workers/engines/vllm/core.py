@@ -12,11 +12,12 @@ import re
 import signal
 import subprocess
 import traceback
+from collections.abc import AsyncIterator
 from typing import Any
 
 import psutil
 
-from rprm_jobs.errors import EngineError, JudgeError
+from rprm_jobs.errors import EngineDied, EngineError, JudgeError, Refused
 from rprm_jobs.judge.architecture import check_architectures
 from rprm_jobs.judge.resolve import Judge
 from workers.engines.loading import is_out_of_memory
@@ -157,6 +158,27 @@ class VllmCore:
                 hint="correct what it names; its own log above says more",
             )
         return EngineError(f"not enough memory for the judge: {why}", where=self._judge.location, hint=_LESS)
+
+
+def died() -> EngineDied:
+    """What a request is told when vLLM runs no more."""
+    return EngineDied("vLLM is not running any more", hint="its own log above says why")
+
+
+async def answer_of(outputs: AsyncIterator[Any]) -> Any:
+    """The last output of a request about a solution. Raises EngineDied, or Refused for one that vLLM does not take."""
+    from vllm.v1.engine.exceptions import EngineDeadError, EngineGenerateError
+
+    try:
+        last = [output async for output in outputs][-1:]
+    except (EngineDeadError, EngineGenerateError) as error:
+        raise died() from error
+    except client_errors() as error:
+        raise Refused(f"vLLM refuses the solution: {first_line(error)}") from error
+    if not last:
+        # vLLM ends an aborted request without an output.
+        raise asyncio.CancelledError
+    return last[0]
 
 
 def client_errors(*more: type[Exception]) -> tuple[type[Exception], ...]:

@@ -13,14 +13,14 @@ from itertools import accumulate
 from typing import Any
 
 from rprm_jobs.engine import EngineInfo, EngineStats, SolutionPrompt
-from rprm_jobs.errors import ConfigError, EngineDied, EngineError, PromptTooLong, Refused
+from rprm_jobs.errors import ConfigError, EngineError, PromptTooLong
 from rprm_jobs.judge.encode_solution import SolutionEncoder
 from rprm_jobs.judge.families.scoring import ScoreFamily
 from rprm_jobs.judge.resolve import Judge
 from workers.engines.loading import check_weights, load_tokenizer
 from workers.engines.reference import check_vocabularies, reference_of
 from workers.engines.vllm.arguments import engine_arguments, refuse_adapter
-from workers.engines.vllm.core import VllmCore, client_errors, first_line, set_environment
+from workers.engines.vllm.core import VllmCore, answer_of, died, set_environment
 
 # Of a GPU's memory, for each of the two.
 _PART = 0.45
@@ -76,7 +76,7 @@ class VllmLogRatio:
     async def score(self, prompt: SolutionPrompt) -> list[tuple[float, ...]]:
         """For each place the sum of log p(model) - log p(reference) over the solution's tokens up to and with it."""
         if not self._llms or any(llm.errored for llm in self._llms):
-            raise self._died()
+            raise died()
         # vLLM generates one token at the least.
         if len(prompt.ids) >= self._max_len:
             raise PromptTooLong(tokens=len(prompt.ids), limit=self._max_len, room=1)
@@ -88,21 +88,10 @@ class VllmLogRatio:
     async def _log_probs(self, llm: Any, ids: Sequence[int]) -> list[float]:
         """Of each token behind those before it; 0 for the first."""
         from vllm import SamplingParams
-        from vllm.v1.engine.exceptions import EngineDeadError, EngineGenerateError
 
         params = SamplingParams(max_tokens=1, temperature=0.0, prompt_logprobs=0, detokenize=False)
         prompt = {"type": "token", "prompt_token_ids": list(ids)}
-        try:
-            outputs = llm.generate(prompt, params, str(next(self._numbers)))
-            last = [output async for output in outputs][-1:]
-        except (EngineDeadError, EngineGenerateError) as error:
-            raise self._died() from error
-        except client_errors() as error:
-            raise Refused(f"vLLM refuses the solution: {first_line(error)}") from error
-        if not last:
-            # vLLM ends an aborted request without an output.
-            raise asyncio.CancelledError
-        likely = last[0].prompt_logprobs
+        likely = (await answer_of(llm.generate(prompt, params, str(next(self._numbers))))).prompt_logprobs
         return [
             0.0,
             *(float(likely_token[token].logprob) for likely_token, token in zip(likely[1:], ids[1:], strict=True)),
@@ -117,9 +106,6 @@ class VllmLogRatio:
         self._llms = []
         for core in self._cores:
             await core.close()
-
-    def _died(self) -> EngineDied:
-        return EngineDied("vLLM is not running any more", hint="its own log above says why")
 
 
 def _arguments(model: Judge, options: Mapping[str, str]) -> Any:

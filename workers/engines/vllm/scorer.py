@@ -12,14 +12,14 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from rprm_jobs.engine import EngineInfo, EngineStats, SolutionPrompt
-from rprm_jobs.errors import ConfigError, EngineDied, EngineError, JudgeError, PromptTooLong, Refused
+from rprm_jobs.errors import ConfigError, EngineError, JudgeError, PromptTooLong
 from rprm_jobs.judge.encode_solution import SolutionEncoder
 from rprm_jobs.judge.families.scoring import ScoreFamily
 from rprm_jobs.judge.resolve import Judge
 from workers.engines.heads import build_head, head_weights
 from workers.engines.loading import check_weights, load_tokenizer, local_folder, model_type_of
 from workers.engines.vllm.arguments import engine_arguments, refuse_adapter
-from workers.engines.vllm.core import VllmCore, client_errors, first_line, set_environment
+from workers.engines.vllm.core import VllmCore, answer_of, died, set_environment
 from workers.engines.vllm.models import EXTENSION, Spec, has_language_model, language_model_of, overrides
 
 _TASK: Any = "token_classify"
@@ -77,7 +77,7 @@ class VllmScorer:
     async def score(self, prompt: SolutionPrompt) -> list[tuple[float, ...]]:
         """The head's numbers at each place."""
         if self._llm is None or self._llm.errored:
-            raise self._died()
+            raise died()
         if len(prompt.ids) > self._max_len:
             raise PromptTooLong(tokens=len(prompt.ids), limit=self._max_len, room=0)
         output = await self._encode(prompt.ids)
@@ -111,21 +111,7 @@ class VllmScorer:
 
     async def _encode(self, ids: Sequence[int]) -> Any:
         from vllm import PoolingParams
-        from vllm.v1.engine.exceptions import EngineDeadError, EngineGenerateError
 
         prompt = {"type": "token", "prompt_token_ids": list(ids)}
         params = PoolingParams(task=_TASK, use_activation=False)
-        try:
-            outputs = self._llm.encode(prompt, params, str(next(self._numbers)))
-            last = [output async for output in outputs][-1:]
-        except (EngineDeadError, EngineGenerateError) as error:
-            raise self._died() from error
-        except client_errors() as error:
-            raise Refused(f"vLLM refuses the solution: {first_line(error)}") from error
-        if not last:
-            # vLLM ends an aborted request without an output.
-            raise asyncio.CancelledError
-        return last[0]
-
-    def _died(self) -> EngineDied:
-        return EngineDied("vLLM is not running any more", hint="its own log above says why")
+        return await answer_of(self._llm.encode(prompt, params, str(next(self._numbers))))
