@@ -104,8 +104,12 @@ class VllmLogRatio:
     async def close(self) -> None:
         """Shut both down and see to it that none of their processes is left."""
         self._llms = []
-        for core in self._cores:
-            await core.close()
+        first, second = self._cores
+        # The second first: to the other, whatever was started after it looks like its own.
+        try:
+            await second.close()
+        finally:
+            await first.close()
 
 
 def _arguments(model: Judge, options: Mapping[str, str]) -> Any:
