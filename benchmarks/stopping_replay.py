@@ -23,7 +23,8 @@ import numpy as np
 from benchmarks import harness
 from benchmarks.stopping_live import interval, score
 from rprm_jobs.stopping import NO_CONTEXT, StoppingRule, make_rule
-from rprm_jobs.stopping.prior import fit_prior, fit_wrong, whole_votes
+from rprm_jobs.stopping.fit import fit_prior, fit_wrong
+from rprm_jobs.stopping.prior import whole_votes
 from rprm_jobs.types import Critique, Finish, Verdict
 
 _K, _THRESHOLD, _PSEUDO_STEPS = 10, 0.5, 20.0

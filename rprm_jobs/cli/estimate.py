@@ -32,6 +32,7 @@ from rprm_jobs.cli.shared.reading import READING, reading_options
 from rprm_jobs.cli.shared.stopping import (
     SCREEN_RULES,
     STOPPING_RULES,
+    ByContextOption,
     ChangedOption,
     ConfidenceOption,
     MinKOption,
@@ -109,6 +110,7 @@ def estimate(
     min_k: MinKOption = None,
     changed: ChangedOption = None,
     price: PriceOption = None,
+    by_context: ByContextOption = False,
     pilot: PilotOption = None,
     weight: WeightOption = None,
     screen: ScreenOption = None,
@@ -163,6 +165,7 @@ def estimate(
             min_k=min_k,
             changed=changed,
             price=price,
+            by_context=by_context,
             pilot=pilot,
         ),
         threshold=threshold,

@@ -34,6 +34,7 @@ from rprm_jobs.cli.shared.stopping import (
     SCREEN_RULES,
     STOPPING_OPTIONS,
     STOPPING_RULES,
+    ByContextOption,
     ChangedOption,
     ConfidenceOption,
     MinKOption,
@@ -76,6 +77,7 @@ def processbench(
     min_k: MinKOption = None,
     changed: ChangedOption = None,
     price: PriceOption = None,
+    by_context: ByContextOption = False,
     pilot: PilotOption = None,
     weight: WeightOption = None,
     screen: ScreenOption = None,
@@ -107,7 +109,7 @@ def processbench(
     check_source(job, predictions, files)
     options = rule_options(
         stopping, k=k or 10, screen=screen, weight=weight, confidence=confidence, min_k=min_k, changed=changed,
-        price=price, pilot=pilot,
+        price=price, by_context=by_context, pilot=pilot,
     )  # fmt: skip
     judging = Judging(
         judges[0], k, options, threshold, seed, engine, tuple(engine_arg or ()), worker, until_first_error,
@@ -155,6 +157,7 @@ def prmbench(
     min_k: MinKOption = None,
     changed: ChangedOption = None,
     price: PriceOption = None,
+    by_context: ByContextOption = False,
     pilot: PilotOption = None,
     weight: WeightOption = None,
     screen: ScreenOption = None,
@@ -182,7 +185,7 @@ def prmbench(
     check_source(job, predictions, files)
     options = rule_options(
         stopping, k=k or 10, screen=screen, weight=weight, confidence=confidence, min_k=min_k, changed=changed,
-        price=price, pilot=pilot,
+        price=price, by_context=by_context, pilot=pilot,
     )  # fmt: skip
     judging = Judging(
         judge, k, options, threshold, seed, engine, tuple(engine_arg or ()), worker,

@@ -40,6 +40,7 @@ from rprm_jobs.cli.shared.reading import problem_options
 from rprm_jobs.cli.shared.stopping import (
     STOPPING_OPTIONS,
     STOPPING_RULES,
+    ByContextOption,
     ChangedOption,
     ConfidenceOption,
     MinKOption,
@@ -69,6 +70,7 @@ def rollout(
     min_k: MinKOption = None,
     changed: ChangedOption = None,
     price: PriceOption = None,
+    by_context: ByContextOption = False,
     pilot: PilotOption = None,
     seed: Annotated[int, typer.Option(help="Seed of every solution and critique.", rich_help_panel=POLICY)] = 0,
     temperature: PolicyTemperatureOption = None,
@@ -117,7 +119,14 @@ def rollout(
         resolved, temperature=temperature, top_p=top_p, max_new_tokens=max_new_tokens, answer_pattern=answer_pattern
     )
     options = stopping_options(
-        stopping, k=k, confidence=confidence, min_k=min_k, changed=changed, price=price, pilot=pilot
+        stopping,
+        k=k,
+        confidence=confidence,
+        min_k=min_k,
+        changed=changed,
+        price=price,
+        by_context=by_context,
+        pilot=pilot,
     )
     judging = resolve_judge(judge) if then_score else None
     scoring = None if judging is None else make_recipe(judging, k=k, stopping=options, seed=seed)

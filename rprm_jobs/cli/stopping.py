@@ -92,7 +92,7 @@ def _score(line: Line) -> tuple[str, str]:
 
 def _name(line: Line) -> str:
     if "price" in line.rule:
-        return f"price {line.rule['price']:g}"
+        return f"price {line.rule['price']:g}" + ", by context" * bool(line.rule.get("by_context"))
     bound = line.rule.get("confidence", line.rule.get("changed"))
     return str(line.rule["kind"]) if bound is None else f"{line.rule['kind']} {bound:.4g}"
 

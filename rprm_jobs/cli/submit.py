@@ -39,6 +39,7 @@ from rprm_jobs.cli.shared.reading import READING, reading_options
 from rprm_jobs.cli.shared.stopping import (
     SCREEN_RULES,
     STOPPING_RULES,
+    ByContextOption,
     ChangedOption,
     ConfidenceOption,
     MinKOption,
@@ -83,6 +84,7 @@ def submit(
     min_k: MinKOption = None,
     changed: ChangedOption = None,
     price: PriceOption = None,
+    by_context: ByContextOption = False,
     pilot: PilotOption = None,
     weight: WeightOption = None,
     screen: ScreenOption = None,
@@ -132,7 +134,7 @@ def submit(
     k = resolved.family.resolve_k(k)
     options = rule_options(
         stopping, k=k, screen=screen, weight=weight, confidence=confidence, min_k=min_k, changed=changed, price=price,
-        pilot=pilot,
+        by_context=by_context, pilot=pilot,
     )  # fmt: skip
     recipe = make_recipe(
         resolved,

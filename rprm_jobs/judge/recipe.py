@@ -144,6 +144,11 @@ class Recipe(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         return bool(self.stopping.get("kind") == "planned")
 
     @property
+    def is_planned_by_context(self) -> bool:
+        """Whether these plans tell steps apart by what came before them."""
+        return self.is_planned and bool(self.stopping.get("by_context"))
+
+    @property
     def screen_weight(self) -> float:
         """As how many critiques the screen's score of a step counts in its reward; 0 where it does not count."""
         return float(self.stopping.get("weight", 0.0)) if self.stopping.get("kind") == "cascade" else 0.0

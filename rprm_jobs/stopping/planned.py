@@ -13,6 +13,7 @@ from functools import lru_cache
 from typing import ClassVar
 
 from rprm_jobs.errors import ConfigError
+from rprm_jobs.stopping.cells import cell_of
 from rprm_jobs.stopping.context import NO_CONTEXT, StepContext
 from rprm_jobs.stopping.exact import certain
 from rprm_jobs.stopping.prior import drawn, resized, whole_votes
@@ -66,7 +67,8 @@ def compile_plan(
     return best
 
 
-@lru_cache(maxsize=256)
+# Those of some jobs, each with a plan for every cell.
+@lru_cache(maxsize=1024)
 def plan_at(
     prior: tuple[float, ...], k: int, threshold: float, price: float, wrong: tuple[float, ...] | None = None
 ) -> Plan:
@@ -150,3 +152,24 @@ class Planned:
         # The plan answers for the call of whole votes; where rounding made it another one, it is not asked.
         n = tally.parsed
         return n > 0 and self.plan.stop[n][yes] and (yes / n < self.threshold) is (tally.total / n < self.threshold)
+
+
+@dataclass(frozen=True, slots=True)
+class PlannedByContext:
+    """As `Planned`, with a prior for each cell of a step's context, and the plan of that prior at this `price`.
+
+    `priors[cell]` is for `cell_of` (`rprm_jobs.stopping.cells`). Raises ConfigError from `more` for an unusable prior.
+    """
+
+    k: int
+    threshold: float
+    price: float
+    priors: tuple[tuple[float, ...], ...]
+    wrong: tuple[float, ...] | None
+    in_order: ClassVar[bool] = True
+
+    def more(self, critiques: Sequence[Critique], context: StepContext = NO_CONTEXT) -> int:
+        """0 when the step is decided, else the fewest critiques after which it could be."""
+        prior = self.priors[cell_of(context, self.threshold)]
+        plan = plan_at(prior, self.k, self.threshold, self.price, self.wrong)
+        return Planned(self.k, self.threshold, plan).more(critiques)

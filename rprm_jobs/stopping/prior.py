@@ -1,4 +1,4 @@
-"""How many Yes a judge gives among its K critiques of a step: the published rates, and a prior fitted to a pilot.
+"""How many Yes a judge gives among its K critiques of a step: the published rates, and what draws from them give.
 
 A prior is a list of K + 1 weights, entry y for y Yes of K. It is all that the `planned` rule knows of a job.
 """
@@ -6,7 +6,8 @@ A prior is a list of K + 1 weights, entry y for y Yes of K. It is all that the `
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Sequence
+from functools import lru_cache
 
 from rprm_jobs.errors import ConfigError
 from rprm_jobs.words import counted
@@ -14,14 +15,6 @@ from rprm_jobs.words import counted
 # Ten votes on each of so many PRMBench steps by R-PRM-7B-SFT.
 PUBLISHED_STEPS = 83_456
 PUBLISHED = (0.090, 0.036, 0.028, 0.026, 0.028, 0.026, 0.034, 0.043, 0.063, 0.118, 0.509)
-
-Seen = Mapping[tuple[int, int], float]
-
-_ROUNDS = 200
-_SETTLED = 1e-9
-# Before any vote: as Beta(0.3, 0.3), the prior of `adaptive`, and worth as much as this many steps.
-_PSEUDO_STEPS = 2.0
-_SHAPE = 0.3
 
 
 def normalised(weights: Sequence[float]) -> tuple[float, ...]:
@@ -49,6 +42,7 @@ def resized(weights: Sequence[float], k: int) -> tuple[float, ...]:
     )
 
 
+@lru_cache(maxsize=2**16)
 def drawn(k: int, yes: int, n: int, y: int) -> float:
     """Probability of `y` Yes among `n` votes drawn without replacement from `k` votes with `yes` Yes."""
     if not (0 <= y <= yes and 0 <= n - y <= k - yes):
@@ -56,66 +50,6 @@ def drawn(k: int, yes: int, n: int, y: int) -> float:
     return math.comb(yes, y) * math.comb(k - yes, n - y) / math.comb(k, n)
 
 
-def fit_prior(seen: Seen, k: int) -> tuple[float, ...]:
-    """The most likely prior, given how often steps were left with `(votes, Yes)`, smoothed by a few pseudo-steps.
-
-    Steps that a rule stopped early count as what they are, `n` of `k` votes seen: when to stop was decided from the
-    votes alone, so the likelihood needs no correction and the prior may be fitted again as votes come in (expectation
-    maximisation over the Yes votes that were not sampled).
-    """
-    start = _before_any_vote(k)
-    weights = start
-    for _ in range(_ROUNDS):
-        expected = [_PSEUDO_STEPS * weight for weight in start]
-        for (n, y), count in seen.items():
-            likely = [weights[yes] * drawn(k, yes, n, y) for yes in range(k + 1)]
-            total = math.fsum(likely)
-            for yes in range(k + 1):
-                expected[yes] += count * likely[yes] / total
-        last, weights = weights, normalised(expected)
-        if max(abs(a - b) for a, b in zip(last, weights, strict=True)) < _SETTLED:
-            break
-    return weights
-
-
-def fit_wrong(totals: Iterable[float], k: int, threshold: float) -> tuple[float, ...] | None:
-    """Fraction of steps called wrong by the rounded number of Yes, given the sums of all k votes of some steps.
-
-    None where every sum is whole: of votes the call is known. Otherwise a mean near the threshold may fall on either
-    side of it, and how often it does is counted (Jeffreys' prior); the others are where they are.
-    """
-    seen, called_wrong = [0] * (k + 1), [0] * (k + 1)
-    whole = True
-    for total in totals:
-        yes = whole_votes(total)
-        seen[yes] += 1
-        called_wrong[yes] += total / k < threshold
-        whole = whole and total == yes
-    if whole:
-        return None
-    return tuple(_wrong_rate(y, seen[y], called_wrong[y], k, threshold) for y in range(k + 1))
-
-
-def _wrong_rate(yes: int, seen: int, called_wrong: int, k: int, threshold: float) -> float:
-    if (yes + 0.5) / k <= threshold:
-        return 1.0
-    if (yes - 0.5) / k >= threshold:
-        return 0.0
-    return (called_wrong + 0.5) / (seen + 1)
-
-
 def whole_votes(total: float) -> int:
     """A sum of votes as a number of Yes."""
     return math.floor(total + 0.5)
-
-
-def _before_any_vote(k: int) -> tuple[float, ...]:
-    def log_beta(a: float, b: float) -> float:
-        return math.lgamma(a) + math.lgamma(b) - math.lgamma(a + b)
-
-    return normalised(
-        [
-            math.comb(k, y) * math.exp(log_beta(y + _SHAPE, k - y + _SHAPE) - log_beta(_SHAPE, _SHAPE))
-            for y in range(k + 1)
-        ]
-    )

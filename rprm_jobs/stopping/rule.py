@@ -18,7 +18,7 @@ from rprm_jobs.stopping.adaptive import Adaptive
 from rprm_jobs.stopping.cascade import Cascade
 from rprm_jobs.stopping.context import NO_CONTEXT, StepContext
 from rprm_jobs.stopping.exact import Exact
-from rprm_jobs.stopping.planned import Planned, compile_plan, plan_at
+from rprm_jobs.stopping.planned import Planned, PlannedByContext, compile_plan, plan_at
 from rprm_jobs.types import Critique
 
 
@@ -79,6 +79,8 @@ class _Planned(_Options, frozen=True, tag="planned"):
     prior: tuple[float, ...] | None = None
     wrong: tuple[float, ...] | None = None
     price: float | None = None
+    by_context: bool = False
+    priors: tuple[tuple[float, ...], ...] | None = None
 
     def rule(self, k: int, threshold: float) -> StoppingRule:
         if not 0.0 <= self.changed < 1.0:
@@ -87,9 +89,13 @@ class _Planned(_Options, frozen=True, tag="planned"):
             raise ConfigError(f"price={self.price} is not a number of critiques >= 1", hint="choose one, e.g. 30")
         if self.pilot < 1:
             raise ConfigError(f"pilot={self.pilot} is below 1", hint="choose a number of steps, e.g. 500")
+        if self.by_context and self.price is None:
+            raise ConfigError("a plan by context is bounded by a price alone", hint="add --price, e.g. --price 120")
         if self.prior is None:
             # The pilot: the plan is compiled from what these steps get.
             return FixedK(k)
+        if self.price is not None and self.priors is not None:
+            return PlannedByContext(k, threshold, self.price, self.priors, self.wrong)
         if self.price is not None:
             return Planned(k, threshold, plan_at(self.prior, k, threshold, self.price, self.wrong))
         return Planned(k, threshold, compile_plan(self.prior, k, threshold, self.changed, self.wrong))
@@ -119,14 +125,17 @@ KINDS: dict[str, type[_Fixed | _Exact | _Adaptive | _Planned | _Cascade]] = {
 def resolve_options(options: Mapping[str, Any]) -> dict[str, Any]:
     """The options with every default written out, as a recipe stores them. Raises ConfigError for an unknown one.
 
-    A planned rule is bounded by `changed` or by `price`, and only the one that counts is stored: so the recipes of
-    jobs from before there was a price keep their digest.
+    A planned rule is bounded by `changed` or by `price`, and only the one that counts is stored, `by_context` only
+    where it is true: so the recipes of jobs from before there were these keep their digest.
     """
     resolved: dict[str, Any] = msgspec.to_builtins(_read(options))
     if "price" in resolved:
         if resolved["price"] is not None and "changed" in options:
             raise ConfigError("changed and price are two bounds of one plan", hint="leave out --changed or --price")
         del resolved["price" if resolved["price"] is None else "changed"]
+        for name in ("by_context", "priors"):
+            if not resolved[name]:
+                del resolved[name]
     return resolved
 
 

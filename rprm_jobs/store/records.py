@@ -210,10 +210,14 @@ class FailedAttempt:
 
 @dataclass(frozen=True, slots=True)
 class Known:
-    """What a job has of one judgement: critiques in the order of `k` from 0, with their texts where it kept them."""
+    """What a job has of one judgement: critiques in the order of `k` from 0, with their texts where it kept them.
+
+    `if_decided`: they may be taken where they decide the step, and not as its first ones.
+    """
 
     critiques: tuple[Critique, ...]
     with_texts: bool
+    if_decided: bool = False
 
 
 @dataclass(frozen=True, slots=True)

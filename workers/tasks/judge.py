@@ -19,11 +19,12 @@ from rprm_jobs.judge.recipe import BY_CONTENT, Recipe, critique_seed
 from rprm_jobs.judge.verdict import MARKER, PARSE_RULE, p_yes, read_verdict, thinking_closing
 from rprm_jobs.stopping import StepContext, StoppingRule, make_rule
 from rprm_jobs.store.jobs.plans import StoredPlan
-from rprm_jobs.store.records import StoredSolution
+from rprm_jobs.store.records import Known, StoredSolution
 from rprm_jobs.types import Critique, SolutionScore, Verdict
 from workers.tasks.budget import Budget, Turn
 from workers.tasks.common import Emit, cancel, run_all, run_concurrently, sampled
 from workers.tasks.judging import Judgement, Judging
+from workers.tasks.reuse import decide
 
 # Of two words equally likely the judge is taken to say Yes, as a reward of 0.5 is not below the usual threshold.
 _EVEN = 0.5
@@ -57,7 +58,8 @@ class JudgeSpec:
         urgent: bool = False,
     ) -> JudgeSpec:
         """From the job's recipe. Raises ConfigError when this version cannot read it."""
-        options = recipe.stopping if plan is None else {**recipe.stopping, "prior": plan.prior, "wrong": plan.wrong}
+        fitted = {} if plan is None else {"prior": plan.prior, "wrong": plan.wrong, "priors": plan.priors}
+        options = {**recipe.stopping, **fitted}
         rule = make_rule(options, k=recipe.k, threshold=recipe.threshold)
         version = None if plan is None else plan.version
         # A job of an older version goes on as it began: its prompt was a message, whatever it looked like.
@@ -176,7 +178,7 @@ class SolutionJudge:
     async def _sample_step(self, place: int, step: int, judgement: Judgement) -> list[Critique] | None:
         """The step's critiques: those it has, those that are known, and as many new ones as the rule asks for."""
         critiques = [critique for critique in self._solution.previous_critiques if critique.step == step]
-        known = self._solution.known.get(step)
+        known = self._known(step)
         judgement.offer(critiques)
         if known is not None and known.with_texts:
             judgement.offer(known.critiques)
@@ -205,10 +207,20 @@ class SolutionJudge:
         self._rewards[step] = step_reward(critiques, self._screen[step])
         return critiques
 
+    def _known(self, step: int) -> Known | None:
+        """What the store has of the step, as far as it may be taken."""
+        known = self._solution.known.get(step)
+        if known is None or not known.if_decided or decide(self._work.rule, known.critiques, self._context(step)):
+            return known
+        return None
+
     def _more(self, place: int, critiques: Sequence[Critique]) -> int:
-        step, screen = self._solution.judged_steps[place], self._solution.screen
+        return self._work.rule.more(critiques, self._context(self._solution.judged_steps[place]))
+
+    def _context(self, step: int) -> StepContext:
+        screen = self._solution.screen
         earlier = tuple(self._rewards[:step]) if self._work.rule.in_order else ()
-        return self._work.rule.more(critiques, StepContext(step, earlier, None if screen is None else screen[step]))
+        return StepContext(step, earlier, None if screen is None else screen[step])
 
     def _settle(self, place: int, critiques: Sequence[Critique]) -> None:
         """When a step is decided, cancel the later ones or move them up. Runs before the step gives its room away."""

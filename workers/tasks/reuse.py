@@ -9,7 +9,7 @@ from rprm_jobs.judge.judgement import judgement_keys, judgement_space, step_cont
 from rprm_jobs.judge.recipe import BY_CONTENT
 from rprm_jobs.stopping import StepContext, StoppingRule
 from rprm_jobs.store.records import Job, Known, Lease, StoredSolution
-from rprm_jobs.types import KeepCritiques
+from rprm_jobs.types import Critique, KeepCritiques
 
 
 def with_keys(solutions: Sequence[StoredSolution], job: Job, lease: Lease, engine: str) -> list[StoredSolution]:
@@ -41,33 +41,31 @@ def wanted(solutions: Sequence[StoredSolution]) -> dict[bytes, set[bytes]]:
 
 
 def with_known(
-    solutions: Sequence[StoredSolution], known: Mapping[bytes, Known], keep: KeepCritiques, rule: StoppingRule
+    solutions: Sequence[StoredSolution], known: Mapping[bytes, Known], keep: KeepCritiques
 ) -> list[StoredSolution]:
-    """The solutions with what is known of their steps (`known`)."""
-    return [_with_known(solution, known, keep, rule) for solution in solutions] if known else list(solutions)
+    """The solutions with what is known of their steps (`known`).
+
+    A job that keeps texts takes critiques without one only where they decide the step: then it is as undisputed as they
+    are, and no text of it is kept.
+    """
+    return [_with_known(solution, known, keep) for solution in solutions] if known else list(solutions)
 
 
-def _with_known(
-    solution: StoredSolution, known: Mapping[bytes, Known], keep: KeepCritiques, rule: StoppingRule
-) -> StoredSolution:
-    known_steps = {}
-    for step in solution.judged_steps:
-        entry = known.get(solution.keys[step]) if solution.keys else None
-        if entry is not None and (
-            keep is KeepCritiques.NONE or entry.with_texts or _decide(rule, solution, step, entry)
-        ):
-            known_steps[step] = entry
-    return replace(solution, known=known_steps) if known_steps else solution
+def _with_known(solution: StoredSolution, known: Mapping[bytes, Known], keep: KeepCritiques) -> StoredSolution:
+    entries = {step: known.get(solution.keys[step]) for step in solution.judged_steps} if solution.keys else {}
+    steps = {
+        step: replace(entry, if_decided=not entry.with_texts and keep is not KeepCritiques.NONE)
+        for step, entry in entries.items()
+        if entry is not None
+    }
+    return replace(solution, known=steps) if steps else solution
 
 
-def _decide(rule: StoppingRule, solution: StoredSolution, step: int, known: Known) -> bool:
-    """Whether these critiques decide the step: then it is as undisputed as they are, and no text of it is kept."""
-    if rule.in_order:
-        return False
-    context = StepContext(step, screen=None if solution.screen is None else solution.screen[step])
+def decide(rule: StoppingRule, critiques: Sequence[Critique], context: StepContext) -> bool:
+    """Whether these critiques, or the first ones of them, are all that the rule asks for."""
     taken = 0
-    while more := rule.more(known.critiques[:taken], context):
+    while more := rule.more(critiques[:taken], context):
         taken += more
-        if taken > len(known.critiques):
+        if taken > len(critiques):
             return False
     return True

@@ -57,6 +57,13 @@ PriceOption = Annotated[
         help="planned, instead of --changed: what a changed call may cost, in critiques.",
     ),
 ]  # fmt: skip
+ByContextOption = Annotated[
+    bool,
+    typer.Option(
+        "--by-context", rich_help_panel=HEADING,
+        help="planned, with --price: tell steps apart by the rewards before them, and judge them one after the other.",
+    ),
+]  # fmt: skip
 PilotOption = Annotated[
     int | None,
     typer.Option(
@@ -92,8 +99,8 @@ UntilOption = Annotated[
     ),
 ]
 
-STOPPING_OPTIONS_OF_STEPS = ("stopping", "min_k", "changed", "price", "pilot")
-STOPPING_OPTIONS = ("stopping", "confidence", "min_k", "changed", "price", "pilot")
+STOPPING_OPTIONS_OF_STEPS = ("stopping", "min_k", "changed", "price", "by_context", "pilot")
+STOPPING_OPTIONS = ("stopping", "confidence", *STOPPING_OPTIONS_OF_STEPS[1:])
 
 
 def _only_with(kind: StoppingKind, *options: str) -> Rule:
@@ -113,7 +120,7 @@ STOPPING_RULES = (
         f"add --stopping {StoppingKind.ADAPTIVE}, or leave out {{option}}",
     ),
     _only_with(StoppingKind.ADAPTIVE, "min_k"),
-    _only_with(StoppingKind.PLANNED, "changed", "price", "pilot"),
+    _only_with(StoppingKind.PLANNED, "changed", "price", "by_context", "pilot"),
 )
 
 
@@ -130,9 +137,11 @@ def rule_options(
     return {"kind": "cascade", **{name: value for name, value in options.items() if value is not None}}
 
 
-def stopping_options(kind: StoppingKind, *, k: int, **values: float | None) -> dict[str, Any]:
+def stopping_options(kind: StoppingKind, *, k: int, by_context: bool = False, **values: float | None) -> dict[str, Any]:
     """The options as a recipe takes them. Raises ConfigError when --min-k leaves no critique to save."""
-    options = {name: value for name, value in values.items() if value is not None}
+    options: dict[str, Any] = {name: value for name, value in values.items() if value is not None}
+    if by_context:
+        options["by_context"] = True
     if 1 <= k < (options.get("min_k") or 0):
         raise ConfigError(
             f"--min-k {options['min_k']} has no effect: a step gets at most {counted(k, 'critique')}",

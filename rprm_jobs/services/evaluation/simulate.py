@@ -16,7 +16,8 @@ from typing import Any
 from rprm_jobs.errors import ConfigError
 from rprm_jobs.services.evaluation.simulated_score import StepScore
 from rprm_jobs.stopping import make_rule
-from rprm_jobs.stopping.prior import PUBLISHED, PUBLISHED_STEPS, Seen, fit_prior, resized
+from rprm_jobs.stopping.fit import Seen, fit_prior
+from rprm_jobs.stopping.prior import PUBLISHED, PUBLISHED_STEPS, resized
 from rprm_jobs.stopping.simulate import SimulatedCost, on_histogram
 
 CONFIDENCES = (0.9, 0.95, 0.99)
@@ -105,6 +106,11 @@ def bounds() -> Iterator[dict[str, float]]:
     yield from ({"price": price} for price in PRICES)
 
 
+def bounds_by_context() -> Iterator[dict[str, Any]]:
+    """Those of plans that tell steps apart by what came before them: a price alone."""
+    yield from ({"price": price, "by_context": True} for price in PRICES)
+
+
 def unfitted() -> Iterator[dict[str, Any]]:
     """The options of the rules that need no votes to be fitted to."""
     yield {"kind": "fixed"}
@@ -113,14 +119,14 @@ def unfitted() -> Iterator[dict[str, Any]]:
         yield {"kind": "adaptive", "confidence": confidence}
 
 
-def planned(prior: Sequence[float], bound: Mapping[str, float], wrong: Sequence[float] | None = None) -> dict[str, Any]:
+def planned(prior: Sequence[float], bound: Mapping[str, Any], wrong: Sequence[float] | None = None) -> dict[str, Any]:
     """Options of a planned rule that is fitted already."""
     return {"kind": "planned", "prior": list(prior), **bound, "wrong": wrong and list(wrong)}
 
 
 def named(options: Mapping[str, Any]) -> dict[str, Any]:
     """The options that a reader wants to see: without what was fitted."""
-    return {name: value for name, value in options.items() if name not in ("prior", "wrong")}
+    return {name: value for name, value in options.items() if name not in ("prior", "wrong", "priors")}
 
 
 def _pilot(weights: Sequence[float], seed: int) -> Seen:

@@ -5,18 +5,20 @@ from __future__ import annotations
 import math
 import random
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from rprm_jobs.errors import InputError
 from rprm_jobs.services.evaluation.benchmark_rows import BadRows, parse_rows
-from rprm_jobs.services.evaluation.simulate import Line, Simulation, bounds, named, planned, unfitted
+from rprm_jobs.services.evaluation.simulate import Line, Simulation, bounds, bounds_by_context, named, planned, unfitted
 from rprm_jobs.services.evaluation.simulated_score import ScoreCounter
 from rprm_jobs.settings import Limits
-from rprm_jobs.stopping import make_rule
-from rprm_jobs.stopping.prior import Seen, fit_prior, fit_wrong, whole_votes
+from rprm_jobs.stopping import StepContext, make_rule
+from rprm_jobs.stopping.cells import cell_of
+from rprm_jobs.stopping.fit import Seen, fit_cells, fit_prior, fit_wrong
+from rprm_jobs.stopping.prior import whole_votes
 from rprm_jobs.stopping.recorded import RecordedSolution, read_solution
-from rprm_jobs.stopping.simulate import SimulatedCost, mean_vote, on_votes
+from rprm_jobs.stopping.simulate import SimulatedCost, Votes, mean_vote, on_votes
 from rprm_jobs.words import counted
 
 _ORDERS = 10
@@ -32,7 +34,7 @@ def simulate_recorded(
     replay = _Replay(solutions, size, threshold, seed)
     halves = _halves(solutions, seed)
     lines = [replay.line(options) for options in unfitted()]
-    for bound in bounds():
+    for bound in (*bounds(), *bounds_by_context()):
         lines.append(replay.line(_fitted(solutions, size, threshold, bound), "the same votes"))
         if halves is not None:
             lines.append(replay.crossed(halves, bound))
@@ -52,7 +54,7 @@ class _Replay:
         cost = self._run(options, range(len(self._solutions)), counter)
         return Line(named(options), cost, fitted_to, counter.score(self._seed))
 
-    def crossed(self, halves: tuple[Sequence[int], Sequence[int]], bound: Mapping[str, float]) -> Line:
+    def crossed(self, halves: tuple[Sequence[int], Sequence[int]], bound: Mapping[str, Any]) -> Line:
         """Each half under the rule that is fitted to the other one."""
         counter, costs = self._counter(), []
         options: dict[str, Any] = {}
@@ -75,8 +77,20 @@ class _Replay:
         )
 
 
-def _fitted(to: Solutions, k: int, threshold: float, bound: Mapping[str, float]) -> dict[str, Any]:
-    return planned(fit_prior(_seen(to), k), bound, fit_wrong(_sums(to, k), k, threshold))
+def _fitted(to: Solutions, k: int, threshold: float, bound: Mapping[str, Any]) -> dict[str, Any]:
+    prior = fit_prior(_seen(step for solution in to for step in solution.votes), k)
+    fitted = planned(prior, bound, fit_wrong(_sums(to, k), k, threshold))
+    return {**fitted, "priors": _priors(to, prior, k, threshold)} if bound.get("by_context") else fitted
+
+
+def _priors(to: Solutions, prior: Sequence[float], k: int, threshold: float) -> list[Sequence[float]]:
+    """By contexts as all votes have them, which is what a job's pilot sees."""
+    steps: dict[int, list[Votes]] = {}
+    for solution in to:
+        rewards = tuple(mean_vote(step) for step in solution.votes)
+        for place, step in enumerate(solution.votes):
+            steps.setdefault(cell_of(StepContext(place, rewards[:place]), threshold), []).append(step)
+    return list(fit_cells({cell: _seen(votes) for cell, votes in steps.items()}, prior, k))
 
 
 def _read_votes(path: str, limits: Limits, k: int | None) -> tuple[Solutions, int, int]:
@@ -114,8 +128,8 @@ def _halves(solutions: Solutions, seed: int) -> tuple[list[int], list[int]] | No
     return [i for places in order[:middle] for i in places], [i for places in order[middle:] for i in places]
 
 
-def _seen(solutions: Solutions) -> Seen:
-    parsed = [[vote for vote in step if vote is not None] for solution in solutions for step in solution.votes]
+def _seen(steps: Iterable[Votes]) -> Seen:
+    parsed = [[vote for vote in step if vote is not None] for step in steps]
     return Counter((len(votes), whole_votes(math.fsum(votes))) for votes in parsed)
 
 

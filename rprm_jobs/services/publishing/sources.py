@@ -97,7 +97,7 @@ def _recipe(job: Job) -> dict[str, Any]:
     """Files by their names alone: a machine's folders are nobody's business."""
     recipe: Recipe = job.recipe
     sampling = recipe.sampling
-    stopping = {name: value for name, value in recipe.stopping.items() if name not in ("prior", "wrong")}
+    stopping = {name: value for name, value in recipe.stopping.items() if name not in ("prior", "wrong", "priors")}
     return {
         "judge": PurePath(recipe.judge).name if PurePath(recipe.judge).is_absolute() else recipe.judge,
         "its fingerprint": recipe.fingerprint,

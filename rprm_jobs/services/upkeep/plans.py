@@ -6,9 +6,14 @@ had seen, some times only, and from a bounded number of votes: past that another
 
 from __future__ import annotations
 
-from rprm_jobs.stopping.prior import fit_prior, fit_wrong
+from collections import Counter
+
+from rprm_jobs.judge.recipe import Recipe
+from rprm_jobs.stopping import StepContext
+from rprm_jobs.stopping.cells import cell_of
+from rprm_jobs.stopping.fit import fit_cells, fit_prior, fit_wrong
 from rprm_jobs.store.jobs import jobs, plans
-from rprm_jobs.store.jobs.plans import StoredPlan
+from rprm_jobs.store.jobs.plans import StoredPlan, Votes
 from rprm_jobs.store.session import Database
 
 _FITS = 7
@@ -30,8 +35,18 @@ def refit(database: Database, job_id: int) -> StoredPlan | None:
         steps = plans.judged_steps(connection, job_id)
         if steps < due or not plans.try_fit(connection, job_id):
             return None
-        votes = plans.votes(connection, job_id, recipe.k)
-        prior = fit_prior(votes.seen, recipe.k)
-        wrong = fit_wrong(votes.totals, recipe.k, recipe.threshold)
-        plan = StoredPlan(1 if last is None else last.version + 1, steps, prior, wrong)
+        votes = plans.votes(connection, job_id, recipe.k, by_context=recipe.is_planned_by_context)
+        plan = _fitted(votes, recipe, 1 if last is None else last.version + 1, steps)
         return plan if plans.add(connection, job_id, plan) else None
+
+
+def _fitted(votes: Votes, recipe: Recipe, version: int, steps: int) -> StoredPlan:
+    k, threshold = recipe.k, recipe.threshold
+    prior, wrong = fit_prior(votes.seen, k), fit_wrong(votes.totals, k, threshold)
+    if not recipe.is_planned_by_context:
+        return StoredPlan(version, steps, prior, wrong)
+    by_cell: dict[int, Counter[tuple[int, int]]] = {}
+    for earlier, seen in votes.by_context.items():
+        # A context has as many rewards as there are steps before its step.
+        by_cell.setdefault(cell_of(StepContext(len(earlier), earlier), threshold), Counter()).update(seen)
+    return StoredPlan(version, steps, prior, wrong, fit_cells(by_cell, prior, k))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from sqlalchemy import text
@@ -23,34 +23,41 @@ class StoredPlan:
     """`version` counts from 1; `steps` is how many judged steps it was fitted to.
 
     `prior[y]` weighs y Yes of the recipe's k; `wrong[y]` is the part of them in [0, 1] called wrong, None where
-    every vote is 0 or 1.
+    every vote is 0 or 1. `priors` has one for each context, where the plan is by context.
     """
 
     version: int
     steps: int
     prior: tuple[float, ...]
     wrong: tuple[float, ...] | None
+    priors: tuple[tuple[float, ...], ...] | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Votes:
     """How many steps ended with each (number of parsed critiques, rounded sum of their votes), and exact sums.
 
-    `totals` are the sums of the votes of those steps whose k critiques all have a verdict.
+    `totals` are the sums of the votes of those steps whose k critiques all have a verdict. `by_context` has the same
+    counts by (the rewards before the step), where they were asked for.
     """
 
     steps: int
     seen: Counter[tuple[int, int]]
     totals: Sequence[float]
+    by_context: Mapping[tuple[float | None, ...], Counter[tuple[int, int]]]
 
 
 def latest(connection: Connection, job_id: int) -> StoredPlan | None:
     """The newest plan of the job, None before the first."""
-    query = text("SELECT version, steps, prior, wrong FROM plans WHERE job_id = :job ORDER BY version DESC LIMIT 1")
+    query = text(
+        "SELECT version, steps, prior, wrong, priors FROM plans WHERE job_id = :job ORDER BY version DESC LIMIT 1"
+    )
     row = connection.execute(query, {"job": job_id}).one_or_none()
     if row is None:
         return None
-    return StoredPlan(row.version, row.steps, tuple(row.prior), None if row.wrong is None else tuple(row.wrong))
+    wrong = None if row.wrong is None else tuple(row.wrong)
+    priors = None if row.priors is None else tuple(map(tuple, row.priors))
+    return StoredPlan(row.version, row.steps, tuple(row.prior), wrong, priors)
 
 
 def try_fit(connection: Connection, job_id: int) -> bool:
@@ -68,12 +75,13 @@ def judged_steps(connection: Connection, job_id: int) -> int:
     return int(connection.execute(query, {"job": job_id}).scalar_one())
 
 
-def votes(connection: Connection, job_id: int, k: int) -> Votes:
+def votes(connection: Connection, job_id: int, k: int, *, by_context: bool = False) -> Votes:
     """The votes of the steps that were judged with up to `k` critiques, of about MOST_STEPS steps where there are more.
 
     Those are whole shards in an order that has nothing to do with the input. What an extension has yet to judge on is
     left out: it has the votes of an earlier K, which another rule stopped.
     """
+    context = "r.rewards[1:v.step]" if by_context else "NULL::float[]"
     query = text(
         f"""
         WITH current AS (
@@ -81,30 +89,33 @@ def votes(connection: Connection, job_id: int, k: int) -> Votes:
                  sum(steps_done) OVER (ORDER BY hashint8(id), id) - steps_done AS before
           FROM shards WHERE job_id = :job AND steps_done > 0
             AND extension = (SELECT max(extension) FROM shards WHERE job_id = :job))
-        SELECT v.parsed, v.total, count(*) AS n
+        SELECT v.parsed, v.total, v.earlier, count(*) AS n
         FROM current AS c CROSS JOIN LATERAL (
           SELECT count(*) FILTER (WHERE verdict IN ('yes', 'no')) AS parsed,
-                 coalesce(sum({_VOTE}) FILTER (WHERE verdict IN ('yes', 'no')), 0) AS total
-          FROM {partition("verdicts", job_id)} AS v
-          WHERE v.ord BETWEEN c.first_ord AND c.last_ord AND v.k < :k AND EXISTS (
-            SELECT 1 FROM {partition("scores", job_id)} AS r WHERE r.ord = v.ord AND r.extension >= c.extension)
-          GROUP BY v.ord, v.step) AS v
-        WHERE c.before < :most GROUP BY v.parsed, v.total"""
+                 coalesce(sum({_VOTE}) FILTER (WHERE verdict IN ('yes', 'no')), 0) AS total, {context} AS earlier
+          FROM {partition("verdicts", job_id)} AS v JOIN {partition("scores", job_id)} AS r USING (ord)
+          WHERE v.ord BETWEEN c.first_ord AND c.last_ord AND v.k < :k AND r.extension >= c.extension
+          GROUP BY v.ord, v.step, earlier) AS v
+        WHERE c.before < :most GROUP BY v.parsed, v.total, v.earlier"""
     )
     seen: Counter[tuple[int, int]] = Counter()
+    contexts: dict[tuple[float | None, ...], Counter[tuple[int, int]]] = {}
     totals: list[float] = []
     for row in connection.execute(query, {"job": job_id, "k": k, "most": MOST_STEPS}):
-        seen[row.parsed, int(row.total + 0.5)] += row.n
+        state = row.parsed, int(row.total + 0.5)
+        seen[state] += row.n
+        if by_context:
+            contexts.setdefault(tuple(row.earlier), Counter())[state] += row.n
         if row.parsed == k:
             totals += [row.total] * row.n
-    return Votes(seen.total(), seen, totals)
+    return Votes(seen.total(), seen, totals, contexts)
 
 
 def add(connection: Connection, job_id: int, plan: StoredPlan) -> bool:
     """Store it; False when another worker stored this version first, or the job is gone."""
     query = text(
-        "INSERT INTO plans (job_id, version, steps, prior, wrong)"
-        " SELECT id, :version, :steps, :prior, :wrong FROM jobs WHERE id = :job ON CONFLICT DO NOTHING"
+        "INSERT INTO plans (job_id, version, steps, prior, wrong, priors)"
+        " SELECT id, :version, :steps, :prior, :wrong, :priors FROM jobs WHERE id = :job ON CONFLICT DO NOTHING"
     )
     values = {
         "job": job_id,
@@ -112,5 +123,6 @@ def add(connection: Connection, job_id: int, plan: StoredPlan) -> bool:
         "steps": plan.steps,
         "prior": list(plan.prior),
         "wrong": None if plan.wrong is None else list(plan.wrong),
+        "priors": None if plan.priors is None else [list(prior) for prior in plan.priors],
     }
     return connection.execute(query, values).rowcount == 1

@@ -164,6 +164,8 @@ plans = Table(
     Column("steps", BigInteger, nullable=False),
     Column("prior", ARRAY(Float), nullable=False),
     Column("wrong", ARRAY(Float)),
+    # Of a plan by context: one for each cell (see rprm_jobs.stopping.cells).
+    Column("priors", ARRAY(Float, dimensions=2)),
     Column("made_at", TIME, nullable=False, server_default=NOW),
     PrimaryKeyConstraint("job_id", "version"),
 )

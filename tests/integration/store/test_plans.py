@@ -6,11 +6,13 @@ import pytest
 from msgspec.structs import replace
 
 from rprm_jobs.services.upkeep.plans import refit
+from rprm_jobs.stopping.cells import CELLS
 from rprm_jobs.store.jobs import extensions, plans
 from rprm_jobs.store.jobs.plans import StoredPlan
 from rprm_jobs.store.session import Database
 from tests.support.jobs import make_recipe, make_solutions, take_in
 from tests.support.store import claim, finish, judge_on, load, record, run, work_off, work_off_all
+from workers.tasks.judge import JudgeSpec
 
 pytestmark = pytest.mark.integration
 
@@ -47,6 +49,34 @@ def test_the_votes_are_counted_as_the_verdicts_have_them(database: Database) -> 
         votes = plans.votes(connection, job, 2)
     assert (votes.steps, dict(votes.seen)) == (4, {(1, 1): 1, (2, 0): 3})
     assert list(votes.totals) == pytest.approx([0.4] * 3)
+
+
+def test_votes_are_told_apart_by_the_rewards_before_their_step(database: Database) -> None:
+    job = take_in(database, make_solutions(3, steps=3), PLANNED, shard=3).job_id
+    work_off(database, claim(database))
+    run(database, f"UPDATE scores_j{job} SET rewards = ARRAY[0.25, NULL, 0.75] WHERE ord = 0")
+    run(database, f"UPDATE scores_j{job} SET rewards = ARRAY[1.0, 0.5, 0.75] WHERE ord > 0")
+    with database.transaction() as connection:
+        plain, votes = (plans.votes(connection, job, 2, by_context=told) for told in (False, True))
+    assert plain.by_context == {}
+    assert (votes.seen, sorted(votes.totals)) == (plain.seen, sorted(plain.totals))
+    counts = {earlier: sum(seen.values()) for earlier, seen in votes.by_context.items()}
+    assert counts == {(): 3, (0.25,): 1, (0.25, None): 1, (1.0,): 2, (1.0, 0.5): 2}
+
+
+def test_a_plan_by_context_has_a_prior_for_each_and_comes_back_as_it_was_stored(database: Database) -> None:
+    by_context = {"kind": "planned", "price": 30.0, "pilot": 6, "by_context": True}
+    job = take_in(database, make_solutions(4), replace(make_recipe(k=2), stopping=by_context), shard=4).job_id
+    work_off_all(database)
+    plan = refit(database, job)
+    assert plan is not None
+    assert plan.priors is not None
+    assert stored(database, job) == plan
+    assert len(plan.priors) == CELLS
+    # Cells that were met are not as all steps are.
+    assert len(set(plan.priors)) > 1
+    rule = JudgeSpec.of(replace(make_recipe(k=2), stopping=by_context), 0, plan).rule
+    assert rule.in_order
 
 
 def test_a_plan_is_fitted_to_a_bounded_number_of_votes(database: Database, monkeypatch: pytest.MonkeyPatch) -> None:

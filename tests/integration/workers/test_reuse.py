@@ -15,7 +15,9 @@ from rprm_jobs.judge.recipe import BY_CONTENT, Recipe
 from rprm_jobs.services.context import Context
 from rprm_jobs.services.jobs.results import result_rows
 from rprm_jobs.services.jobs.reuse import ReuseCounter
-from rprm_jobs.store.jobs import extensions, jobs, retries
+from rprm_jobs.stopping.cells import CELLS
+from rprm_jobs.store.jobs import extensions, jobs, plans, retries
+from rprm_jobs.store.jobs.plans import StoredPlan
 from rprm_jobs.store.schema import migrations
 from rprm_jobs.store.session import Database
 from rprm_jobs.types import KeepCritiques, Sampling, Solution
@@ -240,6 +242,7 @@ def test_rows_of_the_version_before_are_found(context: Context, shop: Shop) -> N
         f" WHERE ord IN (SELECT ord FROM solutions_j{job} WHERE ext_id ~ '^b[1-7]')"
     )
     for statement in (
+        "ALTER TABLE plans DROP COLUMN priors",
         "ALTER TABLE judgements DROP COLUMN step_keys, DROP COLUMN counts",
         "DELETE FROM judgements",
         as_before,
@@ -302,6 +305,28 @@ def test_critiques_without_their_texts_serve_whom_needs_none(
     job = shop.judge(SOLUTIONS, recipe(), keep=wants)
     assert (shop.sampled > 0) is samples
     assert rows(context, job) == rows(context, shop.judge(SOLUTIONS, recipe(), keep=wants, reuse=False))
+    assert_clean(context)
+
+
+def test_a_plan_by_context_takes_critiques_with_and_without_their_texts(context: Context, shop: Shop) -> None:
+    """Whether they decide a step is known only when the steps before it are decided."""
+    planned = recipe(stopping={"kind": "planned", "price": 9.0, "pilot": 6, "by_context": True})
+    priors = tuple((0.3, 0.1, 0.1, 0.1, 0.4) if cell % 2 else (0.9, 0.0, 0.0, 0.0, 0.1) for cell in range(CELLS))
+    plan = StoredPlan(1, 6, priors[0], None, priors)
+
+    def judge(*, reuse: bool) -> int:
+        job = take_in(shop.database, SOLUTIONS, planned, keep=KeepCritiques.DISPUTED).job_id
+        run(shop.database, "UPDATE jobs SET reuse = :reuse WHERE id = :job", reuse=reuse, job=job)
+        with shop.database.transaction() as connection:
+            assert plans.add(connection, job, plan)
+        shop.work()
+        return job
+
+    shop.judge(SOLUTIONS, recipe(), keep=KeepCritiques.DISPUTED)
+    reused = judge(reuse=True)
+    assert shop.sampled == 0
+    assert rows(context, reused) == rows(context, judge(reuse=False))
+    assert 0 < shop.sampled < 12 * 3 * 4
     assert_clean(context)
 
 

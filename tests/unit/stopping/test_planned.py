@@ -12,8 +12,9 @@ from hypothesis import strategies as st
 
 from rprm_jobs.errors import ConfigError
 from rprm_jobs.stopping import make_rule
+from rprm_jobs.stopping.fit import fit_prior, fit_wrong
 from rprm_jobs.stopping.planned import Planned, compile_plan, plan_at
-from rprm_jobs.stopping.prior import PUBLISHED, drawn, fit_prior, fit_wrong, normalised, resized
+from rprm_jobs.stopping.prior import PUBLISHED, drawn, normalised, resized
 from rprm_jobs.stopping.simulate import critique_of, on_histogram, on_votes
 
 WEIGHTS = st.lists(st.floats(0.01, 1), min_size=3, max_size=9).map(tuple)
