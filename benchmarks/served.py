@@ -22,6 +22,7 @@ from rprm_jobs.services.context import Context
 from rprm_jobs.services.jobs.query import alive_workers, job_status
 from rprm_jobs.services.jobs.submit import SubmitRequest, make_recipe, submit
 from rprm_jobs.services.upkeep.audit import audit
+from rprm_jobs.services.upkeep.dependents import dependent_job_of, submit_screened
 from rprm_jobs.store.records import JobState
 
 # Standard output is for the one JSON object.
@@ -49,33 +50,43 @@ class Served:
     pid: int
     judge: str = "tiny"
 
-    def run_job(self, rows: Path, k: int | None, *, reuse: bool = True, **options: Any) -> dict[str, Any]:
+    def run_job(
+        self, rows: Path, k: int | None, *, reuse: bool = True, screen: str | None = None, **options: Any
+    ) -> dict[str, Any]:
         """Submit, wait to the end, and say what it took: seconds from before the submission to the last record.
 
-        `options` are those of `make_recipe`.
+        `options` are those of `make_recipe`. A `screen` judges first, by a worker that serves it.
         """
         recipe = make_recipe(resolve_judge(self.judge), k=k, **options)
         cpu, started = _cpu_seconds(self.pid), time.time()
         request = SubmitRequest((str(rows),), recipe, ReadOptions(), new=True, reuse=reuse)
-        submitted = submit(self.context, request)
-        while (status := job_status(self.context, submitted.job_id)).state is not JobState.DONE:
-            time.sleep(0.1)
-        progress = status.progress
+        if screen is None:
+            job_id = submit(self.context, request).job_id
+        else:
+            screening = submit_screened(self.context, request, make_recipe(resolve_judge(screen), k=None)).job_id
+            self._done(screening)
+            job_id = dependent_job_of(self.context, screening)
+        progress = self._done(job_id).progress
         if progress.finished_at is None:
             raise RuntimeError("a finished job has no end")
         # Both clocks are this machine's: the database runs here.
         seconds = progress.finished_at.timestamp() - started
         return {
-            "job": submitted.job_id,
+            "job": job_id,
             "steps": progress.steps,
             "critiques": progress.critiques,
             "seconds": round(seconds, 2),
             "tokens": progress.tokens,
             "tokens_per_s": round(progress.tokens / seconds),
             "failed": progress.failed,
-            "audit_findings": sum(len(job_audit.findings) for job_audit in audit(self.context, [submitted.job_id])),
+            "audit_findings": sum(len(job_audit.findings) for job_audit in audit(self.context, [job_id])),
             "worker_cpu_seconds": round(_cpu_seconds(self.pid) - cpu, 2),
         }
+
+    def _done(self, job_id: int) -> Any:
+        while (status := job_status(self.context, job_id)).state is not JobState.DONE:
+            time.sleep(0.1)
+        return status
 
 
 @contextmanager
@@ -95,9 +106,22 @@ def serving(folder: Path, *args: str, judge: str = "tiny", **settings: str) -> I
             worker.wait(90)
 
 
-def wait_for_worker(context: Context, worker: subprocess.Popen[bytes]) -> None:
-    """Until it has signed on. RuntimeError when it exits instead."""
-    while not alive_workers(context):
+@contextmanager
+def screening(context: Context, url: str, screen: str) -> Iterator[None]:
+    """A second worker beside the one that is served, of a judge that screens."""
+    command = [sys.executable, "-m", "workers", "--judge", screen, "--log-level", "WARNING"]
+    worker = subprocess.Popen(command, env=harness.environment(url))
+    try:
+        wait_for_worker(context, worker, among=2)
+        yield
+    finally:
+        worker.send_signal(signal.SIGTERM)
+        worker.wait(90)
+
+
+def wait_for_worker(context: Context, worker: subprocess.Popen[bytes], among: int = 1) -> None:
+    """Until it has signed on, as one of so many. RuntimeError when it exits instead."""
+    while len(alive_workers(context)) < among:
         if worker.poll() is not None:
             raise RuntimeError(f"the worker exited with {worker.returncode}")
         time.sleep(0.2)

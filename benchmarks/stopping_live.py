@@ -1,8 +1,9 @@
 """What spending fewer critiques costs and saves, live: `python -m benchmarks.stopping_live`.
 
 800 held-out solutions of the tiny judge's world, K=10: every critique of every step, and the rules that end earlier,
-with `--until-first-error` and without; each a job on a vLLM worker of its own, loaded and warm. Tokens are all that the
-engine generated, kept or given up; seconds are from before the submission to the last record. The difference in F1 has
+with `--until-first-error` and without; each a job on a vLLM worker of its own, loaded and warm, of which a screen has
+one beside it. Tokens are all that the engine generated, kept or given up; seconds are from before the submission to the
+last record. The difference in F1 has
 an interval from a paired bootstrap: solutions are drawn again, erroneous and correct ones apart, and both jobs answer
 for the same draw.
 
@@ -16,6 +17,7 @@ import argparse
 import json
 import tempfile
 import time
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +25,7 @@ import numpy as np
 from sqlalchemy import text
 
 from benchmarks import harness
-from benchmarks.served import Served, serving, write_rows
+from benchmarks.served import Served, screening, serving, write_rows
 from rprm_jobs.evaluation.metrics import NO_ERROR, f1
 from rprm_jobs.services.jobs.query import alive_workers
 from rprm_jobs.services.jobs.results import result_rows
@@ -31,11 +33,21 @@ from training.splits import as_row, draw_split
 
 _K, _DRAWS, _RENEW_S = 10, 2000, 2.0
 NO_ANSWER = -2
+
+
+def _by_context(price: float) -> dict[str, Any]:
+    return {"kind": "planned", "price": price, "pilot": 100, "by_context": True}
+
+
 _RULES: dict[str, dict[str, Any]] = {
     "fixed": {},
     "adaptive": {"stopping": {"kind": "adaptive"}},
     "planned, price 30": {"stopping": {"kind": "planned", "price": 30.0, "pilot": 100}},
     "planned, price 120": {"stopping": {"kind": "planned", "price": 120.0, "pilot": 100}},
+    "planned, price 30, by context": {"stopping": _by_context(30.0)},
+    "planned, price 120, by context": {"stopping": _by_context(120.0)},
+    # Both as `benchmarks.cascade_fit` found them on other solutions.
+    "screen tiny-head": {"screen": "tiny-head", "stopping": {"kind": "cascade", "weight": 1.0, "confidence": 0.85}},
 }
 WAYS = {**_RULES, **{f"{name}, up to the first error": _RULES[name] | {"until_first_error": True} for name in _RULES}}
 
@@ -80,9 +92,13 @@ def _judge(file: Path, name: str, args: argparse.Namespace) -> dict[str, Any]:
     """What the job took, with `answers`, the first error that each solution was given (-2 where there is none)."""
     settings = {"RPRM_RENEW_S": str(_RENEW_S), "RPRM_SHARD_SOLUTIONS": str(args.shard_solutions)}
     load = harness.machine()["load_1min_before"]
-    with serving(file.parent, "--shards-in-flight", str(args.shards_in_flight), **settings) as served:
+    way = WAYS[name]
+    with ExitStack() as stack:
+        served = stack.enter_context(serving(file.parent, "--shards-in-flight", str(args.shards_in_flight), **settings))
+        if "screen" in way:
+            stack.enter_context(screening(served.context, served.context.database.url, way["screen"]))
         before = _generated(served)
-        done = served.run_job(file, _K, **WAYS[name])
+        done = served.run_job(file, _K, **way)
         generated = _generated(served) - before
         rows = list(result_rows(served.context, done["job"]))
         firsts = [row["first_error"] for row in rows]
@@ -115,8 +131,8 @@ def _votes(served: Served, job: int, rows: list[dict[str, Any]]) -> list[dict[st
 def _generated(served: Served) -> int:
     """Tokens that the worker's engine has generated; it tells with each sign of life, and this waits for the next."""
     time.sleep(2 * _RENEW_S)
-    (worker,) = alive_workers(served.context)
-    return worker.generated_tokens
+    # A screen generates nothing.
+    return sum(worker.generated_tokens for worker in alive_workers(served.context))
 
 
 def _beside(job: dict[str, Any], fixed: dict[str, Any], hits: Any, others: Any, labels: Any) -> dict[str, Any]:

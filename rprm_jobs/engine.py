@@ -44,7 +44,11 @@ class Generation:
 
 @dataclass(frozen=True, slots=True)
 class EngineInfo:
-    """What runs: `name` of the engine, its library `version`, and the longest prompt + critique in tokens."""
+    """What runs: `name` of the engine, its library `version`, and the longest prompt + critique in tokens.
+
+    The name is one word. It says what an engine's judgements depend on besides judge, prompt and seed: its kind, and
+    the settings that change what is computed, such as "vllm+quantization=fp8".
+    """
 
     name: str
     version: str

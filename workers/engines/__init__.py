@@ -83,8 +83,6 @@ ENGINES: dict[str, Callable[[Judge, Options], Engine | Scorer]] = {
     "openai": _openai,
 }
 AUTO = "auto"
-# The heads that vLLM computes; the others are read by the transformers engine.
-VLLM_HEADS = (Head.CLASSES, Head.VOCABULARY)
 
 
 def create_engine(name: str, judge: Judge, options: Options) -> Engine | Scorer:
@@ -126,6 +124,4 @@ def choose_engine(judge: Judge) -> str:
         return "scripted"
     if judge.served_as is not None:
         return "openai"
-    if isinstance(judge.family, ScoreFamily) and judge.family.head not in VLLM_HEADS:
-        return "transformers"
     return "vllm" if has_module("vllm") and has_gpu() else "transformers"

@@ -20,7 +20,7 @@ from rprm_jobs.judge.verdict import MARKER, PARSE_RULE, p_yes, read_verdict, thi
 from rprm_jobs.stopping import StepContext, StoppingRule, make_rule
 from rprm_jobs.store.jobs.plans import StoredPlan
 from rprm_jobs.store.records import Known, StoredSolution
-from rprm_jobs.types import Critique, SolutionScore, Verdict
+from rprm_jobs.types import Critique, Finish, SolutionScore, Verdict
 from workers.tasks.budget import Budget, Turn
 from workers.tasks.common import Emit, cancel, run_all, run_concurrently, sampled
 from workers.tasks.judging import Judgement, Judging
@@ -150,7 +150,12 @@ class SolutionJudge:
         judged = tuple(solution.judged_steps[: len(groups)]) if cut else solution.judge_steps
         threshold = self._work.recipe.threshold
         score = score_solution(solution.ord, n_steps, critiques, threshold, judged=judged, screen=self._screen)
-        return replace(score, keys=solution.keys)
+        return replace(score, keys=() if self._cut_short(critiques) else solution.keys)
+
+    def _cut_short(self, critiques: Sequence[Critique]) -> bool:
+        """Whether an engine's own window ended a critique: in a larger one it goes on, so no key stands for it."""
+        most = self._work.recipe.sampling.max_new_tokens
+        return any(critique.finish is Finish.LENGTH and critique.tokens < most for critique in critiques)
 
     async def _needed(self) -> list[list[Critique] | None]:
         """The critiques of the steps in order, up to the one that ends the solution."""

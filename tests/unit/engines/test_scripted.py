@@ -6,15 +6,18 @@ import subprocess
 import sys
 import time
 from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from rprm_jobs.engine import Generation
 from rprm_jobs.errors import ConfigError, EngineDied, PromptTooLong, Refused
+from rprm_jobs.judge.families.table import FAMILIES
 from rprm_jobs.judge.resolve import resolve_judge
 from rprm_jobs.judge.verdict import read_verdict
 from rprm_jobs.types import Finish, Sampling, Verdict
+from workers import engines
 from workers.engines import choose_engine, create_engine
 from workers.engines.scripted.engine import ScriptedEngine
 
@@ -184,6 +187,15 @@ def test_names_of_engines() -> None:
     assert isinstance(create_engine("auto", JUDGE, {}), ScriptedEngine)
     with pytest.raises(ConfigError, match="scripted"):
         create_engine("gpt", JUDGE, {})
+
+
+@pytest.mark.parametrize("gpu", [True, False])
+def test_where_there_is_a_gpu_vllm_runs_whatever_judges_there_are(monkeypatch: pytest.MonkeyPatch, gpu: bool) -> None:
+    monkeypatch.setattr(engines, "has_module", lambda _name: True)
+    monkeypatch.setattr(engines, "has_gpu", lambda: gpu)
+    for published in FAMILIES.values():
+        judge = replace(JUDGE, location="/a/folder", family=published.family)
+        assert choose_engine(judge) == ("vllm" if gpu else "transformers")
 
 
 def test_the_scripted_policy_writes_steps_and_an_answer() -> None:

@@ -19,6 +19,7 @@ from rprm_jobs.errors import ConfigError, EngineDied, EngineError, PromptTooLong
 from rprm_jobs.judge.resolve import Judge
 from rprm_jobs.judge.verdict import STOP_STRINGS
 from rprm_jobs.types import Message, Sampling, Turn
+from workers.engines.naming import engine_name
 from workers.engines.openai.body import broken, chat_body, without_logprobs
 from workers.engines.openai.choices import read_choice
 from workers.engines.openai.fitting import Fitting
@@ -40,6 +41,11 @@ class OpenaiEngine:
     """Implements the Engine protocol over `POST {base_url}/chat/completions`."""
 
     def __init__(self, judge: Judge, options: OpenaiOptions, policy: RetryPolicy | None = None) -> None:
+        # A judge's own name says which model the server has; where another is named, that one answers. Without
+        # log-probabilities votes stand in for P(Yes).
+        settings = {"model": options.model} if options.model not in ("", judge.name, judge.served_as) else {}
+        settings |= {} if options.top_logprobs else {"top_logprobs": "0"}
+        self._name = engine_name("openai", settings, settings)
         self._options = msgspec.structs.replace(options, model=options.model or judge.served_as or "")
         self._policy = policy or RetryPolicy(deadline_s=options.deadline_s, tries=options.tries)
         self._transport = Transport(self._options, os.environ.get(KEY_VARIABLE, ""))
@@ -77,7 +83,7 @@ class OpenaiEngine:
                 where=self._where,
                 hint="lower --engine-arg top_logprobs if it names logprobs; else correct what it names",
             ) from error
-        return EngineInfo("openai", f"{self._server.model} at {self._where}", self._server.window)
+        return EngineInfo(self._name, f"{self._server.model} at {self._where}", self._server.window)
 
     def encode(self, message: str | Message, prefill: str = "") -> Prompt:
         """The message and the turns before it, with everything that looks like a special token broken by a space.

@@ -17,6 +17,7 @@ from rprm_jobs.judge.encode import PromptEncoder
 from rprm_jobs.judge.resolve import Judge
 from rprm_jobs.types import Message, Sampling
 from workers.engines.loading import Loading, load_model, load_tokenizer
+from workers.engines.naming import engine_name
 from workers.engines.transformers.attention import ATTENTION, register
 from workers.engines.transformers.batcher import Batcher
 from workers.engines.transformers.decoder import Decoder
@@ -139,7 +140,9 @@ class TransformersEngine:
         rows = self._options.max_batch or _MAX_ROWS[device]
         self._batcher = Batcher(decoder, rows=rows, tokens=tokens, prefill=_PREFILL_TOKENS[device])
         self._batcher.start()
-        return EngineInfo("transformers", f"{transformers.__version__}, torch {torch.__version__}", self._max_len)
+        # On a CPU and in float32 it has its plain name.
+        name = engine_name("transformers", {} if dtype == default_dtype("cpu") else {"dtype": dtype}, ("dtype",))
+        return EngineInfo(name, f"{transformers.__version__}, torch {torch.__version__}", self._max_len)
 
     def _load_model(self, dtype: str) -> Any:
         import torch

@@ -16,8 +16,9 @@ from rprm_jobs.judge.resolve import Judge
 from rprm_jobs.judge.verdict import STOP_STRINGS, cut_critique, p_yes, verdict_place
 from rprm_jobs.types import Finish, Message, Sampling
 from workers.engines.loading import check_weights, load_tokenizer
+from workers.engines.naming import engine_name
 from workers.engines.stop_strings import critique_tokens, cut_at_stop
-from workers.engines.vllm.arguments import LORA, engine_arguments
+from workers.engines.vllm.arguments import CHANGING, LORA, engine_arguments
 from workers.engines.vllm.core import VllmCore, client_errors, first_line, set_environment
 
 ROOM = 64
@@ -28,6 +29,7 @@ class VllmEngine:
 
     def __init__(self, judge: Judge, options: Mapping[str, str]) -> None:
         set_environment()
+        self._name = engine_name("vllm", options, CHANGING)
         self._judge = judge
         self._arguments = engine_arguments(judge, options)
         self._core = VllmCore(judge, self._arguments)
@@ -53,7 +55,7 @@ class VllmEngine:
 
             self._lora = LoRARequest("judge", 1, self._lora_path)
         self._max_len = int(self._llm.model_config.max_model_len)
-        return EngineInfo("vllm", vllm.__version__, self._max_len)
+        return EngineInfo(self._name, vllm.__version__, self._max_len)
 
     def encode(self, message: str | Message, prefill: str = "") -> Prompt:
         """The message in its chat frame, as token ids."""
