@@ -36,7 +36,8 @@ from tests.support.jobs import JUDGE
 from tests.support.store import run
 from workers.engines import create_engine
 from workers.tasks.budget import Budget
-from workers.tasks.judge import JudgeSpec, judge_solutions
+from workers.tasks.judge import judge_solutions
+from workers.tasks.spec import JudgeSpec
 
 STEPS, K, REPEATED = 3, 2, 0.1
 _QUERY = "judge=scripted&k=2&run="

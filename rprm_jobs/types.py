@@ -156,7 +156,8 @@ class SolutionScore:
     `rewards` has one entry per step: the mean P(Yes) over the step's parsed critiques, None where there is none.
     `judged` are the steps that were to be judged (None: all); `first_error` is one of them, or -1. Where the solution
     was written and not judged, `response` has it and the rest is empty. `keys` are those of the steps' judgements
-    (rprm_jobs.judge.judgement), one a step; empty where this outcome is no place to find them.
+    (rprm_jobs.judge.judgement), one a step; empty where this outcome is no place to find them. `plan` is the version of
+    the plan that it was sampled by, None where there was none.
     """
 
     ord: int
@@ -168,6 +169,7 @@ class SolutionScore:
     judged: tuple[int, ...] | None = None
     response: Response | None = None
     keys: tuple[bytes, ...] = ()
+    plan: int | None = None
 
     @property
     def judged_steps(self) -> Sequence[int]:

@@ -17,6 +17,8 @@ from typing import TypeVar
 from rprm_jobs.errors import ConfigError, LeaseLost, NotFound, RprmError, StoreError, UnsupportedJob
 from rprm_jobs.services.retry import retry_transaction
 from rprm_jobs.services.upkeep.plans import refit
+from rprm_jobs.store.jobs import plans
+from rprm_jobs.store.jobs.plans import StoredPlan
 from rprm_jobs.store.queue import failures, leases
 from rprm_jobs.store.results import recording
 from rprm_jobs.store.session import Database
@@ -155,6 +157,7 @@ class Attempt:
             due = due or (self._urgent() and self._outcomes.empty())
             if (self._pending or self._partial) and (ended or due):
                 self._retried(self._record)
+                self._look_for_a_plan()
                 last_write, critiques = time.monotonic(), 0
 
     def _urgent(self) -> bool:
@@ -178,9 +181,9 @@ class Attempt:
         return self._held.refusal or LeaseLost()
 
     def _record(self) -> None:
-        keep, plan = (KeepCritiques.ALL, None) if self._task is None else (self._task.keep, self._task.plan)
+        keep = KeepCritiques.ALL if self._task is None else self._task.keep
         with self._shared.database.transaction() as connection:
-            added = recording.record(connection, self._lease, self._pending, keep, plan=plan, partial=self._partial)
+            added = recording.record(connection, self._lease, self._pending, keep, partial=self._partial)
         self._shared.meter.recorded(self._pending, added)
         self._recorded = self._recorded or bool(self._pending)
         self._pending, self._partial = [], []
@@ -191,18 +194,34 @@ class Attempt:
             leases.finish(connection, self._lease)
         self._shared.gate.accepted(RESULTS)
 
-    def _refit(self) -> None:
+    def _refit(self) -> StoredPlan | None:
         """Refit the job's plan if it is due; on failure the next shard tries again."""
         if self._task is not None and not self._task.work.recipe.is_planned:
-            return
+            return None
         try:
             plan = refit(self._shared.database, self._lease.job_id)
         except (StoreError, NotFound) as error:
             # Or the job was deleted just now, and has no use for a plan.
             _log.warning("the plan was not fitted: %s", error.what, extra=self._lease.log_context())
-            return
+            return None
         if plan is not None:
             _log.info("plan %d, fitted to %d steps", plan.version, plan.steps, extra=self._lease.log_context())
+        return plan
+
+    def _look_for_a_plan(self) -> None:
+        """While the job is in its pilot, see whether a plan is due or another worker has fitted one.
+
+        Of a pilot that ends in the middle of a shard, the solutions behind it are not begun with all critiques.
+        """
+        if self._task is None or not self._task.work.is_pilot:
+            return
+        work, plan = self._task.work, self._refit() or self._retried(self._latest_plan)
+        if plan is not None:
+            work.stopping.adopt(work.recipe, plan)
+
+    def _latest_plan(self) -> StoredPlan | None:
+        with self._shared.database.transaction() as connection:
+            return plans.latest(connection, self._lease.job_id)
 
     def _hand_back(self) -> None:
         with self._shared.database.transaction() as connection:

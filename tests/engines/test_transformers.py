@@ -26,7 +26,8 @@ from workers.engines import create_engine
 from workers.engines.transformers.engine import TransformersEngine
 from workers.parity import SecondPass
 from workers.tasks.budget import Budget
-from workers.tasks.judge import JudgeSpec, judge_solutions
+from workers.tasks.judge import judge_solutions
+from workers.tasks.spec import JudgeSpec
 from workers.tasks.thinkprm import ThinkJudge
 
 pytestmark = pytest.mark.engine

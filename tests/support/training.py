@@ -20,7 +20,8 @@ from tests.support.jobs import JUDGE, make_recipe, take_in
 from tests.support.store import finish, load, record, run, try_claim
 from workers.engines.scripted.engine import ScriptedEngine, ScriptedOptions
 from workers.tasks.budget import Budget
-from workers.tasks.judge import JudgeSpec, judge_solutions
+from workers.tasks.judge import judge_solutions
+from workers.tasks.spec import JudgeSpec
 
 Texts = Callable[[StoredSolution, int], Sequence[str]]
 

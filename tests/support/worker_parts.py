@@ -38,14 +38,16 @@ class Clock:
 class WorkerParts:
     """`runtime.notify()` works in the caller's thread until nothing is ready or nothing may be claimed."""
 
-    def __init__(self, database: Database, engine: Any, *, slots: int = 2, lease_s: float = 60.0) -> None:
+    def __init__(
+        self, database: Database, engine: Any, *, slots: int = 2, lease_s: float = 60.0, in_flight: int = 100
+    ) -> None:
         self.database, self.engine, self.clock = database, engine, Clock()
         self.troubles, self.stop, self.loop = Troubles(), Stop(), EngineLoop()
         self.gate = StoreGate(self.troubles, clock=self.clock)
         self.loop.run(engine.start())
         self.shared = WorkerDependencies(
             database=database,
-            engines=Engines(engine, Budget(100), None, Budget(100), "scripted"),
+            engines=Engines(engine, Budget(in_flight), None, Budget(in_flight), "scripted"),
             loop=self.loop,
             troubles=self.troubles,
             gate=self.gate,

@@ -22,7 +22,7 @@ from rprm_jobs.types import Critique, Finish, ItemStatus, SolutionScore, Verdict
 from rprm_jobs.words import counted
 from workers.tasks.budget import Budget, Turn
 from workers.tasks.common import sampled
-from workers.tasks.judge import JudgeSpec
+from workers.tasks.spec import JudgeSpec
 
 
 @dataclass(frozen=True, slots=True)

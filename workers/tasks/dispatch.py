@@ -22,11 +22,12 @@ from workers.tasks.budget import Budget
 from workers.tasks.common import Emit
 from workers.tasks.critic import CriticJudge
 from workers.tasks.genprm import ChatJudge
-from workers.tasks.judge import JudgeClass, JudgeSpec, SolutionJudge, judge_solutions
+from workers.tasks.judge import JudgeClass, SolutionJudge, judge_solutions
 from workers.tasks.judging import Judging
 from workers.tasks.rollout import generation_config_of, write_solutions
 from workers.tasks.score import score_solutions
 from workers.tasks.search import SearchModels, search_solutions
+from workers.tasks.spec import JudgeSpec
 from workers.tasks.thinkprm import ThinkJudge
 
 # How the families judge that do not judge as R-PRM does.
@@ -54,7 +55,7 @@ class Engines:
 
 @dataclass(frozen=True, slots=True)
 class Task:
-    """One shard's work, read from the store. `plan` is the version of the plan that critiques are sampled by."""
+    """One shard's work, read from the store."""
 
     kind: JobKind
     work: JudgeSpec
@@ -62,11 +63,6 @@ class Task:
     solutions: Sequence[StoredSolution]
     partial: Mapping[int, Response]
     reuse: bool = False
-
-    @property
-    def plan(self) -> int | None:
-        """The version of the plan in the stopping rule, if there is one."""
-        return self.work.plan
 
     @property
     def urgent(self) -> bool:

@@ -21,7 +21,8 @@ from rprm_jobs.types import Critique, Finish, Message, SolutionScore, Turn, Verd
 from workers.sandbox import run_python
 from workers.tasks import budget
 from workers.tasks.common import run_all, sampled
-from workers.tasks.judge import JudgeSpec, StepFailed
+from workers.tasks.judge import StepFailed
+from workers.tasks.spec import JudgeSpec
 
 _ANALYZE, _VERIFY, _OUTPUT = "</analyze>\n", "\n```\n", "</output>\n"
 _CODE_OPENING = "<verify>\nLet's use python code to find any potential error:\n```python\n"

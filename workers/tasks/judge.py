@@ -7,24 +7,23 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Protocol
 
 from rprm_jobs.aggregation import failed_solution, score_solution, screened_steps, step_reward
 from rprm_jobs.engine import Engine, Generation, Prompt
 from rprm_jobs.errors import ItemFailure
 from rprm_jobs.judge.judgement import content_seed, step_contents
-from rprm_jobs.judge.prompt import PromptTemplate
-from rprm_jobs.judge.recipe import BY_CONTENT, Recipe, critique_seed
-from rprm_jobs.judge.verdict import MARKER, PARSE_RULE, p_yes, read_verdict, thinking_closing
-from rprm_jobs.stopping import StepContext, StoppingRule, make_rule
-from rprm_jobs.store.jobs.plans import StoredPlan
+from rprm_jobs.judge.recipe import BY_CONTENT, critique_seed
+from rprm_jobs.judge.verdict import MARKER, p_yes, read_verdict, thinking_closing
+from rprm_jobs.stopping import StepContext, StoppingRule
 from rprm_jobs.store.records import Known, StoredSolution
 from rprm_jobs.types import Critique, Finish, SolutionScore, Verdict
 from workers.tasks.budget import Budget, Turn
 from workers.tasks.common import Emit, cancel, run_all, run_concurrently, sampled
 from workers.tasks.judging import Judgement, Judging
 from workers.tasks.reuse import decide
+from workers.tasks.spec import JudgeSpec
 
 # Of two words equally likely the judge is taken to say Yes, as a reward of 0.5 is not below the usual threshold.
 _EVEN = 0.5
@@ -32,39 +31,6 @@ _EVEN = 0.5
 
 class StepFailed(ItemFailure):
     """The step cannot be judged; the solution fails with this reason."""
-
-
-@dataclass(frozen=True, slots=True)
-class JudgeSpec:
-    """How one attempt judges; `plan` is the version of the plan in its stopping rule, if there is one.
-
-    `urgent`: somebody waits for it, so it goes before the rest and each outcome is recorded at once.
-    """
-
-    recipe: Recipe
-    template: PromptTemplate
-    rule: StoppingRule
-    round: int
-    plan: int | None = None
-    urgent: bool = False
-
-    @classmethod
-    def of(
-        cls,
-        recipe: Recipe,
-        round_: int,
-        plan: StoredPlan | None = None,
-        *,
-        urgent: bool = False,
-    ) -> JudgeSpec:
-        """From the job's recipe. Raises ConfigError when this version cannot read it."""
-        fitted = {} if plan is None else {"prior": plan.prior, "wrong": plan.wrong, "priors": plan.priors}
-        options = {**recipe.stopping, **fitted}
-        rule = make_rule(options, k=recipe.k, threshold=recipe.threshold)
-        version = None if plan is None else plan.version
-        # A job of an older version goes on as it began: its prompt was a message, whatever it looked like.
-        template = PromptTemplate.parse(recipe.prompt, plain=recipe.parse_rule != PARSE_RULE)
-        return cls(recipe, template, rule, round_, version, urgent)
 
 
 class Judge(Protocol):
@@ -76,7 +42,7 @@ class Judge(Protocol):
 
 
 # Engine, budget, work, solution, and whether the worker drains.
-JudgeClass = Callable[[Engine, Budget, "JudgeSpec", StoredSolution, Callable[[], bool]], Judge]
+JudgeClass = Callable[[Engine, Budget, JudgeSpec, StoredSolution, Callable[[], bool]], Judge]
 
 
 async def judge_solutions(
@@ -124,6 +90,7 @@ class SolutionJudge:
         contents = solution.contents or (step_contents(solution.problem, solution.steps) if by_content else ())
         self._contents = contents if by_content else None
         self._started = False
+        self._rule, self._plan = work.stopping.now
         number, guessing = budget.begin_solution(), work.recipe.until_first_error
         self._turns = [
             Turn(number, place if guessing else 0, work.urgent) for place in range(len(solution.judged_steps))
@@ -150,7 +117,7 @@ class SolutionJudge:
         judged = tuple(solution.judged_steps[: len(groups)]) if cut else solution.judge_steps
         threshold = self._work.recipe.threshold
         score = score_solution(solution.ord, n_steps, critiques, threshold, judged=judged, screen=self._screen)
-        return replace(score, keys=() if self._cut_short(critiques) else solution.keys)
+        return replace(score, keys=() if self._cut_short(critiques) else solution.keys, plan=self._plan)
 
     def _cut_short(self, critiques: Sequence[Critique]) -> bool:
         """Whether an engine's own window ended a critique: in a larger one it goes on, so no key stands for it."""
@@ -172,13 +139,28 @@ class SolutionJudge:
         return reward is None or reward < self._work.recipe.threshold
 
     async def _judge_step(self, place: int) -> list[Critique] | None:
-        if self._work.rule.in_order and place:
-            await asyncio.wait([self._tasks[place - 1]])
+        await self._in_order(place)
         step = self._solution.judged_steps[place]
         if self._judging is None or not self._solution.keys:
             return await self._sample_step(place, step, Judgement())
         async with self._judging.hold(self._solution.keys[step]) as judgement:
             return await self._sample_step(place, step, judgement)
+
+    async def _in_order(self, place: int) -> None:
+        """Where the rule looks at earlier steps, wait until they are decided."""
+        if self._rule.in_order and place:
+            await asyncio.wait([self._tasks[place - 1]])
+
+    def _begin(self, place: int, critiques: Sequence[Critique], room: int, asked: StoppingRule) -> int:
+        """How many critiques to sample now that there is room for so many: fewer where a plan came since `asked`."""
+        if not self._started:
+            self._rule, self._plan = self._work.stopping.now
+        self._started = True
+        if self._rule is asked:
+            return room
+        if self._rule.in_order and place and not self._tasks[place - 1].done():
+            return 0
+        return min(room, self._more(place, critiques))
 
     async def _sample_step(self, place: int, step: int, judgement: Judgement) -> list[Critique] | None:
         """The step's critiques: those it has, those that are known, and as many new ones as the rule asks for."""
@@ -195,13 +177,19 @@ class SolutionJudge:
                 critiques += [replace(critique, step=step, reused=True) for critique in reused]
                 self._settle(place, critiques)
                 continue
+            rule = self._rule
             taken = await self._budget.take(wanted, self._turns[place])
             try:
                 if not self._started and self._draining():
                     return None
-                self._started = True
+                wanted = self._begin(place, critiques, taken, rule)
+                self._budget.give(taken - wanted)
+                taken = wanted
+                if not wanted:
+                    await self._in_order(place)
+                    continue
                 prompt = prompt or self._prompt(step)
-                new = await self._sample(step, prompt, len(critiques), taken)
+                new = await self._sample(step, prompt, len(critiques), wanted)
                 critiques += new
                 judgement.extend(new)
                 self._settle(place, critiques)
@@ -215,16 +203,16 @@ class SolutionJudge:
     def _known(self, step: int) -> Known | None:
         """What the store has of the step, as far as it may be taken."""
         known = self._solution.known.get(step)
-        if known is None or not known.if_decided or decide(self._work.rule, known.critiques, self._context(step)):
+        if known is None or not known.if_decided or decide(self._rule, known.critiques, self._context(step)):
             return known
         return None
 
     def _more(self, place: int, critiques: Sequence[Critique]) -> int:
-        return self._work.rule.more(critiques, self._context(self._solution.judged_steps[place]))
+        return self._rule.more(critiques, self._context(self._solution.judged_steps[place]))
 
     def _context(self, step: int) -> StepContext:
         screen = self._solution.screen
-        earlier = tuple(self._rewards[:step]) if self._work.rule.in_order else ()
+        earlier = tuple(self._rewards[:step]) if self._rule.in_order else ()
         return StepContext(step, earlier, None if screen is None else screen[step])
 
     def _settle(self, place: int, critiques: Sequence[Critique]) -> None:

@@ -25,9 +25,10 @@ from rprm_jobs.types import Finish, Response, SolutionScore
 from rprm_jobs.words import counted
 from workers.tasks.budget import Budget, Turn
 from workers.tasks.common import Emit, run_concurrently, sampled
-from workers.tasks.judge import JudgeClass, JudgeSpec, SolutionJudge
+from workers.tasks.judge import JudgeClass, SolutionJudge
 from workers.tasks.rollout import generation_config_of, message, written
 from workers.tasks.score import rewards_of
+from workers.tasks.spec import JudgeSpec
 
 
 @dataclass(frozen=True, slots=True)

@@ -84,13 +84,11 @@ def record(
     scores: Sequence[SolutionScore],
     keep: KeepCritiques,
     *,
-    plan: int | None = None,
     partial: Sequence[Response] = (),
 ) -> Recorded:
     """Write the outcomes of some of the shard's solutions. Raises LeaseLost when the shard is not the holder's.
 
-    What is there already is skipped and not counted. `plan` is the version of the plan that they were sampled by,
-    `partial` what searches have that go on.
+    What is there already is skipped and not counted. `partial` is what searches have that go on.
     """
     leases.fence(connection, lease)
     crash_point("record.after-fence")
@@ -100,7 +98,7 @@ def record(
     scores = [score for score in scores if score.ord not in recorded]
     counts = {score.ord: _critiques_per_step(score) for score in scores}
     old = _remove_old(connection, lease, list(counts)) if lease.k_generation else []
-    _copy(connection, lease, scores, counts, keep, plan)
+    _copy(connection, lease, scores, counts, keep)
     judgement_rows.add(connection, lease.job_id, scores, counts, firsts)
     finished = [score.response for score in scores if score.response is not None]
     record_responses(connection, lease, [*partial, *finished])
@@ -172,11 +170,10 @@ def _copy(
     scores: Sequence[SolutionScore],
     counts: Mapping[int, Sequence[int]],
     keep: KeepCritiques,
-    plan: int | None,
 ) -> None:
     """An outcome and its critiques come from one record or not at all."""
     rows: dict[str, Iterable[tuple[Any, ...]]] = {
-        "scores": (_score_row(lease, score, counts[score.ord], plan) for score in scores),
+        "scores": (_score_row(lease, score, counts[score.ord]) for score in scores),
         "verdicts": (_verdict_row(lease, score.ord, c) for score in scores for c in score.critiques),
         "critiques": (
             (lease.job_id, score.ord, pack_texts(texts), pack_readings(read_steps(texts)))
@@ -195,7 +192,7 @@ def _critiques_per_step(score: SolutionScore) -> list[int]:
     return counts
 
 
-def _score_row(lease: Lease, score: SolutionScore, counts: Sequence[int], plan: int | None) -> tuple[Any, ...]:
+def _score_row(lease: Lease, score: SolutionScore, counts: Sequence[int]) -> tuple[Any, ...]:
     # None where the step was not judged: that is how later queries know.
     judged = set(score.judged_steps)
     per_step = [n if n or step in judged else None for step, n in enumerate(counts)]
@@ -205,7 +202,7 @@ def _score_row(lease: Lease, score: SolutionScore, counts: Sequence[int], plan: 
     by_votes = any(c.verdict.parsed and c.p_yes is None for c in score.critiques)
     return (
         lease.job_id, score.ord, score.status.value, score.reason and storable(score.reason), list(score.rewards),
-        score.first_error, per_step, by_votes, lease.shard_id, lease.attempt, plan,
+        score.first_error, per_step, by_votes, lease.shard_id, lease.attempt, score.plan,
         lease.k_generation, judgement_rows.packed_keys(score), reused if any(reused) else None,
     )  # fmt: skip
 

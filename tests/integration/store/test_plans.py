@@ -10,9 +10,11 @@ from rprm_jobs.stopping.cells import CELLS
 from rprm_jobs.store.jobs import extensions, plans
 from rprm_jobs.store.jobs.plans import StoredPlan
 from rprm_jobs.store.session import Database
-from tests.support.jobs import make_recipe, make_solutions, take_in
+from tests.support.jobs import JUDGE, make_recipe, make_solutions, take_in
 from tests.support.store import claim, finish, judge_on, load, record, run, work_off, work_off_all
-from workers.tasks.judge import JudgeSpec
+from tests.support.worker_parts import WorkerParts
+from workers.engines.scripted.engine import ScriptedEngine, ScriptedOptions
+from workers.tasks.spec import JudgeSpec
 
 pytestmark = pytest.mark.integration
 
@@ -75,7 +77,7 @@ def test_a_plan_by_context_has_a_prior_for_each_and_comes_back_as_it_was_stored(
     assert len(plan.priors) == CELLS
     # Cells that were met are not as all steps are.
     assert len(set(plan.priors)) > 1
-    rule = JudgeSpec.of(replace(make_recipe(k=2), stopping=by_context), 0, plan).rule
+    rule = JudgeSpec.of(replace(make_recipe(k=2), stopping=by_context), 0, plan).stopping.now[0]
     assert rule.in_order
 
 
@@ -140,3 +142,20 @@ def test_jobs_of_other_policies_have_no_plan(database: Database) -> None:
     job = take_in(database, make_solutions(4)).job_id
     work_off(database, claim(database))
     assert refit(database, job) is None
+
+
+def test_a_pilot_ends_in_the_middle_of_a_shard(database: Database) -> None:
+    """Of one large shard: what waits for room when the plan is there is judged by it."""
+    parts = WorkerParts(database, ScriptedEngine(JUDGE, ScriptedOptions(delay_s=0.01)), in_flight=24)
+    try:
+        recipe = replace(make_recipe(k=6), stopping={"kind": "planned", "price": 9.0, "pilot": 12})
+        job = take_in(database, make_solutions(80), recipe, shard=80).job_id
+        parts.runtime.notify()
+    finally:
+        parts.close()
+    rows = run(database, f"SELECT plan, critiques_per_step AS counts FROM scores_j{job}")
+    counts = {plan: [n for row in rows if row.plan == plan for n in row.counts] for plan in (None, 1)}
+    assert len(counts[None]) + len(counts[1]) == 80 * 3
+    assert set(counts[None]) == {6}
+    assert len(counts[1]) > 80
+    assert sum(counts[1]) < 4 * len(counts[1])

@@ -15,7 +15,8 @@ from tests.support.openai import run
 from workers.engines.openai.engine import OpenaiEngine
 from workers.engines.openai.retry import RetryPolicy
 from workers.tasks.budget import Budget
-from workers.tasks.judge import JudgeSpec, judge_solutions
+from workers.tasks.judge import judge_solutions
+from workers.tasks.spec import JudgeSpec
 
 FAST = RetryPolicy(first_s=0.01, longest_s=0.02, deadline_s=20, tries=3)
 SOLUTIONS = [StoredSolution(n, f"s{n}", f"Problem {n}?", ("1 + 1 = 2", f"odd {n}")) for n in range(3)]

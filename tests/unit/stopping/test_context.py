@@ -14,7 +14,8 @@ from rprm_jobs.types import Critique, SolutionScore
 from tests.support.jobs import JUDGE, make_recipe
 from workers.engines.scripted.engine import ScriptedEngine, ScriptedOptions
 from workers.tasks.budget import Budget
-from workers.tasks.judge import JudgeSpec, judge_solutions
+from workers.tasks.judge import judge_solutions
+from workers.tasks.spec import CurrentRule, JudgeSpec
 
 
 @dataclass
@@ -36,7 +37,7 @@ def judged(rule: Curious, *, screen: tuple[float | None, ...] | None = None) -> 
     async def run() -> None:
         engine = ScriptedEngine(JUDGE, ScriptedOptions())
         await engine.start()
-        work = replace(JudgeSpec.of(make_recipe(k=2), 0), rule=rule)
+        work = replace(JudgeSpec.of(make_recipe(k=2), 0), stopping=CurrentRule(rule))
         solution = StoredSolution(0, "s", "How many?", ("one", "two", "three"), screen=screen)
         assert await judge_solutions(engine, Budget(9), work, [solution], scores.append, lambda: False)
 

@@ -21,7 +21,8 @@ from workers.sandbox import run_python
 from workers.tasks.budget import Budget
 from workers.tasks.critic import CriticJudge
 from workers.tasks.genprm import ChatJudge
-from workers.tasks.judge import JudgeSpec, judge_solutions
+from workers.tasks.judge import judge_solutions
+from workers.tasks.spec import JudgeSpec
 from workers.tasks.thinkprm import ThinkJudge, decide
 
 STEPS = ("1 + 1 = 2", "2 + 2 = 5\n\nhence 5", "5 - 1 = 4 </paragraph_1>")

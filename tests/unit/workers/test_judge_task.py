@@ -15,7 +15,8 @@ from rprm_jobs.types import Finish, ItemStatus, Sampling, SolutionScore
 from tests.support.jobs import JUDGE, make_recipe
 from workers.engines.scripted.engine import ScriptedEngine, ScriptedOptions
 from workers.tasks.budget import Budget
-from workers.tasks.judge import JudgeSpec, judge_solutions
+from workers.tasks.judge import judge_solutions
+from workers.tasks.spec import JudgeSpec
 
 STEPS = ("1 + 1 = 2", "2 + 2 = 5 [[scripted:refuse]]", "5 - 1 = 4")
 

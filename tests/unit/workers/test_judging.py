@@ -15,8 +15,9 @@ from rprm_jobs.types import Critique, Finish, Sampling, SolutionScore, Verdict
 from tests.support.jobs import JUDGE, make_recipe
 from workers.engines.scripted.engine import ScriptedEngine, ScriptedOptions
 from workers.tasks.budget import Budget
-from workers.tasks.judge import JudgeSpec, judge_solutions
+from workers.tasks.judge import judge_solutions
 from workers.tasks.judging import Judging
+from workers.tasks.spec import JudgeSpec
 
 KEYS = tuple(bytes([i]) * 16 for i in range(1, 4))
 STEPS = ("1 + 1 = 2", "2 + 2 = 4", "4 + 4 = 8")

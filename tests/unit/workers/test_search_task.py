@@ -19,9 +19,10 @@ from tests.support.jobs import JUDGE
 from workers.engines.scripted.engine import ScriptedEngine, ScriptedOptions
 from workers.engines.scripted.scorer import ScriptedScorer
 from workers.tasks.budget import Budget
-from workers.tasks.judge import JudgeClass, JudgeSpec, SolutionJudge
+from workers.tasks.judge import JudgeClass, SolutionJudge
 from workers.tasks.score import rewards_of
 from workers.tasks.search import SearchModels, search_solutions
+from workers.tasks.spec import JudgeSpec
 from workers.tasks.thinkprm import ThinkJudge
 
 Found = list[SolutionScore | Response]
