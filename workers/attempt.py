@@ -138,7 +138,7 @@ class Attempt:
         return self._shared.loop.submit(work)
 
     def _record_until_end(self, future: Future[bool]) -> None:
-        last_write = time.monotonic()
+        last_write = last_look = time.monotonic()
         critiques = 0
         ended = False
         while not ended:
@@ -148,6 +148,9 @@ class Attempt:
                 future.cancel()
             outcome = self._next_outcome()
             ended = outcome is None
+            if time.monotonic() - last_look >= self._shared.record_s:
+                self._look_for_a_plan()
+                last_look = time.monotonic()
             if isinstance(outcome, SolutionScore):
                 self._pending.append(outcome)
                 critiques += len(outcome.critiques)
@@ -157,7 +160,6 @@ class Attempt:
             due = due or (self._urgent() and self._outcomes.empty())
             if (self._pending or self._partial) and (ended or due):
                 self._retried(self._record)
-                self._look_for_a_plan()
                 last_write, critiques = time.monotonic(), 0
 
     def _urgent(self) -> bool:
@@ -209,9 +211,10 @@ class Attempt:
         return plan
 
     def _look_for_a_plan(self) -> None:
-        """While the job is in its pilot, see whether a plan is due or another worker has fitted one.
+        """While the job is in its pilot, see whether a plan is due or another has fitted one.
 
-        Of a pilot that ends in the middle of a shard, the solutions behind it are not begun with all critiques.
+        So where a pilot ends in the middle of a shard, the solutions behind it do not begin with all critiques; nor do
+        those of a shard that nothing has been recorded of.
         """
         if self._task is None or not self._task.work.is_pilot:
             return
