@@ -1,4 +1,5 @@
-"""Our job against the bare engine: `python -m benchmarks.raw_engine`, vLLM, the tiny judge, the same prompts, K=8.
+"""Our job against the bare engine: `python -m benchmarks.raw_engine`, vLLM, the tiny judge, the same prompts, K=8;
+`--judge FOLDER` for another one.
 
 The bare side is one `LLM.generate` call over all prompts with the same seeds and stop strings: once `plain`, as every
 other tool runs it, and once with the two log-probabilities a token that P(Yes) is read from. Ours is a job: queue,
@@ -9,10 +10,9 @@ the other, each with the machine to itself.
 from __future__ import annotations
 
 import time
-from pathlib import Path
 from typing import Any
 
-from benchmarks.offline import compare, offline_engine, steps_of
+from benchmarks.offline import Asked, compare, offline_engine, steps_of
 from rprm_jobs.judge.encode import PromptEncoder
 
 
@@ -21,24 +21,24 @@ def main() -> None:
     compare("raw_engine", __doc__, 160, _raw, _ratios)
 
 
-def _raw(rows: Path, k: int) -> dict[str, Any]:
-    llm = offline_engine()
+def _raw(asked: Asked) -> dict[str, Any]:
+    llm = offline_engine(asked.judge)
     encoder = PromptEncoder(llm.get_tokenizer())
     answers = [encoder.yes_id, encoder.no_id]
     return {
-        "plain": _generated(llm, rows, k),
-        "log_probabilities": _generated(llm, rows, k, logprob_token_ids=answers, flat_logprobs=True),
+        "plain": _generated(llm, asked),
+        "log_probabilities": _generated(llm, asked, logprob_token_ids=answers, flat_logprobs=True),
     }
 
 
-def _generated(llm: Any, rows: Path, k: int, **asked: Any) -> dict[str, Any]:
+def _generated(llm: Any, asked: Asked, **params: Any) -> dict[str, Any]:
     """What one call over all prompts took, after a warm-up that leaves nothing cached."""
-    steps = steps_of(llm, rows, k, **asked)
+    steps = steps_of(llm, asked, **params)
     llm.generate(steps[-1].prompts, steps[-1].params, use_tqdm=False)
     llm.reset_prefix_cache()
-    prompts, params = [p for step in steps for p in step.prompts], [p for step in steps for p in step.params]
+    prompts, sampling = [p for step in steps for p in step.prompts], [p for step in steps for p in step.params]
     started = time.perf_counter()
-    outputs = llm.generate(prompts, params, use_tqdm=False)
+    outputs = llm.generate(prompts, sampling, use_tqdm=False)
     seconds = time.perf_counter() - started
     tokens = sum(len(output.outputs[0].token_ids) for output in outputs)
     return {

@@ -10,10 +10,9 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
-from benchmarks.offline import Step, compare, offline_engine, steps_of
+from benchmarks.offline import Asked, Step, compare, offline_engine, steps_of
 from rprm_jobs.judge.resolve import resolve_judge
 from rprm_jobs.judge.verdict import find_verdicts
 
@@ -23,14 +22,14 @@ def main() -> None:
     compare("reference_way", __doc__, 50, _reference, _ratios)
 
 
-def _reference(rows: Path, k: int) -> dict[str, Any]:
-    llm = offline_engine()
-    steps = steps_of(llm, rows, k)
+def _reference(asked: Asked) -> dict[str, Any]:
+    llm = offline_engine(asked.judge)
+    steps = steps_of(llm, asked)
     llm.generate(steps[0].prompts, steps[0].params, use_tqdm=False)
     everything = Step("", [p for step in steps for p in step.prompts], [p for step in steps for p in step.params])
     batched_s, texts = _timed_generation(llm, [everything])
     by_step_s, _ = _timed_generation(llm, steps)
-    load_s, second_s = _second_pass([step.message for step in steps for _ in range(k)], texts)
+    load_s, second_s = _second_pass([step.message for step in steps for _ in range(asked.k)], texts, asked.judge)
     return {
         "critiques": len(texts),
         "batched_generation_seconds": round(batched_s, 2),
@@ -47,12 +46,12 @@ def _timed_generation(llm: Any, calls: Sequence[Step]) -> tuple[float, list[str]
     return time.perf_counter() - started, texts
 
 
-def _second_pass(messages: list[str], texts: list[str]) -> tuple[float, float]:
+def _second_pass(messages: list[str], texts: list[str], judge: str) -> tuple[float, float]:
     """Seconds to load the judge in transformers, and to read every critique that has a verdict, one by one."""
     from workers.parity import SecondPass
 
     started = time.perf_counter()
-    second = SecondPass(resolve_judge("tiny"))
+    second = SecondPass(resolve_judge(judge))
     loaded = time.perf_counter()
     for message, text in zip(messages, texts, strict=True):
         if find_verdicts(text):
