@@ -72,6 +72,15 @@ def fault_lines(bad_lines: Sequence[BadLine], n_bad: int) -> Iterator[str]:
         yield f"... and {n_bad - len(bad_lines):,} more"
 
 
+# What other tools call these commands.
+_OTHER_WORDS = {
+    "list": "jobs", "ls": "jobs", "ps": "jobs", "queue": "jobs", "score": "submit", "judge": "submit", "run": "submit",
+    "enqueue": "submit", "kill": "cancel", "stop": "cancel", "rm": "delete", "remove": "delete",
+    "failures": "results", "errors": "results", "download": "results", "generate": "rollout", "evaluate": "eval",
+    "server": "serve", "start": "worker",
+}  # fmt: skip
+
+
 def _usage_error(error: Any) -> ConfigError:
     """An error of the parser. Its classes are not public, so they are told apart by name."""
     context, kind = getattr(error, "ctx", None), type(error).__name__
@@ -87,7 +96,9 @@ def _usage_error(error: Any) -> ConfigError:
         return ConfigError(f"{_named(error.param)}: {_bad_value(error)}", hint=hint)
     message = str(error.format_message()).rstrip(".")
     if unknown := re.match(r"No such command '([^']*)'(?:\. Did you mean (.*)\?)?$", message):
-        meant = "" if unknown[2] is None else f"did you mean {unknown[2].replace(chr(39), '')}? "
+        near = _OTHER_WORDS.get(unknown[1]) if command == "rprm-jobs" else None
+        near = near or (unknown[2] or "").replace("'", "")
+        meant = f"did you mean {near}? " if near else ""
         return ConfigError(f"there is no command {unknown[1]!r}", hint=f"{meant}{hint}")
     if extra := re.match(r"Got unexpected extra argument\S* \((.*)\)", message):
         return ConfigError(f"too many arguments: {extra[1]}", hint=hint)

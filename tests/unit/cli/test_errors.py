@@ -116,6 +116,8 @@ def test_bad_lines_are_listed_and_the_rest_counted(capsys: pytest.CaptureFixture
 USAGE = {
     "submit": ("there is nothing to judge", "name files of solutions, or a job: --from-job JOB"),
     "sample": ("the argument FILE is missing", "for example rprm-jobs sample labelled.jsonl --judge tiny -k 8 --wait"),
+    "list": ("there is no command 'list'", "did you mean jobs? rprm-jobs --help"),
+    "failures": ("there is no command 'failures'", "did you mean results? rprm-jobs --help"),
     "subit": ("there is no command 'subit'", "did you mean submit, audit? rprm-jobs --help"),
     "pairs": None,
     "pairs nuild": ("there is no command 'nuild'", "did you mean build? rprm-jobs pairs --help"),
