@@ -212,10 +212,11 @@ class FailedAttempt:
 class Known:
     """What a job has of one judgement: critiques in the order of `k` from 0, with their texts where it kept them.
 
-    `if_decided`: they may be taken where they decide the step, and not as its first ones.
+    None stands for one that another job would have otherwise. `if_decided`: they may be taken where they decide the
+    step, and not as its first ones.
     """
 
-    critiques: tuple[Critique, ...]
+    critiques: tuple[Critique | None, ...]
     with_texts: bool
     if_decided: bool = False
 

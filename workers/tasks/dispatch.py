@@ -133,5 +133,5 @@ def _load_task(database: Database, lease: Lease, engine: str, *, look_up: bool) 
             solutions = reuse.with_keys(solutions, job, lease, engine)
             if look_up and job.reuse:
                 known = judgements.look_up(connection, reuse.wanted(solutions), job.keep_critiques)
-                solutions = reuse.with_known(solutions, known, job.keep_critiques)
+                solutions = reuse.with_known(solutions, known, job.keep_critiques, job.recipe)
     return Task(job.kind, work, job.keep_critiques, solutions, partial, job.reuse)

@@ -18,7 +18,7 @@ from rprm_jobs.judge.recipe import BY_CONTENT, critique_seed
 from rprm_jobs.judge.verdict import MARKER, p_yes, read_verdict, thinking_closing
 from rprm_jobs.stopping import StepContext, StoppingRule
 from rprm_jobs.store.records import Known, StoredSolution
-from rprm_jobs.types import Critique, Finish, SolutionScore, Verdict
+from rprm_jobs.types import Critique, SolutionScore, Verdict
 from workers.tasks.budget import Budget, Turn
 from workers.tasks.common import Emit, cancel, run_all, run_concurrently, sampled
 from workers.tasks.judging import Judgement, Judging
@@ -117,12 +117,7 @@ class SolutionJudge:
         judged = tuple(solution.judged_steps[: len(groups)]) if cut else solution.judge_steps
         threshold = self._work.recipe.threshold
         score = score_solution(solution.ord, n_steps, critiques, threshold, judged=judged, screen=self._screen)
-        return replace(score, keys=() if self._cut_short(critiques) else solution.keys, plan=self._plan)
-
-    def _cut_short(self, critiques: Sequence[Critique]) -> bool:
-        """Whether an engine's own window ended a critique: in a larger one it goes on, so no key stands for it."""
-        most = self._work.recipe.sampling.max_new_tokens
-        return any(critique.finish is Finish.LENGTH and critique.tokens < most for critique in critiques)
+        return replace(score, keys=solution.keys, plan=self._plan)
 
     async def _needed(self) -> list[list[Critique] | None]:
         """The critiques of the steps in order, up to the one that ends the solution."""
@@ -173,11 +168,11 @@ class SolutionJudge:
         if critiques or self._screen[step] is not None:
             self._settle(place, critiques)
         while (wanted := self._more(place, critiques)) > 0:
-            if reused := judgement.after(len(critiques), wanted, known):
+            if reused := judgement.after(len(critiques), wanted, known, self._work.recipe):
                 critiques += [replace(critique, step=step, reused=True) for critique in reused]
                 self._settle(place, critiques)
                 continue
-            rule = self._rule
+            wanted, rule = judgement.missing(len(critiques), wanted, known, self._work.recipe), self._rule
             taken = await self._budget.take(wanted, self._turns[place])
             try:
                 if not self._started and self._draining():

@@ -7,7 +7,10 @@ from collections import OrderedDict
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from itertools import takewhile
 
+from rprm_jobs.judge.judgement import as_asked
+from rprm_jobs.judge.recipe import Recipe
 from rprm_jobs.store.records import Known
 from rprm_jobs.types import Critique
 
@@ -22,21 +25,29 @@ class Judgement:
     critiques: list[Critique] = field(default_factory=list)
     lock: asyncio.Lock = field(default_factory=asyncio.Lock)
 
-    def offer(self, critiques: Sequence[Critique]) -> None:
+    def offer(self, critiques: Sequence[Critique | None]) -> None:
         """Take these if they are more; critiques of one key begin alike."""
-        if len(critiques) > len(self.critiques) and all(critique.text for critique in critiques):
-            self.critiques[:] = critiques
+        whole = [critique for critique in critiques if critique is not None and critique.text]
+        if len(critiques) > len(self.critiques) and len(whole) == len(critiques):
+            self.critiques[:] = whole
 
     def extend(self, critiques: Sequence[Critique]) -> None:
-        """Add the next critiques, if none before them is missing here."""
-        if critiques and critiques[0].k == len(self.critiques):
-            self.critiques += critiques
+        """Have these, if none before them is missing here."""
+        if critiques and (first := critiques[0].k) <= len(self.critiques):
+            self.critiques[first : first + len(critiques)] = critiques
 
-    def after(self, first: int, count: int, known: Known | None) -> Sequence[Critique]:
-        """Critiques `first` to `first + count` as far as they are here, or are `known`."""
-        here = self.critiques[first : first + count]
-        there = () if known is None else known.critiques[first : first + count]
-        return here if len(here) >= len(there) else there
+    def after(self, first: int, count: int, known: Known | None, recipe: Recipe) -> list[Critique]:
+        """Critiques `first` to `first + count` as far as they are here, or are `known`, as the recipe has them."""
+        found = (self._at(k, known, recipe) for k in range(first, first + count))
+        return [critique for critique in takewhile(lambda critique: critique is not None, found) if critique]
+
+    def missing(self, first: int, count: int, known: Known | None, recipe: Recipe) -> int:
+        """How many of these critiques, of which the first is to be sampled, are to be sampled before one is there."""
+        return next((n for n in range(1, count) if self._at(first + n, known, recipe)), count)
+
+    def _at(self, k: int, known: Known | None, recipe: Recipe) -> Critique | None:
+        here = as_asked(self.critiques[k], recipe) if k < len(self.critiques) else None
+        return here or (known.critiques[k] if known is not None and k < len(known.critiques) else None)
 
 
 class Judging:

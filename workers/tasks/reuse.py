@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from itertools import takewhile
 
-from rprm_jobs.judge.judgement import judgement_keys, judgement_space, step_contents
-from rprm_jobs.judge.recipe import BY_CONTENT
+from rprm_jobs.judge.judgement import as_asked, judgement_keys, judgement_space, step_contents
+from rprm_jobs.judge.recipe import BY_CONTENT, Recipe
 from rprm_jobs.stopping import StepContext, StoppingRule
 from rprm_jobs.store.records import Job, Known, Lease, StoredSolution
 from rprm_jobs.types import Critique, KeepCritiques
@@ -41,31 +42,38 @@ def wanted(solutions: Sequence[StoredSolution]) -> dict[bytes, set[bytes]]:
 
 
 def with_known(
-    solutions: Sequence[StoredSolution], known: Mapping[bytes, Known], keep: KeepCritiques
+    solutions: Sequence[StoredSolution], known: Mapping[bytes, Known], keep: KeepCritiques, recipe: Recipe
 ) -> list[StoredSolution]:
-    """The solutions with what is known of their steps (`known`).
+    """The solutions with what is known of their steps (`known`), as the recipe has it.
 
     A job that keeps texts takes critiques without one only where they decide the step: then it is as undisputed as they
     are, and no text of it is kept.
     """
-    return [_with_known(solution, known, keep) for solution in solutions] if known else list(solutions)
+    return [_with_known(solution, known, keep, recipe) for solution in solutions] if known else list(solutions)
 
 
-def _with_known(solution: StoredSolution, known: Mapping[bytes, Known], keep: KeepCritiques) -> StoredSolution:
+def _with_known(
+    solution: StoredSolution, known: Mapping[bytes, Known], keep: KeepCritiques, recipe: Recipe
+) -> StoredSolution:
     entries = {step: known.get(solution.keys[step]) for step in solution.judged_steps} if solution.keys else {}
     steps = {
-        step: replace(entry, if_decided=not entry.with_texts and keep is not KeepCritiques.NONE)
+        step: replace(
+            entry,
+            critiques=tuple(critique and as_asked(critique, recipe) for critique in entry.critiques),
+            if_decided=not entry.with_texts and keep is not KeepCritiques.NONE,
+        )
         for step, entry in entries.items()
         if entry is not None
     }
     return replace(solution, known=steps) if steps else solution
 
 
-def decide(rule: StoppingRule, critiques: Sequence[Critique], context: StepContext) -> bool:
+def decide(rule: StoppingRule, critiques: Sequence[Critique | None], context: StepContext) -> bool:
     """Whether these critiques, or the first ones of them, are all that the rule asks for."""
+    first = list(takewhile(lambda critique: critique is not None, critiques))
     taken = 0
-    while more := rule.more(critiques[:taken], context):
+    while more := rule.more([critique for critique in first[:taken] if critique], context):
         taken += more
-        if taken > len(critiques):
+        if taken > len(first):
             return False
     return True

@@ -96,9 +96,9 @@ def _usage_error(error: Any) -> ConfigError:
         return ConfigError(f"{_named(error.param)}: {_bad_value(error)}", hint=hint)
     message = str(error.format_message()).rstrip(".")
     if unknown := re.match(r"No such command '([^']*)'(?:\. Did you mean (.*)\?)?$", message):
-        near = _OTHER_WORDS.get(unknown[1]) if command == "rprm-jobs" else None
-        near = near or (unknown[2] or "").replace("'", "")
-        meant = f"did you mean {near}? " if near else ""
+        other = _OTHER_WORDS.get(unknown[1]) if command == "rprm-jobs" else None
+        other = other or (unknown[2] or "").replace("'", "")
+        meant = f"did you mean {other}? " if other else ""
         return ConfigError(f"there is no command {unknown[1]!r}", hint=f"{meant}{hint}")
     if extra := re.match(r"Got unexpected extra argument\S* \((.*)\)", message):
         return ConfigError(f"too many arguments: {extra[1]}", hint=hint)

@@ -47,8 +47,8 @@ class _Place:
 
     @property
     def rank(self) -> tuple[bool, int, int]:
-        """The greatest is the one to take."""
-        return self.all_texts, self.n, -self.job_id
+        """The greatest is the one to take: of two jobs the later one, which had the other's to take and went on."""
+        return self.all_texts, self.n, self.job_id
 
 
 def look_up(connection: Connection, wanted: Wanted, keep: KeepCritiques) -> dict[bytes, Known]:

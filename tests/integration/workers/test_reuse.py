@@ -20,7 +20,7 @@ from rprm_jobs.store.jobs import extensions, jobs, plans, retries
 from rprm_jobs.store.jobs.plans import StoredPlan
 from rprm_jobs.store.schema import migrations
 from rprm_jobs.store.session import Database
-from rprm_jobs.types import KeepCritiques, Sampling, Solution
+from rprm_jobs.types import Finish, KeepCritiques, Sampling, Solution
 from tests.support.jobs import JUDGE, assert_clean, make_recipe, make_solutions, progress, state, take_in
 from tests.support.store import run
 from tests.support.worker_parts import WorkerParts
@@ -41,6 +41,26 @@ class Counting(ScriptedEngine):
     ) -> list[Generation]:
         self.asked += [(prompt.text, seed) for seed in seeds]
         return await super().sample(prompt, seeds, sampling, stop=stop)
+
+
+class Long(Counting):
+    """Every fourth critique or so is twice as long as the others, and a limit between cuts it."""
+
+    LENGTH = 200
+
+    async def sample(
+        self, prompt: Prompt, seeds: Sequence[int], sampling: Sampling, *, stop: Sequence[str] | None = None
+    ) -> list[Generation]:
+        made = await super().sample(prompt, seeds, sampling, stop=stop)
+        return [self._made(one, seed, sampling.max_new_tokens) for one, seed in zip(made, seeds, strict=True)]
+
+    def _made(self, one: Generation, seed: int, limit: int) -> Generation:
+        if seed % 4:
+            return one
+        text = "So. " * 100 + one.text
+        if limit < self.LENGTH:
+            return Generation(text[: 4 * limit], limit, Finish.LENGTH, None)
+        return Generation(text, self.LENGTH, one.finish, one.p_yes)
 
 
 class Shop:
@@ -335,6 +355,44 @@ def test_a_step_that_becomes_disputed_has_all_its_texts(context: Context, shop: 
     job = shop.judge(SOLUTIONS, recipe(k=6), keep=KeepCritiques.DISPUTED)
     without = shop.judge(SOLUTIONS, recipe(k=6), keep=KeepCritiques.DISPUTED, reuse=False)
     assert rows(context, job) == rows(context, without)
+
+
+def test_of_another_limit_what_it_cut_is_bought_and_nothing_else(context: Context, database: Database) -> None:
+    parts = WorkerParts(database, engine := Long())
+    try:
+        shop = Shop(database, parts, engine)
+        short, long = (recipe(sampling=Sampling(max_new_tokens=limit)) for limit in (150, 400))
+        shop.judge(SOLUTIONS, short)
+        cut = sum(seed % 4 == 0 for _, seed in engine.asked)
+        more = [*SOLUTIONS, *make_solutions(1, seed=9, prefix="new")]
+        job = shop.judge(SOLUTIONS, long)
+        assert 0 < shop.sampled == cut < 12 * 3 * 4 / 2
+        assert rows(context, job) == rows(context, shop.judge(SOLUTIONS, long, reuse=False))
+        shop.judge(more, long)
+        assert shop.sampled == 3 * 4
+        assert rows(context, shop.judge(SOLUTIONS, short)) == rows(context, shop.judge(SOLUTIONS, short, reuse=False))
+        assert_clean(context)
+    finally:
+        parts.close()
+
+
+def test_a_verdict_is_forced_where_there_was_none_and_taken_back(context: Context, database: Database) -> None:
+    parts = WorkerParts(database, engine := Long())
+    try:
+        shop = Shop(database, parts, engine)
+        plain = recipe(sampling=Sampling(max_new_tokens=150))
+        forcing = replace(plain, force_verdict=True)
+        shop.judge(SOLUTIONS, plain)
+        cut = sum(seed % 4 == 0 for _, seed in engine.asked)
+        job = shop.judge(SOLUTIONS, forcing)
+        assert shop.sampled == cut
+        assert rows(context, job) == rows(context, shop.judge(SOLUTIONS, forcing, reuse=False))
+        again = shop.judge(SOLUTIONS, replace(plain, k=3))
+        assert shop.sampled == 0
+        assert rows(context, again) == rows(context, shop.judge(SOLUTIONS, replace(plain, k=3), reuse=False))
+        assert_clean(context)
+    finally:
+        parts.close()
 
 
 def test_another_engine_buys_for_itself(shop: Shop) -> None:

@@ -2,16 +2,63 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 import pytest
 from msgspec.structs import replace
 
-from rprm_jobs.judge.judgement import content_seed, judgement_keys, judgement_space, step_contents
+from rprm_jobs.judge.judgement import as_asked, content_seed, judgement_keys, judgement_space, step_contents
 from rprm_jobs.judge.recipe import BY_CONTENT, Recipe
 from rprm_jobs.judge.verdict import PARSE_RULES
-from rprm_jobs.types import Sampling
+from rprm_jobs.types import Critique, Finish, Sampling, Verdict
 from tests.support.jobs import make_recipe
 
 RECIPE = replace(make_recipe(k=10), seed_rule=BY_CONTENT)
+
+
+def replace_sampling(**fields: int) -> Sampling:
+    return dataclasses.replace(RECIPE.sampling, **fields)
+
+
+def critique(finish: Finish, tokens: int, verdict: Verdict = Verdict.YES, *, forced: bool = False) -> Critique:
+    chance = 0.9 if verdict.parsed else None
+    return Critique(0, 0, verdict, chance, tokens + forced, finish, "text", forced)
+
+
+STOP, LENGTH = Finish.STOP, Finish.LENGTH
+
+
+@pytest.mark.parametrize(
+    ("there", "limit", "usable"),
+    [
+        (critique(STOP, 50), 51, True),
+        (critique(STOP, 50), 9999, True),
+        (critique(STOP, 50), 50, False),
+        (critique(STOP, 50), 49, False),
+        (critique(LENGTH, 50, Verdict.TRUNCATED), 50, True),
+        (critique(LENGTH, 50, Verdict.TRUNCATED), 51, False),
+        (critique(LENGTH, 50, Verdict.TRUNCATED), 49, False),
+        (critique(STOP, 50, Verdict.UNPARSED), 51, True),
+    ],
+)
+def test_a_critique_serves_every_limit_that_it_did_not_reach(there: Critique, limit: int, usable: bool) -> None:
+    recipe = replace(RECIPE, sampling=replace_sampling(max_new_tokens=limit))
+    assert as_asked(there, recipe) == (there if usable else None)
+
+
+@pytest.mark.parametrize(
+    ("finish", "tokens", "verdict"), [(STOP, 50, Verdict.UNPARSED), (LENGTH, 99, Verdict.TRUNCATED)]
+)
+def test_a_forced_verdict_is_taken_back_where_none_is_to_be_forced(
+    finish: Finish, tokens: int, verdict: Verdict
+) -> None:
+    plain = replace(RECIPE, sampling=replace_sampling(max_new_tokens=99))
+    forcing = replace(plain, force_verdict=True)
+    forced, without = critique(finish, tokens, forced=True), critique(finish, tokens, verdict)
+    assert as_asked(forced, plain) == without
+    assert as_asked(forced, forcing) == forced
+    assert as_asked(without, forcing) is None
+    assert as_asked(critique(STOP, 50), forcing) == critique(STOP, 50)
 
 
 def test_a_step_is_the_same_whatever_comes_after_it() -> None:
@@ -40,6 +87,8 @@ def test_lone_surrogates_have_contents_too() -> None:
         replace(RECIPE, stopping={"kind": "exact"}),
         replace(RECIPE, until_first_error=True),
         replace(RECIPE, judge="another name of it", queue="q"),
+        replace(RECIPE, sampling=replace_sampling(max_new_tokens=9)),
+        replace(RECIPE, force_verdict=True),
     ],
 )
 def test_what_only_says_how_many_critiques_there_are_is_no_part_of_the_key(recipe: Recipe) -> None:

@@ -123,33 +123,3 @@ def test_what_is_forgotten_is_bought_again() -> None:
 
 def replace_ord(stored: StoredSolution, ord_: int) -> StoredSolution:
     return StoredSolution(ord_, f"s{ord_}", stored.problem, stored.steps, keys=stored.keys)
-
-
-class Cut(ScriptedEngine):
-    """The scripted engine, whose first critique of a step ends after so many tokens without a verdict."""
-
-    def __init__(self, tokens: int) -> None:
-        super().__init__(JUDGE, ScriptedOptions())
-        self.tokens = tokens
-
-    async def sample(
-        self, prompt: Prompt, seeds: Sequence[int], sampling: Sampling, *, stop: Sequence[str] | None = None
-    ) -> list[Generation]:
-        _, *rest = await super().sample(prompt, seeds, sampling, stop=stop)
-        return [Generation("So far", self.tokens, Finish.LENGTH, None), *rest]
-
-
-@pytest.mark.parametrize(("short_of", "keys"), [(0, KEYS), (1, ())])
-def test_what_an_engines_window_cut_is_nobodys_judgement(short_of: int, keys: tuple[bytes, ...]) -> None:
-    """A larger window would have let it go on to the recipe's own limit."""
-    engine, scores = Cut(RECIPE.sampling.max_new_tokens - short_of), list[SolutionScore]()
-
-    async def run() -> None:
-        await engine.start()
-        assert await judge_solutions(
-            engine, Budget(9), JudgeSpec.of(RECIPE, 0), [solution(0)], scores.append, lambda: False
-        )
-
-    asyncio.run(run())
-    assert scores[0].first_error is not None
-    assert scores[0].keys == keys
