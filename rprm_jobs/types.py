@@ -157,7 +157,7 @@ class SolutionScore:
     `judged` are the steps that were to be judged (None: all); `first_error` is one of them, or -1. Where the solution
     was written and not judged, `response` has it and the rest is empty. `keys` are those of the steps' judgements
     (rprm_jobs.judge.judgement), one a step; empty where this outcome is no place to find them. `plan` is the version of
-    the plan that it was sampled by, None where there was none.
+    the plan that its last steps were sampled by, None where there was none.
     """
 
     ord: int

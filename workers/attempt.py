@@ -213,8 +213,8 @@ class Attempt:
     def _look_for_a_plan(self) -> None:
         """While the job is in its pilot, see whether a plan is due or another has fitted one.
 
-        So where a pilot ends in the middle of a shard, the solutions behind it do not begin with all critiques; nor do
-        those of a shard that nothing has been recorded of.
+        So where a pilot ends in the middle of a shard, the steps behind it do not get all critiques; nor do those of a
+        shard that nothing has been recorded of.
         """
         if self._task is None or not self._task.work.is_pilot:
             return

@@ -90,7 +90,7 @@ class SolutionJudge:
         contents = solution.contents or (step_contents(solution.problem, solution.steps) if by_content else ())
         self._contents = contents if by_content else None
         self._started = False
-        self._rule, self._plan = work.stopping.now
+        self._plan: int | None = None
         number, guessing = budget.begin_solution(), work.recipe.until_first_error
         self._turns = [
             Turn(number, place if guessing else 0, work.urgent) for place in range(len(solution.judged_steps))
@@ -148,8 +148,6 @@ class SolutionJudge:
 
     def _begin(self, place: int, critiques: Sequence[Critique], room: int, asked: StoppingRule) -> int:
         """How many critiques to sample now that there is room for so many: fewer where a plan came since `asked`."""
-        if not self._started:
-            self._rule, self._plan = self._work.stopping.now
         self._started = True
         if self._rule is asked:
             return room
@@ -202,8 +200,13 @@ class SolutionJudge:
             return known
         return None
 
+    @property
+    def _rule(self) -> StoppingRule:
+        return self._work.stopping.now[0]
+
     def _more(self, place: int, critiques: Sequence[Critique]) -> int:
-        return self._rule.more(critiques, self._context(self._solution.judged_steps[place]))
+        rule, self._plan = self._work.stopping.now
+        return rule.more(critiques, self._context(self._solution.judged_steps[place]))
 
     def _context(self, step: int) -> StepContext:
         screen = self._solution.screen

@@ -12,10 +12,7 @@ from rprm_jobs.store.jobs.plans import StoredPlan
 
 
 class CurrentRule:
-    """The stopping rule of the solutions that begin now. Another thread may `adopt` a plan.
-
-    A solution keeps the rule that it begins with, so its outcome is of one plan.
-    """
+    """The stopping rule that steps are asked about now. Another thread may `adopt` a plan; then that is asked."""
 
     def __init__(self, rule: StoppingRule, plan: int | None = None) -> None:
         # One assignment, so whoever reads has a rule and the version that belongs to it.
@@ -27,7 +24,7 @@ class CurrentRule:
         return self._now
 
     def adopt(self, recipe: Recipe, plan: StoredPlan) -> None:
-        """Let the solutions that begin from now on be judged by this plan."""
+        """Let this plan say from now on how many critiques a step gets, also of steps that have some."""
         self._now = (_rule_of(recipe, plan), plan.version)
 
 
@@ -54,7 +51,7 @@ class JudgeSpec:
 
     @property
     def is_pilot(self) -> bool:
-        """Whether solutions that begin now are of a pilot: a plan will be fitted to their votes."""
+        """Whether what is judged now is of a pilot: a plan will be fitted to its votes."""
         return self.recipe.is_planned and self.stopping.now[1] is None
 
 

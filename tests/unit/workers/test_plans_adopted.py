@@ -1,4 +1,4 @@
-"""A plan that comes while a shard is judged: who has begun goes on as before, who begins later follows it."""
+"""A plan that comes while a shard is judged: what is sampled is kept, and steps that wait follow it."""
 
 from __future__ import annotations
 
@@ -83,16 +83,22 @@ def critiques_per_step(score: SolutionScore) -> list[int]:
     return [sum(critique.step == step for critique in score.critiques) for step in range(len(STEPS))]
 
 
-def test_solutions_that_wait_for_room_follow_the_plan_and_the_first_does_not() -> None:
-    first, *others = judged(StoredPlan(1, 3, SURE, None), room=K, after=1)
-    assert (first.plan, critiques_per_step(first)) == (None, [K] * 3)
-    assert [score.plan for score in others] == [1] * 3
-    assert all(max(critiques_per_step(score)) < K for score in others)
+def test_steps_that_wait_for_room_follow_the_plan_and_those_under_way_do_not() -> None:
+    scores = judged(StoredPlan(1, 3, SURE, None), room=K, after=1)
+    counts = [count for score in scores for count in critiques_per_step(score)]
+    assert counts[:2] == [K, K]
+    assert max(counts[2:]) < K
+    assert [score.plan for score in scores] == [1] * 4
 
 
-def test_a_plan_that_comes_when_all_have_begun_changes_nothing() -> None:
+def test_a_step_that_has_some_critiques_is_asked_about_by_the_plan() -> None:
+    (first, *_) = judged(StoredPlan(1, 3, SURE, None), room=2, after=1)
+    assert critiques_per_step(first)[0] < K
+
+
+def test_a_plan_that_comes_when_all_are_under_way_takes_nothing_back() -> None:
     scores = judged(StoredPlan(1, 3, SURE, None), room=K * 12, after=11)
-    assert [(score.plan, critiques_per_step(score)) for score in scores] == [(None, [K] * 3)] * 4
+    assert [(score.plan, critiques_per_step(score)) for score in scores] == [(1, [K] * 3)] * 4
 
 
 @pytest.mark.parametrize("room", [1, K, 3 * K])
@@ -101,6 +107,6 @@ def test_steps_that_waited_side_by_side_go_one_after_the_other_where_the_plan_is
     scores = judged(plan, room=room, after=1, at_once=at_once, by_context=True)
     assert all(score.first_error is not None for score in scores)
     by_plan = {f"How many {score.ord}": score.plan for score in scores}
-    assert set(by_plan.values()) == {None, 1}
-    assert max(at_once[problem] for problem, version in by_plan.items() if version) == 1
-    assert max(at_once[problem] for problem, version in by_plan.items() if not version) == (3 if room == 3 * K else 1)
+    assert set(by_plan.values()) == {1}
+    # Those of the first were begun side by side before there was a plan.
+    assert [at_once[problem] for problem in by_plan] == [2 if room == 3 * K else 1, 1, 1, 1]
