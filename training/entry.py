@@ -8,7 +8,7 @@ from dataclasses import asdict, fields
 from typing import Any
 
 from rprm_jobs.errors import ConfigError
-from rprm_jobs.judge.resolve import check_has_weights, resolve_judge
+from rprm_jobs.judge.resolve import check_trainable, resolve_judge
 from rprm_jobs.services.context import Context, open_context
 from rprm_jobs.services.training.sets import check_sampled_by, get_set
 from rprm_jobs.settings import load_settings
@@ -65,7 +65,9 @@ def _source(options: argparse.Namespace, phase: Phase, context: Context) -> RowS
     if options.data is not None:
         return from_path(options.data, KINDS[phase])
     if phase is Phase.DPO and not options.off_policy:
-        check_sampled_by(context, options.set, resolve_judge(options.judge))
+        judge = resolve_judge(options.judge)
+        check_trainable(judge)
+        check_sampled_by(context, options.set, judge)
     return from_set(context, options.set, KINDS[phase])
 
 
@@ -73,7 +75,7 @@ def _trained(
     options: argparse.Namespace, phase: Phase, recipe: TrainingRecipe, source: RowSource, context: Context | None
 ) -> dict[str, Any] | None:
     judge = resolve_judge(options.judge)
-    check_has_weights(judge)
+    check_trainable(judge)
     prompt = judge.template.source
     if context is not None and options.set is not None:
         prompt = get_set(context, options.set, KINDS[phase]).prompt

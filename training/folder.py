@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from rprm_jobs.errors import JudgeError
-from rprm_jobs.judge.resolve import Judge
+from rprm_jobs.judge.resolve import Judge, check_trainable
 from rprm_jobs.types import Sampling
 
 CARD = "rprm_judge.json"
@@ -31,8 +31,10 @@ def load_model(location: str | Path, *, revision: str | None = None, dtype: Any 
 
 
 def load_tokenizer(judge: Judge) -> Any:
-    """The judge's tokenizer. Raises JudgeError."""
+    """The judge's tokenizer. Raises JudgeError, also for a judge that training cannot begin from."""
     from transformers import AutoTokenizer
+
+    check_trainable(judge)
 
     try:
         return AutoTokenizer.from_pretrained(judge.location, revision=judge.revision)
@@ -70,6 +72,7 @@ def keep_trained(trainer: Any, tokenizer: Any, base: Judge, prompt: str, out: Pa
         raw.rename(out / ADAPTER)
         # The trainer pickles its arguments there.
         (out / ADAPTER / "training_args.bin").unlink(missing_ok=True)
+        write_card(prompt, base.sampling, out / ADAPTER)
     else:
         model = load_model(raw, dtype=as_type)
     write_judge(model, tokenizer, prompt, base.sampling, out)
@@ -79,6 +82,11 @@ def keep_trained(trainer: Any, tokenizer: Any, base: Judge, prompt: str, out: Pa
 def write_judge(model: Any, tokenizer: Any, prompt: str, sampling: Sampling, out: Path) -> None:
     """Weights, tokenizer, prompt, and the sampling that judging uses by default; the card last."""
     write_model(model, tokenizer, out)
+    write_card(prompt, sampling, out)
+
+
+def write_card(prompt: str, sampling: Sampling, out: Path) -> None:
+    """How the judge in `out` is asked: its prompt, and its card last."""
     (out / "prompt.txt").write_text(prompt, encoding="utf-8")
     settings = {
         "prompt": "prompt.txt",

@@ -16,8 +16,9 @@ from typing import Any
 
 from rprm_jobs.aggregation import first_error
 from rprm_jobs.evaluation.processbench import score
+from rprm_jobs.judge.card import JUDGE_CARD
 from rprm_jobs.judge.encode_solution import SolutionEncoder
-from rprm_jobs.judge.resolve import JUDGE_CARD, resolve_judge
+from rprm_jobs.judge.resolve import resolve_judge
 from training.folder import load_tokenizer
 from training.splits import SEEDS, draw_split
 from training.tiny_head_examples import BATCH, FAMILY, HEAD_SEED, THRESHOLD, batch_at, encoder_of, family

@@ -19,8 +19,9 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from rprm_jobs.judge.card import POLICY_CARD
 from rprm_jobs.judge.policy import PolicyCard, write_policy_card
-from rprm_jobs.judge.resolve import POLICY_CARD, resolve_judge
+from rprm_jobs.judge.resolve import resolve_judge
 from training import tiny_base
 from training.careless import draw_careless
 from training.folder import load_model, load_tokenizer, write_model

@@ -25,6 +25,7 @@ from rprm_jobs.judge.verdict import find_verdicts
 from rprm_jobs.settings import Limits
 from rprm_jobs.types import Message
 from workers.engines import create_writer
+from workers.engines.extras import require
 from workers.engines.options import parse_engine_args
 
 
@@ -35,10 +36,17 @@ class SecondPass:
         import torch
         from transformers import AutoModelForCausalLM, AutoTokenizer
 
+        if judge.adapter is not None:
+            require("peft", engine="transformers", extra="lora")
         tokenizer = AutoTokenizer.from_pretrained(judge.location, revision=judge.revision)
         self._encoder = PromptEncoder(tokenizer)
         library: Any = AutoModelForCausalLM
         self._model = library.from_pretrained(judge.location, revision=judge.revision, dtype=torch.float32)
+        if judge.adapter is not None:
+            from peft import PeftModel
+
+            # Not merged: the engines' weights are.
+            self._model = PeftModel.from_pretrained(self._model, judge.adapter).eval()
         self._model.to("cuda" if torch.cuda.is_available() else "cpu")
 
     def p_yes(self, message: str | Message, critique: str) -> float:

@@ -56,9 +56,7 @@ def worker(
     ] = None,
     policy_engine: PolicyEngineOption = "auto",
     policy_engine_arg: PolicyEngineArgOption = None,
-    lora: Annotated[
-        str | None, typer.Option("--lora", metavar="FOLDER", help="vllm: a LoRA adapter.", rich_help_panel=WORKER)
-    ] = None,
+    lora: Annotated[str | None, typer.Option("--lora", hidden=True)] = None,
     shards_in_flight: Annotated[
         int,
         typer.Option(
@@ -111,6 +109,7 @@ def worker(
     """
     from rprm_jobs.launch.workers import worker_environment
 
+    _refuse_lora(lora, "--policy" if judge is None and policy is not None else "--judge")
     if base_url is not None and engine == "auto":
         engine = "openai"
     if judge is None and policy is None:
@@ -123,7 +122,7 @@ def worker(
     for pair in policy_engine_arg or ():
         command += ["--policy-engine-arg", pair]
     command += ["--shards-in-flight", str(shards_in_flight), "--critiques-in-flight", str(critiques_in_flight)]
-    for pair in [*(engine_arg or ()), *_named(base_url=base_url, lora=lora)]:
+    for pair in [*(engine_arg or ()), *_named(base_url=base_url)]:
         command += ["--engine-arg", pair]
     if tensor_parallel > 1:
         command += ["--engine-arg", f"tensor_parallel_size={tensor_parallel}"]
@@ -139,6 +138,15 @@ def worker(
         raise typer.Exit(run_fleet(command, environment, groups, say))
     # The worker replaces this process, so that signals and exit status are its own.
     os.execve(command[0], command, environment)
+
+
+def _refuse_lora(folder: str | None, option: str) -> None:
+    """Raises ConfigError with today's spelling of an adapter."""
+    if folder is not None:
+        raise ConfigError(
+            "an adapter is a judge of its own, or a policy of its own: its scores are not its base's",
+            hint=f"name its folder in place of the base: {option} {folder}",
+        )
 
 
 def _named(**options: str | None) -> list[str]:
@@ -175,7 +183,7 @@ def refuse_unknown_gpus(names: list[str]) -> None:
 def register(app: typer.Typer) -> None:
     """Add the command."""
     no_judge = Rule(
-        ("family", "engine", "engine_arg", "base_url", "lora"),
+        ("family", "engine", "engine_arg", "base_url"),
         lambda values: values["judge"] is not None or values["policy"] is None,
         "with --policy and without --judge",
         "add --judge, or say it with --policy-engine or --policy-engine-arg",

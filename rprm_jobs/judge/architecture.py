@@ -53,7 +53,7 @@ def check_writes(folder: Path) -> None:
         if (folder / name).is_file():
             raise JudgeError(f"it has a head that scores, in {name}", where=str(folder), hint=_HINT)
     for path in sorted(folder.glob("*.safetensors")):
-        check_heads(_weight_names(path), str(folder))
+        check_heads(weight_names(path), str(folder))
 
 
 def architectures_in(folder: Path) -> list[str] | None:
@@ -100,7 +100,7 @@ def check_heads(weights: Iterable[str], where: str) -> None:
             raise JudgeError(f"it is trained to score, not to write: {name} is of {what}", where=where, hint=_HINT)
 
 
-def _weight_names(path: Path) -> list[str]:
+def weight_names(path: Path) -> list[str]:
     """The names in a safetensors file's header; none where it has none that can be read."""
     try:
         with path.open("rb") as file:

@@ -8,28 +8,31 @@ from rprm_jobs.errors import JudgeError
 
 WEIGHTS = (".safetensors", ".bin", ".pt", ".gguf")
 # What a training run leaves beside them.
-_NO_WEIGHTS = ("training_args.", "optimizer.", "scheduler.", "rng_state")
+_NO_WEIGHTS = ("training_args.", "optimizer.", "scheduler.", "scaler.", "rng_state")
+ADAPTER_CONFIG, ADAPTER_WEIGHTS = "adapter_config.json", "adapter_model.safetensors"
 _POINTER = b"version https://git-lfs.github.com/"
-_MERGE = "merge it into its base first (PEFT's merge_and_unload), and name the folder of the merged model"
+MERGE = "merge it into its base first (PEFT's merge_and_unload), and name the folder of the merged model"
+
+
+def is_adapter(folder: Path) -> bool:
+    """Whether it holds an adapter, as PEFT writes it, and no model of its own."""
+    return (folder / ADAPTER_CONFIG).is_file() and not _own(_weights(folder))
 
 
 def check_files(folder: Path) -> None:
     """Raise JudgeError for a folder that holds no whole model, saying what it is."""
-    weights = [path for path in folder.iterdir() if path.suffix in WEIGHTS and not path.name.startswith(_NO_WEIGHTS)]
-    own = [path for path in weights if not path.name.startswith("adapter_model.")]
-    is_adapter = (folder / "adapter_config.json").is_file()
-    if is_adapter and not (own and (folder / "config.json").is_file()):
-        raise JudgeError("it is an adapter without the model that it belongs to", where=str(folder), hint=_MERGE)
+    weights = _weights(folder)
+    own = _own(weights)
     if not (folder / "config.json").is_file():
         raise JudgeError("no model: config.json is missing", where=str(folder), hint="name a model's own folder")
     if not own:
         raise JudgeError("the folder holds no weights", where=str(folder), hint="put model.safetensors there")
-    if is_adapter and len(own) < len(weights):
+    if (folder / ADAPTER_CONFIG).is_file() and len(own) < len(weights):
         # One engine would add the adapter to the weights, and another would not look at it.
         raise JudgeError(
             "it holds a model and an adapter, and does not say whether the one is in the other",
             where=str(folder),
-            hint=f"{_MERGE}; of weights with the adapter in them, move adapter_config.json away",
+            hint=f"{MERGE}; of weights with the adapter in them, move adapter_config.json away",
         )
     if all(path.suffix == ".gguf" for path in own):
         raise JudgeError(
@@ -37,10 +40,19 @@ def check_files(folder: Path) -> None:
             where=str(folder),
             hint="name a folder with the model's safetensors; what writes critiques can be served, as endpoint:MODEL",
         )
-    _check_pointers(folder)
+    check_pointers(folder)
 
 
-def _check_pointers(folder: Path) -> None:
+def _weights(folder: Path) -> list[Path]:
+    return [path for path in folder.iterdir() if path.suffix in WEIGHTS and not path.name.startswith(_NO_WEIGHTS)]
+
+
+def _own(weights: list[Path]) -> list[Path]:
+    return [path for path in weights if not path.name.startswith("adapter_model.")]
+
+
+def check_pointers(folder: Path) -> None:
+    """Raise JudgeError where a Git LFS pointer stands for a file of the model."""
     for path in sorted(folder.iterdir()):
         if path.suffix in (*WEIGHTS, ".json", ".model") and path.is_file():
             with path.open("rb") as file:

@@ -13,13 +13,16 @@ _DIGITS = 7
 
 
 def model_paths(*, judge: Judge | None = None, policy: Judge | None = None) -> dict[str, str]:
-    """The absolute folders of those that are in one and do not come with the package, by "judge" and "policy"."""
+    """The absolute folders of those that are in one and do not come with the package, by "judge" and "policy".
+
+    Of an adapter it is the adapter's own, whose base may be on a hub.
+    """
     models = {"judge": judge, "policy": policy}
-    return {role: model.location for role, model in models.items() if model is not None and _in_own_folder(model)}
+    return {role: model.home for role, model in models.items() if model is not None and _in_own_folder(model)}
 
 
 def _in_own_folder(model: Judge) -> bool:
-    folder, package = Path(model.location), Path(str(files("rprm_jobs")))
+    folder, package = Path(model.home), Path(str(files("rprm_jobs")))
     return folder.is_absolute() and not folder.is_relative_to(package)
 
 

@@ -15,7 +15,8 @@ from pathlib import Path
 import msgspec
 
 from rprm_jobs.errors import ConfigError, JudgeError, NotFound
-from rprm_jobs.judge.resolve import JUDGE_CARD, POLICY_CARD, Judge, resolve_model
+from rprm_jobs.judge.card import JUDGE_CARD, POLICY_CARD
+from rprm_jobs.judge.resolve import Judge, card_folder, resolve_model
 from rprm_jobs.types import Sampling
 from rprm_jobs.words import counted
 
@@ -86,7 +87,7 @@ def resolve_policy(name: str) -> Policy:
             f"unknown policy {name!r}",
             hint=f"name a shipped policy ({', '.join(shipped_policies())}), a model folder, or a hub id org/model",
         ) from error
-    path = Path(model.location) / POLICY_CARD
+    path = card_folder(model) / POLICY_CARD
     if not path.is_file() and path.with_name(JUDGE_CARD).is_file():
         raise JudgeError(
             f"{name} is a judge: it judges solutions and writes none", hint="name a policy: --policy tiny-policy"

@@ -11,46 +11,31 @@ import re
 from dataclasses import dataclass, replace
 from importlib.resources import files
 from pathlib import Path
-from typing import Any
 
-import msgspec
-
-from rprm_jobs.errors import ConfigError, JudgeError, NotFound
+from rprm_jobs.errors import JudgeError, NotFound
+from rprm_jobs.judge.adapter import HUB_ID, Adapter, read_adapter
 from rprm_jobs.judge.architecture import architectures_in, check_family, check_writes
+from rprm_jobs.judge.card import JUDGE_CARD, POLICY_CARD, JudgeCard, read_card
 from rprm_jobs.judge.families.family import Family
 from rprm_jobs.judge.families.rprm import RPRM
 from rprm_jobs.judge.families.table import find_family, own_family, recognise
-from rprm_jobs.judge.folder import WEIGHTS, check_files
+from rprm_jobs.judge.fingerprint import fingerprint_folder
+from rprm_jobs.judge.folder import MERGE, check_files, is_adapter
 from rprm_jobs.judge.hub import architectures_of, pin, repo_of_snapshot
 from rprm_jobs.judge.prompt import PromptTemplate
 from rprm_jobs.types import Sampling
 
 SCRIPTED = "scripted"
-JUDGE_CARD, POLICY_CARD = "rprm_judge.json", "rprm_policy.json"
 ENDPOINT = "endpoint:"
 _POLICIES = Path(str(files("rprm_jobs"))) / "policies"
-_HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*(@[\w.-]+)?")
-_WHOLE = 64 * 1024 * 1024
-_SAMPLE = 4 * 1024 * 1024
-
-
-class JudgeCard(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """`rprm_judge.json` in a judge's folder: its family, prompt file, system message and own sampling defaults.
-
-    `family` is a family's name, or an object that says which one it is like and what differs.
-    """
-
-    family: str | dict[str, Any] | None = None
-    prompt: str | None = None
-    system_prompt: str | None = None
-    temperature: float | None = None
-    top_p: float | None = None
-    max_new_tokens: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Judge:
-    """A judge as both sides of the queue know it. `location` is a folder, a hub id, "endpoint:MODEL" or "scripted"."""
+    """A judge as both sides of the queue know it. `location` is a folder, a hub id, "endpoint:MODEL" or "scripted".
+
+    With `adapter`, the absolute folder of a LoRA adapter, it is what `location` holds with that adapter added.
+    """
 
     name: str
     location: str
@@ -59,6 +44,7 @@ class Judge:
     sampling: Sampling
     fingerprint: str
     family: Family = RPRM
+    adapter: str | None = None
 
     def asked_with(self, prompt: Path | None, system_prompt: str | None) -> PromptTemplate:
         """The template of a prompt file, else the judge's own, with this system message where one is given."""
@@ -80,6 +66,11 @@ class Judge:
         """The Redis queue of this judge: readable name and the first digits of its identity."""
         slug = re.sub(r"[^a-z0-9]+", "-", self.name.partition("@")[0].lower()).strip("-")[-40:]
         return f"rprm.{slug}.{self.identity[:12]}"
+
+    @property
+    def home(self) -> str:
+        """Where it is found again: the adapter's folder if it is one, else its location."""
+        return self.adapter or self.location
 
     @property
     def served_as(self) -> str | None:
@@ -106,7 +97,7 @@ def resolve_judge(name: str, family: str | None = None) -> Judge:
     if re.fullmatch(r"[\w-]+", name) and (_POLICIES / name / "config.json").is_file():
         raise JudgeError(f"{name} is a policy: it writes solutions and judges none", hint="name a judge: --judge tiny")
     judge = resolve_model(name, None if family is None else find_family(family), recognised=True)
-    folder = Path(judge.location)
+    folder = card_folder(judge)
     if (folder / POLICY_CARD).is_file() and not (folder / JUDGE_CARD).is_file():
         raise JudgeError(f"{name} is a policy: it writes solutions and judges none", hint="name a judge: --judge tiny")
     return judge
@@ -127,8 +118,10 @@ def resolve_model(name: str, family: Family | None = None, *, recognised: bool =
         return _from_folder(name, shipped, family)
     if Path(name).expanduser().is_dir():
         folder = Path(name).expanduser().resolve()
+        if is_adapter(folder):
+            return _from_adapter(folder, family, recognised)
         return _from_folder(folder.name, folder, family)
-    if _HUB_ID.fullmatch(name) and not name.startswith((".", "/")):
+    if HUB_ID.fullmatch(name) and not name.startswith((".", "/")):
         repo, _, revision = name.partition("@")
         commit = pin(repo, revision or None)
         family = family or _family_on_hub(repo, commit)
@@ -140,12 +133,25 @@ def resolve_model(name: str, family: Family | None = None, *, recognised: bool =
     )
 
 
+def card_folder(model: Judge) -> Path:
+    """The folder whose cards count: an adapter's own where it has one, else that of the model."""
+    own = Path(model.home)
+    return own if any((own / card).is_file() for card in (JUDGE_CARD, POLICY_CARD)) else Path(model.location)
+
+
 def check_has_weights(judge: Judge) -> None:
     """Raise JudgeError for a judge that is no model here or on a hub: the scripted one, and what a server has."""
     if judge.location == SCRIPTED or judge.served_as is not None:
         raise JudgeError(
             "its weights are needed, and it has none here", where=judge.name, hint="name a model's folder or a hub id"
         )
+
+
+def check_trainable(judge: Judge) -> None:
+    """Raise JudgeError for a judge that training cannot begin from: one without weights here, and an adapter."""
+    check_has_weights(judge)
+    if judge.adapter is not None:
+        raise JudgeError("training begins from a whole model, and it is an adapter", where=judge.adapter, hint=MERGE)
 
 
 def _elsewhere(name: str, location: str, commit: str | None, identity: str, family: Family) -> Judge:
@@ -167,20 +173,55 @@ def _family_on_hub(repo: str, commit: str) -> Family:
 
 def _from_folder(name: str, folder: Path, family: Family | None) -> Judge:
     check_files(folder)
-    card = _read_card(folder / JUDGE_CARD)
+    card = read_card(folder / JUDGE_CARD)
     family = family or _family_of(folder, card)
     if family.writes:
         check_writes(folder)
     else:
         check_family(family, architectures_in(folder), str(folder))
-    template = PromptTemplate.load(folder / card.prompt) if card.prompt else _prompt_of(family)
-    if not family.fits(template):
-        # Asked as a judge of another family than its card is for: with that family's prompt and sampling.
-        template, card = _prompt_of(family), JudgeCard()
-    template = template if card.system_prompt is None else template.with_system(card.system_prompt)
-    own = {k: v for k in ("temperature", "top_p", "max_new_tokens") if (v := getattr(card, k)) is not None}
-    sampling = replace(family.default_sampling, **own)
+    template, sampling = _asked(folder, card, family, _prompt_of(family), family.default_sampling)
     return Judge(name, str(folder), None, template, sampling, fingerprint_folder(folder), family)
+
+
+def _from_adapter(folder: Path, family: Family | None, recognised: bool) -> Judge:
+    """Its base, with the adapter's folder, name and fingerprint, and what the adapter's own card says."""
+    adapter, card = read_adapter(folder), read_card(folder / JUDGE_CARD)
+    if family is None and card.family is not None:
+        family = own_family(card.family, where=str(folder / JUDGE_CARD))
+    base = _base_of(adapter, family, recognised)
+    if not base.family.writes:
+        raise JudgeError(
+            f"it is an adapter, and adapters are only for judges that write: family {base.family.name} scores",
+            where=str(folder),
+            hint=MERGE,
+        )
+    template, sampling = _asked(folder, card, base.family, base.template, base.sampling)
+    return replace(
+        base, name=adapter.name, template=template, sampling=sampling, adapter=str(folder),
+        fingerprint=adapter.fingerprint(base.fingerprint),
+    )  # fmt: skip
+
+
+def _base_of(adapter: Adapter, family: Family | None, recognised: bool) -> Judge:
+    try:
+        return resolve_model(adapter.base(), family, recognised=recognised)
+    except (JudgeError, NotFound) as error:
+        where = f"{error.where}, the base of {adapter.folder}" if error.where else str(adapter.folder)
+        raise JudgeError(error.what, where=where, hint=error.hint) from error
+
+
+def _asked(
+    folder: Path, card: JudgeCard, family: Family, template: PromptTemplate, sampling: Sampling
+) -> tuple[PromptTemplate, Sampling]:
+    """How the card says that the model is asked; `template` and `sampling` where it says nothing."""
+    own_template = PromptTemplate.load(folder / card.prompt) if card.prompt else template
+    if not family.fits(own_template):
+        # Asked as a judge of another family than its card is for: with that family's prompt and sampling.
+        return template, sampling
+    if card.system_prompt is not None:
+        own_template = own_template.with_system(card.system_prompt)
+    own = {k: v for k in ("temperature", "top_p", "max_new_tokens") if (v := getattr(card, k)) is not None}
+    return own_template, replace(sampling, **own)
 
 
 def _prompt_of(family: Family) -> PromptTemplate:
@@ -192,46 +233,3 @@ def _family_of(folder: Path, card: JudgeCard) -> Family:
     if card.family is not None:
         return own_family(card.family, where=str(folder / JUDGE_CARD))
     return recognise(repo_of_snapshot(folder) or folder.name, architectures_in(folder) or []) or RPRM
-
-
-def _read_card(path: Path) -> JudgeCard:
-    if not path.exists():
-        return JudgeCard()
-    try:
-        return msgspec.json.decode(path.read_bytes(), type=JudgeCard)
-    except (OSError, msgspec.MsgspecError) as error:
-        raise ConfigError(f"the judge's card cannot be read: {error}", where=str(path), hint="correct it") from error
-
-
-def fingerprint_folder(folder: Path) -> str:
-    """Hex SHA-256 over the model's files. Of a file over 64 MB the size and 16 evenly spread samples count.
-
-    Sampling keeps a submit of a 15 GB judge under a second; training changes every tensor, so it cannot hide there.
-    """
-    digest = hashlib.sha256()
-    for path in sorted(p for p in folder.iterdir() if _counts(p)):
-        size = path.stat().st_size
-        digest.update(f"{path.name}\x00{size}\x00".encode())
-        with path.open("rb") as file:
-            _digest_file(file, size, digest)
-    return digest.hexdigest()
-
-
-def _counts(path: Path) -> bool:
-    names = {
-        "config.json",
-        "tokenizer.json",
-        "tokenizer_config.json",
-        "chat_template.jinja",
-        "generation_config.json",
-    }
-    return path.is_file() and (path.name in names or path.suffix in WEIGHTS)
-
-
-def _digest_file(file: Any, size: int, digest: Any) -> None:
-    if size <= _WHOLE:
-        digest.update(file.read())
-        return
-    for i in range(16):
-        file.seek((size - _SAMPLE) * i // 15)
-        digest.update(file.read(_SAMPLE))

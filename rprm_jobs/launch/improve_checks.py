@@ -44,7 +44,7 @@ def check_loop(context: Context, loop: Loop) -> Checked:
 
     Writes `loop.json`, or raises Conflict where the folder holds a loop with another recipe.
     """
-    from rprm_jobs.judge.resolve import check_has_weights, resolve_judge
+    from rprm_jobs.judge.resolve import check_trainable, resolve_judge
 
     _check_options(loop)
     resolved = resolve_judge(loop.judge)
@@ -54,7 +54,7 @@ def check_loop(context: Context, loop: Loop) -> Checked:
     labelled, labelled_digest, left_out = _read_labelled(context, loop)
     shared = frozenset(held & labelled)
     _check_shared(loop, len(shared), left_out(shared), len(labelled))
-    check_has_weights(resolved)
+    check_trainable(resolved)
     recipe = check_training(["dpo", "--judge", judge, "--out", str(loop.out), *loop.train])
     _claim_folder(
         loop,

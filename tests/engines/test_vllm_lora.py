@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import asyncio
-import json
-import shutil
+import os
 from pathlib import Path
 
 import pytest
 
+from rprm_jobs.errors import JudgeError
 from rprm_jobs.judge.resolve import resolve_judge
 from rprm_jobs.judge.verdict import find_verdicts
+from tests.support.adapters import make_adapter, write_adapter
 from tests.support.judges import render
 from workers.engines import create_engine
+from workers.engines.reaper import engine_processes
 from workers.parity import SecondPass
 
 pytest.importorskip("vllm", reason="vLLM is not installed")
@@ -23,40 +25,14 @@ pytestmark = [
     pytest.mark.filterwarnings(r"ignore::DeprecationWarning:(torch|vllm|transformers)(\..*)?"),
 ]
 
-# SIZE changes P(Yes) and leaves the judge able to write.
-RANK, ALPHA, SIZE = 4, 8, 0.1
-
-
-def make_adapter(base: Path, adapter: Path, merged: Path) -> None:
-    """A random adapter as PEFT writes it, and the base with the adapter merged in."""
-    import torch
-    from safetensors.torch import load_file, save_file
-
-    torch.manual_seed(5)
-    adapter.mkdir()
-    shutil.copytree(base, merged)
-    weights = load_file(base / "model.safetensors")
-    parts = {}
-    for name in [n for n in weights if n.endswith(("q_proj.weight", "v_proj.weight"))]:
-        down, up = torch.randn(RANK, weights[name].shape[1]) * SIZE, torch.randn(weights[name].shape[0], RANK) * SIZE
-        stem = f"base_model.model.{name.removesuffix('.weight')}"
-        parts[f"{stem}.lora_A.weight"], parts[f"{stem}.lora_B.weight"] = down, up
-        weights[name] = weights[name] + (ALPHA / RANK) * (up @ down)
-    save_file(parts, adapter / "adapter_model.safetensors")
-    save_file(weights, merged / "model.safetensors", metadata={"format": "pt"})
-    config = {"peft_type": "LORA", "task_type": "CAUSAL_LM", "r": RANK, "lora_alpha": ALPHA, "bias": "none"}
-    config |= {"target_modules": ["q_proj", "v_proj"], "base_model_name_or_path": str(base)}
-    (adapter / "adapter_config.json").write_text(json.dumps(config))
-
 
 def test_an_adapter_judges_as_if_merged(drilled_folder: Path, tmp_path: Path, runner: asyncio.Runner) -> None:
     make_adapter(drilled_folder, tmp_path / "adapter", tmp_path / "merged")
-    judge = resolve_judge(str(drilled_folder))
+    base, judge = resolve_judge(str(drilled_folder)), resolve_judge(str(tmp_path / "adapter"))
     text = render("What is 3 + 4?", "3 + 4 = 7")
 
     async def run() -> list[tuple[str, float]]:
-        options = {"lora": str(tmp_path / "adapter"), "max_num_seqs": "16", "max_model_len": "512"}
-        engine = create_engine("vllm", judge, options)
+        engine = create_engine("vllm", judge, {"max_num_seqs": "16", "max_model_len": "512"})
         await engine.start()
         try:
             made = await engine.sample(engine.encode(text), range(12), judge.sampling)
@@ -66,8 +42,24 @@ def test_an_adapter_judges_as_if_merged(drilled_folder: Path, tmp_path: Path, ru
 
     made = runner.run(run())
     assert made
-    merged, base = SecondPass(resolve_judge(str(tmp_path / "merged"))), SecondPass(judge)
+    merged, plain = SecondPass(resolve_judge(str(tmp_path / "merged"))), SecondPass(base)
     for critique, p_yes in made:
         assert find_verdicts(critique)
         assert p_yes == pytest.approx(merged.p_yes(text, critique), abs=1e-4)
-        assert abs(p_yes - base.p_yes(text, critique)) > 1e-3
+        assert abs(p_yes - plain.p_yes(text, critique)) > 1e-3
+
+
+def test_an_adapter_that_vllm_cannot_load_is_refused_at_the_start(
+    drilled_folder: Path, tmp_path: Path, runner: asyncio.Runner
+) -> None:
+    import torch
+
+    before = set(engine_processes(os.getpid()))
+    stem = "base_model.model.model.layers.0.no_such_part"
+    weights = {f"{stem}.lora_{part}.weight": torch.ones(4, 4) for part in "AB"}
+    write_adapter(tmp_path / "adapter", str(drilled_folder), weights)
+    engine = create_engine("vllm", resolve_judge(str(tmp_path / "adapter")), {"max_model_len": "512"})
+    with pytest.raises(JudgeError, match="vLLM does not load the adapter") as caught:
+        runner.run(engine.start())
+    assert "merge it into its base" in caught.value.hint
+    assert set(engine_processes(os.getpid())) == before

@@ -12,7 +12,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from rprm_jobs.errors import ConfigError, JudgeError, PromptTooLong
+from rprm_jobs.errors import JudgeError, PromptTooLong
 from rprm_jobs.judge.families.scoring import ScoreFamily
 from rprm_jobs.judge.families.table import FAMILIES
 from rprm_jobs.judge.resolve import resolve_judge
@@ -78,10 +78,6 @@ def test_what_vllm_cannot_score_is_said_before_anything_is_loaded(
     with pytest.raises(JudgeError, match="the reference model cannot be used") as caught:
         create_engine("vllm", judge, {})
     assert "reference=FOLDER" in caught.value.hint
-    plain = resolve_judge(str(build_folder(root, BY_FAMILY["pqm"])))
-    with pytest.raises(ConfigError, match="adapters only for judges that write") as refused:
-        create_engine("vllm", plain, {"lora": str(root)})
-    assert "merge it into its base" in refused.value.hint
     other_head = resolve_judge(str(build_folder(root, BY_FAMILY["reason-eval"])), "reason-eval,outputs=4")
     with pytest.raises(JudgeError, match="3 outputs, and family reason-eval reads 4"):
         runner.run(create_engine("vllm", other_head, {}).start())

@@ -37,7 +37,9 @@ SMALL = {"max_model_len": "1024", "max_num_seqs": "64"}
         ({"enforce_eager": "maybe"}, "enforce_eager=true"),
         ({"model": "other"}, "the judge decides"),
         ({"logprobs_mode": "processed_logprobs"}, "raw distribution"),
-        ({"lora": "/nowhere"}, "LoRA"),
+        ({"lora": "/nowhere"}, "judge of its own"),
+        ({"enable_lora": "true"}, "cannot be set here"),
+        ({"lora_target_modules": "q_proj"}, "cannot be set here"),
     ],
 )
 def test_a_wrong_engine_argument_is_refused(options: dict[str, str], words: str) -> None:

@@ -21,6 +21,7 @@ from rprm_jobs.services.jobs.submit import make_recipe as make_recipe_of
 from rprm_jobs.store.session import Database
 from rprm_jobs.types import JobKind, KeepCritiques, Solution
 from tests.support import store
+from tests.support.adapters import make_adapter, write_adapter
 from tests.support.dependents import finish_one_shard, finished_rollouts, request
 from tests.support.extending import extend
 from tests.support.generating import problems, rollouts, searches
@@ -226,11 +227,22 @@ def _broken_judges(folder: Path) -> None:
         shutil.copytree(shipped, folder / name)
     torch.save(load_file(shipped / "model.safetensors"), folder / "pickled" / "pytorch_model.bin")
     (folder / "pickled" / "model.safetensors").unlink()
+    _adapters(folder, shipped)
     shutil.copytree(shipped, folder / "windowless")
     stated = json.loads((shipped / "config.json").read_text())
     (folder / "windowless" / "config.json").write_text(json.dumps(stated | {"max_position_embeddings": 0}))
     config = {"model_type": "own", "auto_map": {"AutoConfig": "own.Config", "AutoModelForCausalLM": "own.Model"}}
     (folder / "own-code" / "config.json").write_text(json.dumps(config))
+
+
+def _adapters(folder: Path, base: Path) -> None:
+    """One that every engine serves, and one with a module that vLLM would leave out."""
+    from safetensors.torch import load_file
+
+    make_adapter(base, folder / "adapted", folder / "adapted-merged")
+    weights = load_file(folder / "adapted" / "adapter_model.safetensors")
+    weights["base_model.model.model.norm.weight"] = load_file(base / "model.safetensors")["model.norm.weight"]
+    write_adapter(folder / "with-norm", str(base), weights, modules_to_save=["norm"])
 
 
 def _write(path: Path, rows: Sequence[dict[str, Any]]) -> None:

@@ -6,6 +6,7 @@ An option is what `--engine-arg key=value` gives: text, read by the engine that 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from pathlib import Path
 
 from rprm_jobs.engine import Engine, Scorer
 from rprm_jobs.errors import ConfigError
@@ -42,10 +43,16 @@ def _transformers(judge: Judge, options: Options) -> Engine | Scorer:
     chosen = read_options(TransformersOptions, options, engine="transformers")
     for module in ("torch", "transformers"):
         require(module, engine="transformers", extra="cpu")
+    if judge.adapter is not None:
+        require("peft", engine="transformers", extra="lora")
     return TransformersEngine(judge, chosen)
 
 
 def _vllm(judge: Judge, options: Options) -> Engine | Scorer:
+    if judge.adapter is not None:
+        from workers.engines.vllm.adapter import check_served
+
+        check_served(Path(judge.adapter))
     for module in ("torch", "vllm"):
         require(module, engine="vllm", extra="vllm")
     if isinstance(judge.family, ScoreFamily) and judge.family.head is Head.LOG_RATIO:
@@ -98,6 +105,11 @@ def create_engine(name: str, judge: Judge, options: Options) -> Engine | Scorer:
         raise ConfigError(
             f"engine {name!r} cannot run judge {judge.name!r}",
             hint="the scripted judge and the scripted engine only go together",
+        )
+    if "lora" in options:
+        raise ConfigError(
+            "an adapter is a judge of its own, or a policy of its own, and no engine argument",
+            hint=f"name its folder: --judge {options['lora']}, or --policy {options['lora']} for a policy",
         )
     if judge.served_as is not None and name != "openai":
         raise ConfigError(

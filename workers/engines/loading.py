@@ -12,8 +12,10 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from rprm_jobs.errors import EngineError, JudgeError
-from rprm_jobs.judge.architecture import check_architectures, check_heads
+from rprm_jobs.judge.architecture import check_architectures, check_heads, weight_names
+from rprm_jobs.judge.folder import ADAPTER_WEIGHTS
 from rprm_jobs.judge.resolve import Judge
+from workers.engines.adapter import check_chat_template, check_tied, merge_adapter
 
 T = TypeVar("T")
 # What a model that TRL gave a value head is called in weights that were not saved by TRL.
@@ -57,13 +59,16 @@ def load_tokenizer(judge: Judge, *, trust_remote_code: bool) -> Any:
             where=str(folder),
             hint="put tokenizer.json and tokenizer_config.json of the model that it was trained from there",
         )
-    return _load(
+    tokenizer: Any = _load(
         judge,
         "the tokenizer cannot be loaded",
         lambda: AutoTokenizer.from_pretrained(
             judge.location, revision=judge.revision, trust_remote_code=trust_remote_code
         ),
     )
+    if judge.adapter is not None:
+        check_chat_template(tokenizer, Path(judge.adapter))
+    return tokenizer
 
 
 def model_type_of(judge: Judge, *, trust_remote_code: bool) -> str:
@@ -91,17 +96,41 @@ class Loading:
 
 
 def load_model(judge: Judge, how: Loading) -> Any:
-    """The judge's weights as a causal language model in evaluation mode, on the CPU.
+    """The judge's weights as a causal language model in evaluation mode, on the CPU; an adapter is merged into them.
 
     Raises JudgeError for weights that are unreadable or do not fit the configuration, EngineError when memory is short.
     """
     from transformers import AutoModelForCausalLM
 
     model, report = _load_weights(AutoModelForCausalLM, judge, how)
+    if getattr(model, "_hf_peft_config_loaded", False):
+        # transformers follows an adapter on a hub to whatever its base is by now.
+        raise JudgeError(
+            "it is an adapter, and the commit of its base is not known",
+            where=judge.location,
+            hint="download the adapter, and name its folder as the judge",
+        )
     check_architectures(model.config.architectures, judge.location)
     check_heads(report["unexpected_keys"], judge.location)
     _check_complete(report, judge.location)
-    return model.eval()
+    return (model if judge.adapter is None else _adapted(model, judge, Path(judge.adapter))).eval()
+
+
+def _adapted(model: Any, judge: Judge, folder: Path) -> Any:
+    check_tied(weight_names(folder / ADAPTER_WEIGHTS), model.config, folder)
+    try:
+        return merge_adapter(model, folder)
+    except JudgeError:
+        raise
+    # PEFT and torch raise everything from KeyError to RuntimeError for an adapter that they cannot use.
+    except Exception as error:
+        if is_out_of_memory(error):
+            raise _no_memory(judge, error) from error
+        raise JudgeError(
+            f"the adapter cannot be added to its base: {_first_line(error)}",
+            where=str(folder),
+            hint="name the base that it was trained on as base_model_name_or_path in adapter_config.json",
+        ) from error
 
 
 def load_base_model(judge: Judge, how: Loading) -> Any:
@@ -166,12 +195,16 @@ def _load(judge: Judge, what: str, load: Callable[[], T]) -> T:
     # The libraries below raise everything from OSError to their own Rust errors for a file they cannot use.
     except Exception as error:
         if is_out_of_memory(error):
-            raise EngineError(
-                f"not enough memory for the judge: {_first_line(error)}",
-                where=judge.location,
-                hint="free memory, use a smaller dtype, or use a machine with more memory",
-            ) from error
+            raise _no_memory(judge, error) from error
         raise JudgeError(f"{what}: {_first_line(error)}", where=judge.location, hint=_hint(judge, error)) from error
+
+
+def _no_memory(judge: Judge, error: Exception) -> EngineError:
+    return EngineError(
+        f"not enough memory for the judge: {_first_line(error)}",
+        where=judge.location,
+        hint="free memory, use a smaller dtype, or use a machine with more memory",
+    )
 
 
 def _first_line(error: Exception) -> str:

@@ -13,9 +13,12 @@ def reference_of(judge: Judge) -> Judge:
     if name is None:
         raise _unusable(judge, "the family names no reference model", judge.location)
     try:
-        return resolve_model(name)
+        reference = resolve_model(name)
     except (NotFound, JudgeError) as error:
         raise _unusable(judge, f"the reference model cannot be used: {error.what}", name) from error
+    if reference.adapter is not None:
+        raise _unusable(judge, "the reference model is an adapter, and a whole model is needed", reference.adapter)
+    return reference
 
 
 def check_vocabularies(judge: Judge, reference: Judge, ours: int, theirs: int) -> None:

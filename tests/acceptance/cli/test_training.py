@@ -72,6 +72,16 @@ def test_imitation_with_an_adapter(cli: Cli, job: str, tmp_path: Path) -> None:
     card = json.loads((tmp_path / "cold" / "adapter" / "adapter_config.json").read_text())
     assert card["r"] == 4
     assert not (tmp_path / "cold" / "adapter" / "training_args.bin").exists()
+    adapted, whole = (resolve_judge(str(tmp_path / "cold" / part)) for part in ("adapter", ""))
+    assert (adapted.name, adapted.location) == ("cold-adapter", TINY.location)
+    assert (adapted.template, adapted.sampling) == (whole.template, whole.sampling)
+    assert len({adapted.fingerprint, whole.fingerprint, TINY.fingerprint}) == 3
+    refused = cli("train", "sft", "--set", "sft", "--out", "colder", *SHORT, "--judge", "cold/adapter", code=4).stderr
+    assert "training begins from a whole model" in refused
+    (tmp_path / "one.jsonl").write_text('{"id": "a", "problem": "2 plus 1?", "steps": ["2 + 1 = 3."]}\n')
+    cli("submit", "one.jsonl", "--judge", "cold/adapter", "-k", "1", "--wait", "--engine", "transformers")
+    (judged,) = [row for row in cli.json("jobs") if row["judge"] == "cold-adapter"]
+    assert judged["judge_path"] == str(tmp_path / "cold" / "adapter")
     before, after = (tensors(Path(folder)) for folder in (TINY.location, tmp_path / "cold"))
     assert before.keys() == after.keys()
     changed = {name for name in before if not (before[name] == after[name]).all()}

@@ -8,8 +8,9 @@ from pathlib import Path
 import pytest
 
 from rprm_jobs.errors import ConfigError, JudgeError, RprmError
+from rprm_jobs.judge.card import POLICY_CARD
 from rprm_jobs.judge.policy import DEFAULT_PROMPT, PolicyCard, resolve_policy, search_queue, write_policy_card
-from rprm_jobs.judge.resolve import POLICY_CARD, resolve_judge
+from rprm_jobs.judge.resolve import resolve_judge
 
 
 @pytest.fixture

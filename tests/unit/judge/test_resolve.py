@@ -9,9 +9,10 @@ from pathlib import Path
 import pytest
 
 from rprm_jobs.errors import ConfigError, JudgeError, NotFound
-from rprm_jobs.judge import resolve
+from rprm_jobs.judge import fingerprint
+from rprm_jobs.judge.fingerprint import fingerprint_folder
 from rprm_jobs.judge.prompt import PromptTemplate
-from rprm_jobs.judge.resolve import check_has_weights, fingerprint_folder, resolve_judge, shipped_judges
+from rprm_jobs.judge.resolve import check_has_weights, resolve_judge, shipped_judges
 from rprm_jobs.types import Sampling, Turn
 
 
@@ -107,8 +108,8 @@ def test_the_fingerprint_follows_the_content_and_not_the_place(folder: Path, tmp
 def test_a_change_anywhere_in_large_weights_of_a_training_step_is_seen(
     folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(resolve, "_WHOLE", 4096)
-    monkeypatch.setattr(resolve, "_SAMPLE", 64)
+    monkeypatch.setattr(fingerprint, "_WHOLE", 4096)
+    monkeypatch.setattr(fingerprint, "_SAMPLE", 64)
     weights = folder / "model.safetensors"
     weights.write_bytes(bytes(100_000))
     before = fingerprint_folder(folder)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import json
 import os
 from collections.abc import Mapping
 from pathlib import Path
@@ -12,14 +11,16 @@ from typing import Any, NoReturn
 from rprm_jobs.errors import ConfigError, JudgeError
 from rprm_jobs.judge.resolve import Judge
 from workers.engines.options import unknown_option
+from workers.engines.vllm.adapter import check_served, set_adapter
 
-LORA = "lora"
 # What the judge's own name decides, and what P(Yes) depends on.
 _FIXED = {
     "model": "the judge decides the model",
     "revision": "name the revision with the judge: org/model@revision",
     "skip_tokenizer_init": "the engine finds the verdict in text",
-    "enable_lora": "give lora=PATH",
+    "enable_lora": "name the adapter's folder as the judge",
+    "lora_target_modules": "an adapter is served whole",
+    "default_mm_loras": "name the adapter's folder as the judge",
     "max_num_queued_reqs": "the worker's --shards-in-flight decides how much is sent",
     "max_num_queued_tokens": "the worker's --shards-in-flight decides how much is sent",
     "worker_extension_cls": "the engine brings its own heads by it",
@@ -39,7 +40,7 @@ def engine_arguments(judge: Judge, options: Mapping[str, str]) -> Any:
     """vLLM's AsyncEngineArgs for `judge`. Raises ConfigError for an unknown key (with near matches) or a bad value."""
     parser = _parser()
     actions = {action.dest: action for action in parser._actions if action.option_strings}
-    chosen = {key.replace("-", "_"): value for key, value in options.items() if key != LORA}
+    chosen = {key.replace("-", "_"): value for key, value in options.items()}
     argv = [part for key, value in chosen.items() for part in _argument(actions, key, value)]
     parsed = parser.parse_args(argv)
     # Set before the arguments are built: offline, vLLM looks for the named model at once.
@@ -51,21 +52,12 @@ def engine_arguments(judge: Judge, options: Mapping[str, str]) -> Any:
         arguments.enable_prefix_caching = True
     if "load_format" not in chosen:
         arguments.load_format = "safetensors"
-    if LORA in options:
-        _set_lora(arguments, Path(options[LORA]), chosen)
+    if judge.adapter is not None:
+        set_adapter(arguments, check_served(Path(judge.adapter)), chosen)
     if "raw" not in str(arguments.logprobs_mode):
         raise ConfigError("P(Yes) is a matter of the raw distribution", hint="leave logprobs_mode as it is")
     _set_cpu_defaults(arguments, chosen)
     return arguments
-
-
-def refuse_adapter(options: Mapping[str, str]) -> None:
-    """Raise ConfigError for an adapter of a judge that scores."""
-    if LORA in options:
-        raise ConfigError(
-            "engine 'vllm' has adapters only for judges that write",
-            hint="merge it into its base (PEFT's merge_and_unload), and name the merged folder",
-        )
 
 
 def _validated(parsed: argparse.Namespace, judge: Judge) -> Any:
@@ -103,7 +95,7 @@ def _argument(actions: Mapping[str, argparse.Action], key: str, value: str) -> l
     if key in _FIXED:
         raise ConfigError(f"{key} cannot be set here", hint=_FIXED[key])
     if key not in actions:
-        raise unknown_option(key, [*(name for name in actions if name not in _FIXED), LORA], engine="vllm")
+        raise unknown_option(key, [name for name in actions if name not in _FIXED], engine="vllm")
     action = actions[key]
     flag = max(action.option_strings, key=lambda name: not name.startswith("--no-"))
     if isinstance(action, argparse.BooleanOptionalAction) or action.nargs == 0:
@@ -113,20 +105,6 @@ def _argument(actions: Mapping[str, argparse.Action], key: str, value: str) -> l
     if action.nargs in ("+", "*"):
         return [flag, *value.split(",")]
     return [f"{flag}={value}"]
-
-
-def _set_lora(arguments: Any, folder: Path, chosen: Mapping[str, str]) -> None:
-    path = folder / "adapter_config.json"
-    try:
-        rank = int(json.loads(path.read_text(encoding="utf-8"))["r"])
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise ConfigError(
-            f"no LoRA adapter there: {error}", where=str(path), hint="name the folder that PEFT's save_pretrained wrote"
-        ) from error
-    arguments.enable_lora = True
-    if "max_lora_rank" not in chosen:
-        # vLLM takes certain ranks only; a larger one costs memory and changes nothing else.
-        arguments.max_lora_rank = next((n for n in (8, 16, 32, 64, 128, 256, 320, 512) if n >= rank), rank)
 
 
 def _set_cpu_defaults(arguments: Any, chosen: Mapping[str, str]) -> None:

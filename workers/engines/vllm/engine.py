@@ -7,18 +7,22 @@ from __future__ import annotations
 import asyncio
 import itertools
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 from rprm_jobs.engine import EngineInfo, EngineStats, Generation, Prompt
-from rprm_jobs.errors import EngineDied, EngineError, PromptTooLong, Refused
+from rprm_jobs.errors import EngineDied, EngineError, JudgeError, PromptTooLong, Refused
+from rprm_jobs.judge.adapter import read_adapter
 from rprm_jobs.judge.encode import PromptEncoder
+from rprm_jobs.judge.folder import MERGE
 from rprm_jobs.judge.resolve import Judge
 from rprm_jobs.judge.verdict import STOP_STRINGS, cut_critique, p_yes, verdict_place
 from rprm_jobs.types import Finish, Message, Sampling
+from workers.engines.adapter import check_tied
 from workers.engines.loading import check_weights, load_tokenizer
 from workers.engines.naming import engine_name
 from workers.engines.stop_strings import critique_tokens, cut_at_stop
-from workers.engines.vllm.arguments import CHANGING, LORA, engine_arguments
+from workers.engines.vllm.arguments import CHANGING, engine_arguments
 from workers.engines.vllm.core import VllmCore, client_errors, first_line, set_environment
 
 ROOM = 64
@@ -33,7 +37,6 @@ class VllmEngine:
         self._judge = judge
         self._arguments = engine_arguments(judge, options)
         self._core = VllmCore(judge, self._arguments)
-        self._lora_path = options.get(LORA)
         self._lora: Any = None
         self._llm: Any = None
         self._encoder: PromptEncoder | None = None
@@ -50,12 +53,30 @@ class VllmEngine:
         tokenizer = load_tokenizer(self._judge, trust_remote_code=self._arguments.trust_remote_code)
         self._encoder = PromptEncoder(tokenizer)
         self._llm = await self._core.start()
-        if self._lora_path is not None:
-            from vllm.lora.request import LoRARequest
-
-            self._lora = LoRARequest("judge", 1, self._lora_path)
+        if self._judge.adapter is not None:
+            await self._add_adapter(self._judge.adapter)
         self._max_len = int(self._llm.model_config.max_model_len)
         return EngineInfo(self._name, vllm.__version__, self._max_len)
+
+    async def _add_adapter(self, folder: str) -> None:
+        """Load the adapter now: vLLM would look at it with the first prompt, and end when it cannot be used."""
+        from vllm.lora.request import LoRARequest
+
+        self._lora = LoRARequest("judge", 1, folder)
+        try:
+            check_tied(read_adapter(Path(folder)).weights, self._llm.model_config.hf_config, Path(folder))
+            await self._llm.add_lora(self._lora)
+        except JudgeError:
+            await self.close()
+            raise
+        # What is raised in vLLM's process comes as a plain Exception.
+        except Exception as error:
+            await self.close()
+            raise JudgeError(
+                f"vLLM does not load the adapter: {first_line(error)}",
+                where=folder,
+                hint=f"{MERGE}; the transformers engine serves what PEFT does",
+            ) from error
 
     def encode(self, message: str | Message, prefill: str = "") -> Prompt:
         """The message in its chat frame, as token ids."""

@@ -19,7 +19,7 @@ from rprm_jobs.judge.families.scoring import ScoreFamily
 from rprm_jobs.judge.resolve import Judge
 from workers.engines.loading import check_weights, load_tokenizer
 from workers.engines.reference import check_vocabularies, reference_of
-from workers.engines.vllm.arguments import engine_arguments, refuse_adapter
+from workers.engines.vllm.arguments import engine_arguments
 from workers.engines.vllm.core import VllmCore, answer_of, died, set_environment
 
 # Of a GPU's memory, for each of the two.
@@ -34,7 +34,6 @@ class VllmLogRatio:
         family = judge.family
         if not isinstance(family, ScoreFamily):
             raise ConfigError(f"family {family.name} does not score")
-        refuse_adapter(options)
         set_environment()
         self._family, self._judge = family, judge
         self._reference = reference_of(judge)

@@ -18,7 +18,7 @@ from rprm_jobs.judge.families.scoring import ScoreFamily
 from rprm_jobs.judge.resolve import Judge
 from workers.engines.heads import build_head, head_weights
 from workers.engines.loading import check_weights, load_tokenizer, local_folder, model_type_of
-from workers.engines.vllm.arguments import engine_arguments, refuse_adapter
+from workers.engines.vllm.arguments import engine_arguments
 from workers.engines.vllm.core import VllmCore, answer_of, died, set_environment
 from workers.engines.vllm.models import EXTENSION, Spec, has_language_model, language_model_of, overrides
 
@@ -31,7 +31,6 @@ class VllmScorer:
     def __init__(self, judge: Judge, options: Mapping[str, str]) -> None:
         if not isinstance(judge.family, ScoreFamily):
             raise ConfigError(f"family {judge.family.name} does not score")
-        refuse_adapter(options)
         set_environment()
         self._judge, self._family = judge, judge.family
         self._arguments = engine_arguments(judge, options)
