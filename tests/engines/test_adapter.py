@@ -169,7 +169,8 @@ def test_an_adapter_of_a_hub_is_not_loaded_on_whatever_base(
     drilled_folder: Path, tmp_path: Path, runner: asyncio.Runner
 ) -> None:
     make_adapter(drilled_folder, tmp_path / "mine", tmp_path / "merged")
-    shutil.copy(drilled_folder / "tokenizer.json", tmp_path / "mine")
+    for name in ("tokenizer.json", "tokenizer_config.json", "chat_template.jinja"):
+        shutil.copy(drilled_folder / name, tmp_path / "mine")
     # A hub id has no folder to be looked at before, and is loaded by transformers in the same way.
     judge = replace(resolve_judge(str(tmp_path / "mine")), location=str(tmp_path / "mine"), adapter=None)
     with pytest.raises(JudgeError, match="the commit of its base is not known"):

@@ -242,7 +242,7 @@ def _adapters(folder: Path, base: Path) -> None:
     make_adapter(base, folder / "adapted", folder / "adapted-merged")
     weights = load_file(folder / "adapted" / "adapter_model.safetensors")
     weights["base_model.model.model.norm.weight"] = load_file(base / "model.safetensors")["model.norm.weight"]
-    write_adapter(folder / "with-norm", str(base), weights, modules_to_save=["norm"])
+    write_adapter(folder / "with-norm", str(base), weights, modules_to_save=["model.norm"])
 
 
 def _write(path: Path, rows: Sequence[dict[str, Any]]) -> None:

@@ -29,7 +29,7 @@ _FIXED = {
 # What changes the answer to a prompt and a seed by more than the order of sums does.
 CHANGING = frozenset({
     "code_revision", "dtype", "hf_config_path", "hf_overrides", "kv_cache_dtype", "load_format", "logits_processors",
-    "model_impl", "override_generation_config", "quantization", "speculative_config", "tokenizer", "tokenizer_mode",
+    "lora_dtype", "model_impl", "override_generation_config", "quantization", "speculative_config", "tokenizer", "tokenizer_mode",
     "tokenizer_revision",
 })  # fmt: skip
 _YES, _NO = {"true", "yes", "1", "on"}, {"false", "no", "0", "off"}
