@@ -38,8 +38,8 @@ class Judgement:
 
     def after(self, first: int, count: int, known: Known | None, recipe: Recipe) -> list[Critique]:
         """Critiques `first` to `first + count` as far as they are here, or are `known`, as the recipe has them."""
-        found = (self._at(k, known, recipe) for k in range(first, first + count))
-        return [critique for critique in takewhile(lambda critique: critique is not None, found) if critique]
+        critiques = (self._at(k, known, recipe) for k in range(first, first + count))
+        return [critique for critique in takewhile(lambda critique: critique is not None, critiques) if critique]
 
     def missing(self, first: int, count: int, known: Known | None, recipe: Recipe) -> int:
         """How many of these critiques, of which the first is to be sampled, are to be sampled before one is there."""
