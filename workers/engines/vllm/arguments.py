@@ -29,8 +29,8 @@ _FIXED = {
 # What changes the answer to a prompt and a seed by more than the order of sums does.
 CHANGING = frozenset({
     "code_revision", "dtype", "hf_config_path", "hf_overrides", "kv_cache_dtype", "load_format", "logits_processors",
-    "lora_dtype", "model_impl", "override_generation_config", "quantization", "speculative_config", "tokenizer", "tokenizer_mode",
-    "tokenizer_revision",
+    "lora_dtype", "model_impl", "override_generation_config", "quantization", "speculative_config", "tokenizer",
+    "tokenizer_mode", "tokenizer_revision",
 })  # fmt: skip
 _YES, _NO = {"true", "yes", "1", "on"}, {"false", "no", "0", "off"}
 _LEAST_CACHE_BYTES, _MOST_CACHE_BYTES = 1024**3, 32 * 1024**3
