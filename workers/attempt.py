@@ -16,9 +16,7 @@ from typing import TypeVar
 
 from rprm_jobs.errors import ConfigError, LeaseLost, NotFound, RprmError, StoreError, UnsupportedJob
 from rprm_jobs.services.retry import retry_transaction
-from rprm_jobs.services.upkeep.plans import refit
-from rprm_jobs.store.jobs import plans
-from rprm_jobs.store.jobs.plans import StoredPlan
+from rprm_jobs.services.upkeep.plans import newer_plan
 from rprm_jobs.store.queue import failures, leases
 from rprm_jobs.store.results import recording
 from rprm_jobs.store.session import Database
@@ -78,7 +76,7 @@ class Attempt:
             self._retried(self._finish if complete else self._hand_back)
             outcome = "finished" if complete else "handed back"
             self._shared.progress.finished(self._lease.job_id)
-            self._refit()
+            self._renew_plan()
         except BaseException as error:  # noqa: BLE001 - the table of dispositions knows them all
             outcome = _outcome(disposition_of(error))
             self._settle(error)
@@ -149,7 +147,7 @@ class Attempt:
             outcome = self._next_outcome()
             ended = outcome is None
             if time.monotonic() - last_look >= self._shared.record_s:
-                self._look_for_a_plan()
+                self._renew_plan()
                 last_look = time.monotonic()
             if isinstance(outcome, SolutionScore):
                 self._pending.append(outcome)
@@ -196,35 +194,23 @@ class Attempt:
             leases.finish(connection, self._lease)
         self._shared.gate.accepted(RESULTS)
 
-    def _refit(self) -> StoredPlan | None:
-        """Refit the job's plan if it is due; on failure the next shard tries again."""
-        if self._task is not None and not self._task.work.recipe.is_planned:
-            return None
-        try:
-            plan = refit(self._shared.database, self._lease.job_id)
-        except (StoreError, NotFound) as error:
-            # Or the job was deleted just now, and has no use for a plan.
-            _log.warning("the plan was not fitted: %s", error.what, extra=self._lease.log_context())
-            return None
-        if plan is not None:
-            _log.info("plan %d, fitted to %d steps", plan.version, plan.steps, extra=self._lease.log_context())
-        return plan
-
-    def _look_for_a_plan(self) -> None:
-        """While the job is in its pilot, see whether a plan is due or another has fitted one.
+    def _renew_plan(self) -> None:
+        """Of a planned job: fit its next plan if one is due, and go on by the newest; on failure the next look tries.
 
         So where a pilot ends in the middle of a shard, the steps behind it do not get all critiques; nor do those of a
         shard that nothing has been recorded of.
         """
-        if self._task is None or not self._task.work.is_pilot:
+        if self._task is None or not self._task.work.awaits_plan:
             return
-        work, plan = self._task.work, self._refit() or self._retried(self._latest_plan)
+        work = self._task.work
+        try:
+            plan = newer_plan(self._shared.database, self._lease.job_id, work.stopping.now[1])
+        except (StoreError, NotFound) as error:
+            # Or the job was deleted just now, and has no use for a plan.
+            _log.warning("the plan was not fitted: %s", error.what, extra=self._lease.log_context())
+            return
         if plan is not None:
             work.stopping.adopt(work.recipe, plan)
-
-    def _latest_plan(self) -> StoredPlan | None:
-        with self._shared.database.transaction() as connection:
-            return plans.latest(connection, self._lease.job_id)
 
     def _hand_back(self) -> None:
         with self._shared.database.transaction() as connection:

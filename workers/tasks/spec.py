@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from rprm_jobs.judge.prompt import PromptTemplate
 from rprm_jobs.judge.recipe import Recipe
 from rprm_jobs.judge.verdict import PARSE_RULE
+from rprm_jobs.services.upkeep.plans import MOST_FITS
 from rprm_jobs.stopping import StoppingRule, make_rule
 from rprm_jobs.store.jobs.plans import StoredPlan
 
@@ -50,9 +51,9 @@ class JudgeSpec:
         return cls(recipe, template, stopping, round_, urgent)
 
     @property
-    def is_pilot(self) -> bool:
-        """Whether what is judged now is of a pilot: a plan will be fitted to its votes."""
-        return self.recipe.is_planned and self.stopping.now[1] is None
+    def awaits_plan(self) -> bool:
+        """Whether a plan, or a newer one, will be fitted to the job's votes."""
+        return self.recipe.is_planned and (self.stopping.now[1] or 0) < MOST_FITS
 
 
 def _rule_of(recipe: Recipe, plan: StoredPlan | None) -> StoppingRule:

@@ -6,6 +6,7 @@ had seen, some times only, and from a bounded number of votes: past that another
 
 from __future__ import annotations
 
+import logging
 from collections import Counter
 
 from rprm_jobs.judge.recipe import Recipe
@@ -16,7 +17,8 @@ from rprm_jobs.store.jobs import jobs, plans
 from rprm_jobs.store.jobs.plans import StoredPlan, Votes
 from rprm_jobs.store.session import Database
 
-_FITS = 7
+_log = logging.getLogger(__name__)
+MOST_FITS = 7
 
 
 def refit(database: Database, job_id: int) -> StoredPlan | None:
@@ -29,7 +31,7 @@ def refit(database: Database, job_id: int) -> StoredPlan | None:
         if not recipe.is_planned:
             return None
         last = plans.latest(connection, job_id)
-        if last is not None and last.version >= _FITS:
+        if last is not None and last.version >= MOST_FITS:
             return None
         due = recipe.stopping["pilot"] if last is None else 2 * last.steps
         steps = plans.judged_steps(connection, job_id)
@@ -38,6 +40,17 @@ def refit(database: Database, job_id: int) -> StoredPlan | None:
         votes = plans.votes(connection, job_id, recipe.k, by_context=recipe.is_planned_by_context)
         plan = _fitted(votes, recipe, 1 if last is None else last.version + 1, steps)
         return plan if plans.add(connection, job_id, plan) else None
+
+
+def newer_plan(database: Database, job_id: int, version: int | None) -> StoredPlan | None:
+    """The job's newest plan, fitted now if one is due; None where that is `version`. Raises StoreError, NotFound."""
+    fitted = refit(database, job_id)
+    if fitted is not None:
+        _log.info("job %d: plan %d, fitted to %d steps", job_id, fitted.version, fitted.steps, extra={"job": job_id})
+        return fitted
+    with database.transaction() as connection:
+        last = plans.latest(connection, job_id)
+    return None if last is None or last.version == version else last
 
 
 def _fitted(votes: Votes, recipe: Recipe, version: int, steps: int) -> StoredPlan:

@@ -144,8 +144,8 @@ def test_jobs_of_other_policies_have_no_plan(database: Database) -> None:
     assert refit(database, job) is None
 
 
-def test_a_pilot_ends_in_the_middle_of_a_shard(database: Database) -> None:
-    """Of one large shard: what waits for room when the plan is there is judged by it."""
+def test_a_pilot_ends_in_the_middle_of_a_shard_and_newer_plans_follow(database: Database) -> None:
+    """Of one large shard: what waits for room when a plan is there is judged by it."""
     parts = WorkerParts(database, ScriptedEngine(JUDGE, ScriptedOptions(delay_s=0.01)), in_flight=24)
     try:
         recipe = replace(make_recipe(k=6), stopping={"kind": "planned", "price": 9.0, "pilot": 12})
@@ -154,8 +154,9 @@ def test_a_pilot_ends_in_the_middle_of_a_shard(database: Database) -> None:
     finally:
         parts.close()
     rows = run(database, f"SELECT plan, critiques_per_step AS counts FROM scores_j{job}")
-    counts = {plan: [n for row in rows if row.plan == plan for n in row.counts] for plan in (None, 1)}
-    assert len(counts[None]) + len(counts[1]) == 80 * 3
-    assert set(counts[None]) == {6}
-    assert len(counts[1]) > 80
-    assert sum(counts[1]) < 4 * len(counts[1])
+    pilot, planned = ([n for row in rows if (row.plan is None) is which for n in row.counts] for which in (True, False))
+    assert len(pilot) + len(planned) == 80 * 3
+    assert set(pilot) == {6}
+    assert len(planned) > 80
+    assert sum(planned) < 4 * len(planned)
+    assert {row.plan for row in rows} > {None, 1}
