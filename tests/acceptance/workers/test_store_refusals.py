@@ -17,6 +17,7 @@ def test_a_store_that_refuses_results_for_a_while_costs_a_wait(trial: Trial, sql
     job = trial.take_in(24, shard=4)
     worker = trial.start()
     trial.wait_recorded(job)
+    wait_for(lambda: store.run(trial.database, "SELECT 1 FROM workers WHERE swept_at IS NOT NULL"), what="a sweep")
     refuse(trial.database, sqlstate)
     try:
         wait_for(lambda: troubles(trial) and not trial.leases(), what=lambda: f"handed back: {trial.workers.logs()}")
