@@ -1,9 +1,9 @@
 """What a judgement is a function of, so that no prompt is judged twice: its key, and the seeds of its critiques.
 
 The key covers the recipe without what only says how many critiques there are and what follows from them, or how long
-they may be (`as_asked` says which are the same under another limit), the engine's
-name (P(Yes) of two engines differs in its last digits), the problem, the steps up to the judged one, and the retry
-epoch. Critique `k` of two solutions with equal keys is the same critique.
+they may be (`as_asked` says which are the same under another limit), the engine's name (P(Yes) of two engines differs
+in its last digits), the problem, the steps up to the judged one, and the retry epoch. Critique `k` of two solutions
+with equal keys is the same critique.
 """
 
 from __future__ import annotations
