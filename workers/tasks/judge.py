@@ -165,17 +165,18 @@ class SolutionJudge:
         prompt: Prompt | None = None
         if critiques or self._screen[step] is not None:
             self._settle(place, critiques)
-        while (wanted := self._more(place, critiques)) > 0:
+        # The rule first: one that another thread adopts between the two is noticed when there is room.
+        while (asked := self._rule) and (wanted := self._more(place, critiques)) > 0:
             if reused := judgement.after(len(critiques), wanted, known, self._work.recipe):
                 critiques += [replace(critique, step=step, reused=True) for critique in reused]
                 self._settle(place, critiques)
                 continue
-            wanted, rule = judgement.missing(len(critiques), wanted, known, self._work.recipe), self._rule
+            wanted = judgement.missing(len(critiques), wanted, known, self._work.recipe)
             taken = await self._budget.take(wanted, self._turns[place])
             try:
                 if not self._started and self._draining():
                     return None
-                wanted = self._begin(place, critiques, taken, rule)
+                wanted = self._begin(place, critiques, taken, asked)
                 self._budget.give(taken - wanted)
                 taken = wanted
                 if not wanted:
